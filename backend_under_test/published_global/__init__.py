@@ -1,0 +1,1 @@
+"""The published backend that keeps its connection in a global."""

@@ -1,0 +1,3 @@
+"""Names the plugins and holds no logic."""
+
+pytest_plugins = ["lab.pytest_plugin"]

@@ -1,0 +1,19 @@
+"""Interrupt the main actor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lab.fault import Fault, Seen, Sighting, Site, fault
+
+
+@fault("interrupt", family="client", lazy=True)
+class Interrupt(Fault):
+    """A signal handler raises an exception in whatever actor `t0` is doing, as a worker's time limit does."""
+
+    @contextmanager
+    def strike(self, site: Site) -> Iterator[Seen]:
+        """Send the signal; seen when the handler has raised inside a step."""
+        site.subject.interrupt()
+        yield lambda: Sighting("the signal handler raised inside a step") if site.subject.interrupted() else None

@@ -1,0 +1,35 @@
+"""Black hole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from typing import Literal
+
+from lab.fault import Fault, Seen, Sighting, Site, Stream, fault
+
+LISTEN = 0.2  # seconds without an answer after which a fresh connection counts as swallowed
+
+
+@fault("black-hole", family="network", waits=True, heal_cuts=True)
+class BlackHole(Fault):
+    """What is sent disappears, yet is acknowledged and no connection ends, as behind a NAT or proxy that hangs.
+
+    `stream`: both directions, or only `upstream` (nothing arrives) or `downstream` (it arrives, no answer returns).
+    TCP's own timers do not notice it: the proxy's kernel acknowledges everything.
+    """
+
+    stream: Literal["both", "upstream", "downstream"] = "both"
+
+    @contextmanager
+    def strike(self, site: Site) -> Iterator[Seen]:
+        """Drop all data, on connections that are there too; healing ends them."""
+        streams: tuple[Stream, ...] = ("upstream", "downstream") if self.stream == "both" else (self.stream,)
+        sessions = tuple(session.id for session in site.sessions())
+        for stream in streams:
+            site.link.add("timeout", stream, timeout_ms=0)
+        try:
+            yield lambda: None if site.ping(LISTEN) else Sighting(f"no answer within {LISTEN} s", sessions)
+        finally:
+            site.link.accept()

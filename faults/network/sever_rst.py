@@ -1,0 +1,28 @@
+"""Sever with RST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from faults.network.cut import look_out
+from lab.fault import Fault, Seen, Site, fault
+
+
+@fault("sever-rst", family="network")
+class SeverRst(Fault):
+    """Every connection of the plan ends with RST, as when a firewall has forgotten it; new ones are accepted.
+
+    Toxiproxy's reset_peer reaches only connections opened after it was added, so the line is armed beforehand.
+    """
+
+    def prepare(self, site: Site) -> None:
+        """Arm the line before the first connection."""
+        site.link.arm_reset()
+
+    @contextmanager
+    def strike(self, site: Site) -> Iterator[Seen]:
+        """Cut; there is nothing to heal."""
+        seen = look_out(site, "RST")
+        site.link.cut()
+        yield seen

@@ -1,0 +1,1 @@
+"""Faults of the server: sessions ended or frozen, restarts, crashes, limits reached."""

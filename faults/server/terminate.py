@@ -1,0 +1,28 @@
+"""Terminate sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from typing import Literal
+
+from lab.fault import Fault, Seen, Site, fault
+
+from faults.server.ended import look_out
+
+
+@fault("terminate", family="server")
+class Terminate(Fault):
+    """`pg_terminate_backend` (57P01) for the plan's oldest session, its newest, or all of them."""
+
+    scope: Literal["all", "oldest", "newest"] = "all"
+
+    @contextmanager
+    def strike(self, site: Site) -> Iterator[Seen]:
+        """Terminate; there is nothing to heal."""
+        sessions = site.sessions()
+        chosen = {"all": sessions, "oldest": sessions[:1], "newest": sessions[-1:]}[self.scope]
+        for session in chosen:
+            site.server.terminate(session.pid)
+        yield look_out(site, chosen)

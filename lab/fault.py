@@ -1,0 +1,206 @@
+"""What a fault is: the first of the two plug points.
+
+A fault is one small file below `faults/` with one class, registered by name::
+
+    @fault("sever-fin", family="network")
+    class SeverFin(Fault):
+        '''Every connection of the plan ends with FIN.'''
+
+        @contextmanager
+        def strike(self, site: Site) -> Iterator[Seen]:
+            before = site.sockets()
+            site.link.cut()
+            yield lambda: ...  # what was seen of it, or None as yet
+            ...                # heal
+
+It is a `with` block: entered when the nemesis injects it, left when it heals, on every path. What it yields is
+asked until it reports a sighting or the deadline passes: a fault not seen to land makes the case void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from lab.errors import PlanInvalid
+from lab.records.census import Session
+from lab.records.plan import FaultSpec
+from lab.registry import Registry
+
+Family = Literal["network", "server", "client", "wire"]
+Stream = Literal["upstream", "downstream"]
+StopMode = Literal["smart", "fast", "immediate"]
+
+
+class Sighting(NamedTuple):
+    """What was seen of a fault: evidence in words, and the sessions that it ended or cut off."""
+
+    evidence: str
+    struck: tuple[str, ...] = ()
+
+
+Seen = Callable[[], "Sighting | None"]
+
+
+class Socket(NamedTuple):
+    """The client's end of one TCP connection to the plan's line: its local port and kernel state."""
+
+    port: int
+    state: str
+
+
+class Link(Protocol):
+    """The plan's own proxy. Toxics go in and are never taken out: healing makes the proxy anew (toxiproxy.md)."""
+
+    def arm_reset(self) -> None:
+        """From now on every close of a new connection is an RST; before the first connection only."""
+
+    def cut(self) -> None:
+        """End every connection, with FIN or, when armed, RST; the listener is back at once on the same port."""
+
+    def refuse(self) -> None:
+        """End every connection and refuse new ones."""
+
+    def accept(self) -> None:
+        """Take connections again, with no toxic but those of `arm_reset`."""
+
+    def add(self, kind: str, stream: Stream, **attributes: int) -> None:
+        """Install a toxic under Toxiproxy's own names, on connections that are there as well.
+
+        Only while nothing is in flight on them (toxiproxy.md section 2), which the order of the steps provides.
+        """
+
+    def freeze(self) -> None:
+        """Stop the proxy server's process: silence, nothing lost. It concerns every plan of the rig."""
+
+    def thaw(self) -> None:
+        """Let it run again."""
+
+
+class Server(Protocol):
+    """The lab's own PostgreSQL server."""
+
+    def terminate(self, pid: int) -> bool:
+        """`pg_terminate_backend`; False when there is no such process."""
+
+    def signal(self, pid: int, signal: int) -> None:
+        """Send a signal to a server process, after checking that it is a child of the lab's own postmaster."""
+
+    def restart(self, mode: StopMode) -> None:
+        """Stop and start; returns when the server answers."""
+
+    def crash(self) -> None:
+        """SIGKILL the postmaster, wait for its children to end, start again; returns when the server answers."""
+
+    def fill(self) -> AbstractContextManager[int]:
+        """Hold every connection slot that an ordinary role may have; yields their number."""
+
+    def setting(self, name: str, value: str) -> AbstractContextManager[None]:
+        """A server setting by ALTER SYSTEM and reload, for every session; put back at the end."""
+
+    def stopped(self, pid: int) -> bool:
+        """Whether the kernel holds that process stopped."""
+
+    def epoch(self) -> str:
+        """`pg_postmaster_start_time()`: another value is another server run."""
+
+
+class Subject(Protocol):
+    """The process that runs the variant, from outside."""
+
+    pid: int
+
+    def interrupt(self) -> None:
+        """Send the signal whose handler raises an exception in whatever the main actor is doing."""
+
+    def interrupted(self) -> bool:
+        """Whether the handler has run inside a step."""
+
+
+class Site(Protocol):
+    """All that a fault may touch or look at: one plan's line, the lab's own server, the subject's process."""
+
+    @property
+    def link(self) -> Link: ...
+    @property
+    def server(self) -> Server: ...
+    @property
+    def subject(self) -> Subject: ...
+
+    def sessions(self) -> tuple[Session, ...]:
+        """The census of this plan's sessions now."""
+
+    def sockets(self) -> tuple[Socket, ...]:
+        """The subject's sockets to this plan's line, those in TIME_WAIT not among them."""
+
+    def ping(self, timeout: float) -> float | None:
+        """Seconds that a fresh connection through the line takes to be answered; None when it is not in time."""
+
+    def refused(self) -> bool:
+        """Whether a fresh connection to the line is refused."""
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all faults: its fields are the parameters that a plan may give, with their defaults.
+
+    `exclusive` faults concern every session of the server or the proxy server: such a plan runs alone.
+    `heal_cuts`: ending it ends the plan's connections too (a proxy is made anew, never relieved of a toxic).
+    `lazy` faults are seen only when the subject meets them, so nobody waits for that when they are injected.
+    `waits` faults make a variant without timeouts wait for them until it is killed: such plans run side by side.
+    `needs` names what a rig must be capable of.
+    """
+
+    kind: ClassVar[str] = ""
+    family: ClassVar[Family] = "network"
+    exclusive: ClassVar[bool] = False
+    heal_cuts: ClassVar[bool] = False
+    lazy: ClassVar[bool] = False
+    waits: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def prepare(self, site: Site) -> None:
+        """What must be in place before the subject's first connection; nothing by default."""
+
+    def strike(self, site: Site) -> AbstractContextManager[Seen]:
+        """Apply on entry, heal on exit; yields the look-out for what it did."""
+        raise NotImplementedError
+
+
+FAULTS: Registry[type[Fault]] = Registry("fault", "faults")
+F = TypeVar("F", bound=type[Fault])
+
+
+def fault(
+    kind: str,
+    *,
+    family: Family,
+    exclusive: bool = False,
+    heal_cuts: bool = False,
+    lazy: bool = False,
+    waits: bool = False,
+    needs: Iterable[str] = (),
+) -> Callable[[F], F]:
+    """Register a fault class under `kind`."""
+
+    def register(cls: F) -> F:
+        cls.kind, cls.family, cls.exclusive = kind, family, exclusive
+        cls.heal_cuts, cls.lazy, cls.waits = heal_cuts, lazy, waits
+        cls.needs = frozenset(needs)
+        FAULTS.add(kind, cls)
+        return cls
+
+    return register
+
+
+def build(spec: FaultSpec) -> Fault:
+    """The fault that a plan asks for; raises UnknownName, or PlanInvalid for parameters that it does not take."""
+    cls = FAULTS.get(spec.kind)
+    try:
+        return msgspec.convert(spec.params, cls)
+    except msgspec.ValidationError as error:
+        raise PlanInvalid(
+            f"fault {spec.kind!r} does not take these parameters: {error}", "see `lab list faults`"
+        ) from None

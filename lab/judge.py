@@ -1,0 +1,33 @@
+"""record -> verdicts: every promise judges every run, whatever it was made for."""
+
+from __future__ import annotations
+
+from lab.promise import BLAME, PROMISES, Promise
+from lab.records.record import Record
+from lab.records.verdict import Finding, Verdict
+
+
+def judge(record: Record, promises: list[Promise] | None = None) -> tuple[Finding, ...]:
+    """One finding for each promise (default: all), in the order of their names; a pure function of the record.
+
+    A void record proves nothing, so everything that applies is unknown.
+    """
+    return tuple(_finding(record, promise) for promise in promises or PROMISES.values())
+
+
+def _finding(record: Record, promise: Promise) -> Finding:
+    if reason := promise.not_applicable(record.plan.variant, record.traits):
+        return Finding(promise=promise.id, verdict=Verdict.NA, summary=reason)
+    if record.void:
+        return promise.unknown(f"void: {record.void}")
+    return promise.judge(record)
+
+
+def cause(findings: tuple[Finding, ...]) -> str:
+    """Which of one run's broken promises explains the others, "" when none is broken (promises.md, order of blame)."""
+    broken = [finding for finding in findings if finding.verdict is Verdict.BROKEN]
+    for promise in BLAME:
+        if any(finding.promise == promise for finding in broken):
+            return promise
+    earliest = min(broken, key=lambda finding: min(finding.steps, default=0), default=None)
+    return earliest.promise if earliest else ""

@@ -1,0 +1,47 @@
+"""The census: the server's own view of one plan's sessions."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Session(Struct, frozen=True, omit_defaults=True):
+    """One server process. Its identity is pid and backend start, because pids are reused.
+
+    `state` is pg_stat_activity's. `xact`: it holds a transaction open. `locks` counts what a transaction holds,
+    `advisory` the session-level advisory locks.
+    """
+
+    pid: int
+    start: str
+    user: str = ""
+    database: str = ""
+    state: str = ""
+    wait: str = ""
+    xact: bool = False
+    locks: int = 0
+    advisory: int = 0
+
+    @property
+    def id(self) -> str:
+        """`pid@start`, as `lab.session()` gives it."""
+        return f"{self.pid}@{self.start}"
+
+
+class Census(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All sessions of the plan's own roles at one time; `at` names the occasion, `step` the step just done."""
+
+    time: int
+    at: str
+    step: int = -1
+    actor: str = ""
+    sessions: tuple[Session, ...] = ()
+
+
+class Row(Struct, frozen=True, omit_defaults=True):
+    """A token as the server holds it at the end, in the order in which it was written."""
+
+    token: str
+    xid: str
+    session: str
+    database: str = "lab"

@@ -1,0 +1,52 @@
+"""The history: append-only ops, as in Jepsen: `invoke`, then `ok`, `fail` or `info`.
+
+`ok` happened, `fail` certainly did not, `info` may have: a statement or COMMIT whose answer was lost.
+Times are integer nanoseconds since the start of the run, by the lab's monotonic clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+Ending = Literal["invoke", "ok", "fail", "info", "skip"]
+Phase = Literal["safety", "liveness"]
+
+
+class Cause(Struct, frozen=True, omit_defaults=True):
+    """One exception of a chain: class, SQLSTATE if the server sent one. `text` is for people, never for a judge."""
+
+    cls: str
+    sqlstate: str = ""
+    text: str = ""
+
+
+class Op(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event of one actor.
+
+    `step` is the index in the plan; steps of the liveness phase count on from there. `f` is the step's `do`.
+    `request` counts the requests of the actor from 0; -1 is outside any. `value` holds what came back: `token`,
+    `nonce`, `session`, `xid`, `in_atomic`. `chain` is the exception that left the call, then its causes.
+    """
+
+    time: int
+    type: Ending
+    actor: str
+    step: int
+    f: str
+    request: int = -1
+    phase: Phase = "safety"
+    value: dict[str, Any] = field(default_factory=dict)
+    chain: tuple[Cause, ...] = ()
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the nemesis did: `inject`, `heal`, or `blocked` (an actor was seen to wait, and where)."""
+
+    time: int
+    step: int
+    f: Literal["inject", "await", "heal", "blocked"]
+    actor: str = ""
+    fault: str = ""
+    where: Literal["", "server", "client"] = ""

@@ -1,0 +1,179 @@
+"""A plan: the only thing that is generated, enumerated, shrunk, stored, shipped and replayed.
+
+The order of the steps is the interleaving. One step is begun only when the one before it has returned, or is
+seen to block; a blocked step is waited for when the next step of its actor is due. An error that the application
+does not swallow ends what it is in, as in a view: all atomic blocks are left with it, and the actor's steps up to
+the end of the request are skipped. Any list of steps is therefore a plan, which is what shrinking needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from lab.records.variant import Variant
+
+VERSION = 1
+NEMESIS = "nemesis"
+
+
+class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A fault by its registered name, with parameters that the fault itself validates."""
+
+    kind: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+class _Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="do", tag=str.lower):
+    """What all steps share: in JSON each is an object whose `do` is the lower-case name of its class."""
+
+
+class Begin(_Step):
+    """A request arrives: `request_started` fires on the actor's thread."""
+
+    actor: str
+
+
+class End(_Step):
+    """The request is over: `request_finished` fires, also inside an atomic block that was not left."""
+
+    actor: str
+
+
+class Enter(_Step):
+    """Enter `transaction.atomic()`; inside another one that is a savepoint."""
+
+    actor: str
+    savepoint: bool = True
+    alias: str = "default"
+
+
+class Leave(_Step):
+    """Leave the innermost atomic block; `rollback`: with an exception that the application catches outside it."""
+
+    actor: str
+    outcome: Literal["commit", "rollback"] = "commit"
+
+
+class Write(_Step):
+    """Insert a token of its own into `lab.token`.
+
+    `hold` keeps the server inside the statement, or inside whichever COMMIT makes the row durable, until the
+    actor's next step is due. `swallow`: the application catches the error and carries on.
+    """
+
+    actor: str
+    hold: Literal["", "statement", "commit"] = ""
+    swallow: bool = False
+    alias: str = "default"
+
+
+class Read(_Step):
+    """Select a nonce of its own; `hold` keeps the server inside the query until the actor's next step is due."""
+
+    actor: str
+    hold: bool = False
+    swallow: bool = False
+    alias: str = "default"
+
+
+class Fail(_Step):
+    """A statement that the server refuses while the session stays healthy."""
+
+    actor: str
+    cause: Literal["unique", "statement_timeout"] = "unique"
+    swallow: bool = False
+    alias: str = "default"
+
+
+class Sql(_Step):
+    """One statement by hand, such as BEGIN or SET ROLE; its first row is kept in the history."""
+
+    actor: str
+    text: str
+    swallow: bool = False
+    alias: str = "default"
+
+
+class Autocommit(_Step):
+    """`connection.set_autocommit(on)`."""
+
+    actor: str
+    on: bool = False
+    alias: str = "default"
+
+
+class Commit(_Step):
+    """`connection.commit()`, for autocommit off."""
+
+    actor: str
+    alias: str = "default"
+
+
+class Rollback(_Step):
+    """`connection.rollback()`, for autocommit off."""
+
+    actor: str
+    alias: str = "default"
+
+
+class Close(_Step):
+    """`connection.close()` by hand."""
+
+    actor: str
+    alias: str = "default"
+
+
+class Stop(_Step):
+    """The actor's thread ends, with whatever it holds; its later steps are skipped. `t0`, the main thread, stays."""
+
+    actor: str
+
+
+class Inject(_Step):
+    """The nemesis applies a fault."""
+
+    fault: FaultSpec
+
+
+class Await(_Step):
+    """The nemesis waits until every fault that was applied has been seen to land."""
+
+
+class Heal(_Step):
+    """The nemesis ends every fault; what is not healed in the plan is healed before the liveness phase."""
+
+
+ActorStep = Begin | End | Enter | Leave | Write | Read | Fail | Sql | Autocommit | Commit | Rollback | Close | Stop
+NemesisStep = Inject | Await | Heal
+Step = ActorStep | NemesisStep
+
+
+class Plan(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag_field="version", tag=VERSION
+):
+    """What shall happen to which variant.
+
+    `bound` is B, the longest that one call may take, in seconds; a step that takes longer is given up and the
+    subject is killed. `promise` and `moment` say what a directed plan was written for; `expect` what it is known
+    to show, promise to verdict. `seed` is the number it was drawn from.
+    """
+
+    variant: Variant
+    steps: tuple[Step, ...]
+    title: str = ""
+    promise: str = ""
+    moment: str = ""
+    source: str = "hand"
+    seed: int = 0
+    bound: float = 10.0
+    expect: dict[str, str] = field(default_factory=dict)
+
+    def actors(self) -> tuple[str, ...]:
+        """The actors in order of appearance, the nemesis not among them."""
+        return tuple(dict.fromkeys(step.actor for step in self.steps if not isinstance(step, NemesisStep)))
+
+    def faults(self) -> tuple[FaultSpec, ...]:
+        """The faults in the order in which they are applied."""
+        return tuple(step.fault for step in self.steps if isinstance(step, Inject))

@@ -1,0 +1,44 @@
+"""The record of one run: everything a judge may look at, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from lab.records.census import Census, Row
+from lab.records.history import Event, Op
+from lab.records.landing import Landing
+from lab.records.plan import Plan
+from lab.records.variant import Traits
+
+Fate = Literal["ended", "killed", "died", "refused"]
+
+
+class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Plan, history, census and server truth of one run.
+
+    `fate` is the subject's: it ended by itself, was `killed` because a step missed its deadline, `died` (`exit`
+    says how), or `refused` to start with this configuration. `void` says why the run proves nothing, "" when it
+    counts. `idle` is the liveness phase's first step. `rows` are the tokens that the server holds at the end.
+    """
+
+    plan: Plan
+    run: str
+    traits: Traits = field(default_factory=Traits)
+    ops: tuple[Op, ...] = ()
+    events: tuple[Event, ...] = ()
+    census: tuple[Census, ...] = ()
+    landings: tuple[Landing, ...] = ()
+    journal: tuple[dict[str, Any], ...] = ()
+    rows: tuple[Row, ...] = ()
+    fate: Fate = "ended"
+    exit: str = ""
+    void: str = ""
+    seconds: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def landed(self) -> tuple[Landing, ...]:
+        """The faults that were seen to strike."""
+        return tuple(landing for landing in self.landings if landing.landed)

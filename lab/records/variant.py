@@ -1,0 +1,61 @@
+"""A variant: one Django database configuration under test."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+Driver = Literal["psycopg2", "psycopg"]
+
+
+class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """ENGINE, settings, driver and interpreter: everything but where the server is.
+
+    `settings` and `options` are what a project writes in `DATABASES[alias]` and its OPTIONS. `module` names a
+    Django settings module whose `DATABASES[alias]` is the base on which they are laid. `claims` lists the
+    promises that its authors make; None means all of them. `threads` is the number of concurrent requests that
+    the variant says it is made for, None without limit. `bound` is the longest wait that it claims, in seconds.
+    `keeps` says whether it keeps sessions between requests; None leaves that to its settings and its code.
+    """
+
+    name: str
+    engine: str = "django.db.backends.postgresql"
+    driver: Driver = "psycopg2"
+    settings: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    python: str = ""
+    path: tuple[str, ...] = ()
+    module: str = ""
+    alias: str = "default"
+    claims: tuple[str, ...] | None = None
+    threads: int | None = None
+    bound: float | None = None
+    keeps: bool | None = None
+    summary: str = ""
+
+    def claimed(self, promise: str) -> bool:
+        """Whether this variant makes the promise; a variant without a list makes all of them."""
+        return self.claims is None or promise in self.claims
+
+
+class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the subject found when it imported the variant: versions, resolved settings, what the ENGINE replaces.
+
+    `overrides` are the methods of `BaseDatabaseWrapper` that the ENGINE replaces with its own, beyond those that
+    Django's own PostgreSQL backend replaces. `settings` are printable.
+    """
+
+    versions: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    conn_max_age: float | None = 0
+    health_checks: bool = False
+    pool_max: int = 0
+    autocommit: bool = True
+    overrides: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def own_close(self) -> bool:
+        """Whether the ENGINE decides for itself what closing a connection means."""
+        return bool({"close", "_close"} & set(self.overrides))

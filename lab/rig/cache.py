@@ -1,0 +1,108 @@
+"""The one folder that outlives a lab: built servers and the database template.
+
+Everything in it is published by a rename, so that a reader sees a whole thing or nothing, and is built under a
+file lock, so that several labs started at once build it once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.errors import ServerNotReady, ToolMissing
+
+LOCK_TIMEOUT = 300.0
+"""Seconds to wait for another lab's build; a cold Toxiproxy build took up to 76 s."""
+
+LOCK_INTERVAL = 0.02
+
+
+def folder() -> Path:
+    """Return `$XDG_CACHE_HOME/connection-lab` (default `~/.cache/connection-lab`), mode 0700, made when absent.
+
+    Raises `ToolMissing` when it cannot be made or written.
+    """
+    path = _location()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise _unwritable(path, "permission denied")
+    return path
+
+
+def publish(key: str, build: Callable[[Path], None], owner: str | None = None) -> Path:
+    """Return the cached folder `key`; when absent, let `build(stage)` fill an empty folder and rename it there.
+
+    `owner` names the builder (a lab's id), so that its guardian can remove a half-built stage; default: this pid.
+    Whatever `build` raises is passed on and nothing is published. Safe across threads, processes and labs.
+    """
+    target = folder() / key
+    if target.is_dir():
+        return target
+    with locked(key):
+        if not target.is_dir():
+            _remove_stale_stages(key)
+            _build(target, build, stages(owner or f"pid-{os.getpid()}") / key)
+    return target
+
+
+def stages(owner: str) -> Path:
+    """Where `owner` builds things: the folder that its guardian removes. Not created here."""
+    return folder() / "stage" / owner
+
+
+@contextmanager
+def locked(key: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """Hold the machine-wide lock `key` (of this cache folder); `ServerNotReady` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    with open(folder() / f"{key}.lock", "a", encoding="ascii") as file:
+        while not _try_lock(file.fileno()):
+            if time.monotonic() > deadline:
+                raise ServerNotReady(f"another lab has held {file.name} for {timeout:.0f} s", "end it, or wait")
+            time.sleep(LOCK_INTERVAL)
+        yield  # closing the file releases the lock, and so does the kernel when this process is killed
+
+
+def _location() -> Path:
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification: a relative path there is invalid and is to be ignored.
+    base = Path(configured) if os.path.isabs(configured) else Path(os.path.expanduser("~")) / ".cache"
+    return base / "connection-lab"
+
+
+def _unwritable(path: Path, reason: str) -> ToolMissing:
+    return ToolMissing(f"the cache folder {path} cannot be written ({reason})", "set XDG_CACHE_HOME to one that can")
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove_stale_stages(key: str) -> None:
+    # We hold the lock of `key`: whoever staged it before us was killed.
+    for stale in (folder() / "stage").glob(f"*/{key}"):
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def _build(target: Path, build: Callable[[Path], None], stage: Path) -> None:
+    stage.mkdir(mode=0o700, parents=True)
+    try:
+        build(stage)
+        stage.rename(target)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        try:
+            stage.parent.rmdir()
+        except OSError:
+            pass  # this owner builds something else at the same time

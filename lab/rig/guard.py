@@ -1,0 +1,73 @@
+"""The lab's side of its guardian (guardian.py): start it first, let it go last."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.errors import ServerNotReady
+from lab.rig import guardian, process
+
+
+class Guard:
+    """The guardian process of one lab. From the return of `Guard(...)` on, the end of this process, however it comes, is the end of `folders`
+    and of all processes that live in them or carry `lab_id`."""
+
+    def __init__(self, lab_id: str, folders: list[Path]) -> None:
+        self.lab_id = lab_id
+        self.folders = folders
+        pidfd = _own_pidfd()
+        reader, self._writer = os.pipe()
+        arguments = [lab_id, str(os.getpid()), str(pidfd), *map(str, folders)]
+        self._child = subprocess.Popen(
+            [sys.executable, "-P", guardian.__file__, *arguments],
+            cwd="/",
+            # A lab inside a lab: our guardian must outlive us, so it must not belong to the outer lab.
+            env={name: value for name, value in os.environ.items() if name != process.LAB_ID},
+            stdin=reader,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=[pidfd] if pidfd >= 0 else [],
+        )
+        for descriptor in (reader, pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    @property
+    def pid(self) -> int:
+        """The guardian's process."""
+        return self._child.pid
+
+    def wait_armed(self, timeout: float = 10.0) -> None:
+        """Wait until the guardian stands guard. Raises `ServerNotReady` when it died or needs over `timeout` seconds.
+
+        Things may be created before: a lab that dies meanwhile leaves the end of its pipe to be found.
+        """
+        assert self._child.stdout is not None
+        ready, _, _ = select.select([self._child.stdout], [], [], timeout)
+        if not ready or not self._child.stdout.read():
+            raise ServerNotReady("the lab's guardian process did not start", "run lab doctor")
+        self._child.stdout.close()
+
+    def release(self, timeout: float = 10.0) -> None:
+        """Let the guardian clear up and end; do its work ourselves when somebody killed it. Idempotent."""
+        if self._writer >= 0:
+            os.close(self._writer)
+            self._writer = -1
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+        process.ended(self._child, timeout)
+        if any(folder.exists() for folder in self.folders):
+            guardian.sweep(self.lab_id, os.getpid(), self.folders, timeout)
+
+
+def _own_pidfd() -> int:
+    # Beside the pipe, because a forked copy of the lab holds the pipe open as well.
+    try:
+        return os.pidfd_open(os.getpid())
+    except (AttributeError, OSError):
+        return -1

@@ -1,0 +1,128 @@
+"""Ends whatever a lab leaves behind, however the lab ended. Runs as a script, in a session of its own.
+
+    python guardian.py LAB_ID LAB_PID PIDFD FOLDER...
+
+It is started before anything that it guards exists and told the names first. It holds the read end of a pipe whose
+write end only the lab has (its stdin) and a pidfd of the lab: when either says that the lab is over, it kills every
+process that belongs to the lab, removes the folders and ends. A normal close takes the same way.
+
+A process belongs to the lab when its working directory is inside one of the folders (PostgreSQL overwrites its
+environment, so that it cannot be asked there) or its environment has LAB_ID=<id>.
+
+This file imports nothing of the lab: it must be quick to start and must not break with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+INTERVAL = 0.02
+PATIENCE = 30.0
+"""Seconds after which the guardian gives up: only a process stuck in the kernel survives SIGKILL that long."""
+
+IPC_RMID = 0
+SHARED_MEMORY_LINE = 6
+SYSV_SEGMENTS = Path("/proc/sysvipc/shm")
+
+
+def main(arguments: list[str]) -> None:
+    """Wait for the end of the lab, then sweep."""
+    lab_id, lab_pid, pidfd, *folders = arguments
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+        signal.signal(name, signal.SIG_IGN)
+    os.write(1, b"armed\n")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _wait_for_end([0, int(pidfd)] if int(pidfd) >= 0 else [0])
+    sweep(lab_id, int(lab_pid), [Path(folder) for folder in folders])
+
+
+def sweep(lab_id: str, lab_pid: int, folders: list[Path], patience: float = PATIENCE) -> bool:
+    """Kill what belongs to the lab and remove its folders, again and again until nothing is left (True).
+
+    Repeated, because a process may fork, or make a file, between our look and our blow. False after `patience` seconds.
+    """
+    spared = {os.getpid(), lab_pid}
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if _kill(lab_id, folders, spared):
+            time.sleep(INTERVAL)
+            continue
+        for folder in folders:
+            _remove_shared_memory(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        if not any(folder.exists() for folder in folders) and not _kill(lab_id, folders, spared):
+            return True
+    return False
+
+
+def _wait_for_end(descriptors: list[int]) -> None:
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    poll.poll()
+
+
+def _kill(lab_id: str, folders: list[Path], spared: set[int]) -> int:
+    """Send SIGKILL to every process of the lab; return how many there were."""
+    found = 0
+    for process in _members(lab_id, folders):
+        if process.pid in spared:
+            continue
+        found += 1
+        try:
+            process.kill()  # psutil checks that the pid still is this process
+        except psutil.Error:
+            pass
+    return found
+
+
+def _members(lab_id: str, folders: list[Path]) -> Iterator[psutil.Process]:
+    roots = tuple(f"{folder}{os.sep}" for folder in folders)
+    for process in psutil.process_iter():
+        if _lives_in(process, roots) or _carries(process, lab_id):
+            yield process
+
+
+def _lives_in(process: psutil.Process, roots: tuple[str, ...]) -> bool:
+    try:
+        return f"{process.cwd()}{os.sep}".startswith(roots)
+    except (psutil.Error, OSError):
+        return False  # another user's, a zombie, or gone
+
+
+def _carries(process: psutil.Process, lab_id: str) -> bool:
+    try:
+        return process.environ().get("LAB_ID") == lab_id
+    except (psutil.Error, OSError):
+        return False
+
+
+def _remove_shared_memory(folder: Path) -> None:
+    """Remove the System V segment that a killed PostgreSQL leaves: it belongs to no process and no folder."""
+    for pid_file in folder.glob("*/postmaster.pid"):
+        try:
+            key, segment = pid_file.read_text(encoding="ascii").splitlines()[SHARED_MEMORY_LINE].split()
+            if _segment_exists(int(key), int(segment)):
+                ctypes.CDLL(None).shmctl(int(segment), IPC_RMID, None)
+        except (OSError, IndexError, ValueError):
+            pass  # the server had not come that far
+
+
+def _segment_exists(key: int, segment: int) -> bool:
+    # Both numbers, so that a segment of somebody else under a reused id is left alone.
+    rows = [row.split() for row in SYSV_SEGMENTS.read_text(encoding="ascii").splitlines()[1:]]
+    return any(int(row[0]) & 0xFFFFFFFF == key & 0xFFFFFFFF and int(row[1]) == segment for row in rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,201 @@
+"""Processes that belong to a lab: started so that they end with it, stopped within a deadline."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import ServerNotReady, ToolMissing
+
+LAB_ID = "LAB_ID"
+"""The environment variable by which a guardian knows the processes of its lab."""
+
+POLL_INTERVAL = 0.003
+NOBODY = 65534
+PR_SET_PDEATHSIG = 1
+_KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+
+# Loaded now, because between fork and exec nothing may be imported.
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the processes of one lab live (`folder`) and how they are known (`lab_id`)."""
+
+    lab_id: str
+    folder: Path
+
+    def environ(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment of a server: nothing of the user's that could change what it does (PG*, LC_*, TZ)."""
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        fixed = {"HOME": str(self.folder), "TMPDIR": str(self.folder), "LC_ALL": "C", "TZ": "UTC", LAB_ID: self.lab_id}
+        return {**kept, **fixed, **(extra or {})}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The unprivileged user as whom a server runs when the lab is root."""
+
+    uid: int
+    gid: int
+
+
+def unprivileged() -> Identity | None:
+    """`nobody` when the lab is root (PostgreSQL refuses to run as root), else None: no change of user."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        return Identity(NOBODY, NOBODY)
+    return Identity(entry.pw_uid, entry.pw_gid)
+
+
+def run(argv: Sequence[str], home: Home, identity: Identity | None = None, timeout: float = 60.0) -> str:
+    """Run a short command as a child of the lab and return its output. Raises `ServerNotReady` when it fails."""
+    child = spawn(argv, home, stdout=subprocess.PIPE, identity=identity)
+    try:
+        output, _ = child.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        child.kill()
+        child.communicate()
+        raise ServerNotReady(f"{argv[0]} did not end within {timeout:.0f} s") from error
+    text = output.decode(errors="replace")
+    if child.returncode:
+        raise ServerNotReady(f"{argv[0]} ended with status {child.returncode}: {text[-500:].strip()}")
+    return text
+
+
+def spawn(
+    argv: Sequence[str],
+    home: Home,
+    stdout: int,
+    identity: Identity | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `argv` as a direct child that the kernel kills when the lab ends, with cwd in the lab's folder.
+
+    `stdout` is a file descriptor (or subprocess.PIPE) and gets stderr as well. Raises `ToolMissing` when the program cannot be started.
+    """
+    lab_pid = os.getpid()
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            list(argv),
+            cwd=home.folder,
+            env=home.environ(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            # A Ctrl-C in the terminal is for the lab alone: it stops its servers in order.
+            process_group=0,
+            # The change of user clears the parent-death signal; subprocess runs preexec_fn after it.
+            preexec_fn=lambda: _die_with(lab_pid),
+            **_user_arguments(identity),
+        )
+
+    try:
+        return _spawner().submit(start)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolMissing(f"{argv[0]} cannot be started ({error})", "check that it exists and may be executed") from error
+
+
+def wait_until(happened: Callable[[], bool], timeout: float, interval: float = POLL_INTERVAL) -> bool:
+    """Poll `happened` until it holds (True) or `timeout` seconds have passed (False)."""
+    deadline = time.monotonic() + timeout
+    while not happened():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(interval)
+    return True
+
+
+def ended(child: subprocess.Popen[bytes], timeout: float) -> bool:
+    """Wait at most `timeout` seconds for `child` to end; also reaps it."""
+    try:
+        child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def stop(child: subprocess.Popen[bytes], first: signal.Signals = signal.SIGTERM, timeout: float = 2.0) -> None:
+    """Send `first`, then after `timeout` seconds SIGKILL. A stopped (SIGSTOP) child is killed as well."""
+    if child.poll() is not None:
+        return
+    child.send_signal(first)
+    if not ended(child, timeout):
+        child.kill()
+        child.wait()
+
+
+def tail(path: Path, size: int = 600) -> str:
+    """The last `size` characters of a log file, on one line, for an error message."""
+    try:
+        return " ".join(path.read_text(encoding="utf-8", errors="replace")[-size:].split())
+    except OSError:
+        return "(no log)"
+
+
+def _user_arguments(identity: Identity | None) -> dict[str, int | list[int]]:
+    if identity is None:
+        return {}
+    return {"user": identity.uid, "group": identity.gid, "extra_groups": []}
+
+
+def _die_with(lab_pid: int) -> None:
+    """Runs in the child between fork and exec."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != lab_pid:  # the lab ended before the line above: no signal will come
+        os._exit(1)
+
+
+class _Spawner:
+    """One thread that starts every server and lives as long as the process.
+
+    The parent-death signal fires when the *thread* that forked ends, not the process: a server restarted by a worker
+    thread would die with that worker.
+    """
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]]
+        self._jobs = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="lab-spawner", daemon=True).start()
+
+    def submit(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        answer: Future[subprocess.Popen[bytes]] = Future()
+        self._jobs.put((start, answer))
+        return answer.result()
+
+    def _work(self) -> None:
+        while True:
+            start, answer = self._jobs.get()
+            try:
+                answer.set_result(start())
+            except BaseException as error:
+                answer.set_exception(error)
+            del start, answer  # a kept result would keep a finished Popen
+
+
+_spawner_lock = threading.Lock()
+_current: _Spawner | None = None
+
+
+def _spawner() -> _Spawner:
+    global _current
+    with _spawner_lock:
+        if _current is None or _current.pid != os.getpid():  # a fork copies the object, not its thread
+            _current = _Spawner()
+        return _current

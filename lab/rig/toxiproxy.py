@@ -1,0 +1,290 @@
+"""The Toxiproxy server of a lab and its proxies, in the regime that toxiproxy.md section 0 calls safe.
+
+One proxy per plan; toxics are installed before the connection and never removed or updated; healing is to delete
+the proxy and create it again on the same port; every call has a deadline; silence or a 5xx is `ProxyLost`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psutil
+from toxiproxy import Proxy as ProxyRecord
+from toxiproxy.api import APIConsumer
+from toxiproxy.exceptions import NotFound
+
+from lab.errors import ProxyLost, ServerNotReady
+from lab.fault import Stream
+from lab.rig import port, process, toxic, toxiproxy_api
+from lab.rig.process import Home
+from lab.rig.toxic import Armed, Installed, Toxic
+from lab.rig.toxiproxy_binary import Found
+from lab.rig.toxiproxy_binary import ensure_toxiproxy as ensure_toxiproxy
+
+START_TIMEOUT = 10.0
+PROXIES_PER_SERVER = 2000
+"""A server is replaced after so many proxies: each leaks 1.6 goroutines and up to 0.15 MB (toxiproxy.md section 2)."""
+
+
+class Toxiproxy:
+    """One server; one per process, because toxiproxy-python's address is class-level state. Thread-safe."""
+
+    def __init__(self, home: Home, binary: Found, per_server: int = PROXIES_PER_SERVER) -> None:
+        self.home = home
+        self.binary = binary
+        self.per_server = per_server
+        self.generation = 0
+        """Grows with every start: the proxies of an older generation are gone."""
+        self.created = 0
+        """Proxies created since the present server was started, re-creations counted."""
+        self.log_path = home.folder / "toxiproxy.log"
+        self.lock = threading.RLock()
+        self._port = port.reserve()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._live: set[str] = set()
+        self._transport = toxiproxy_api.connect(port.LOOPBACK, self._port.number)
+
+    @property
+    def pid(self) -> int:
+        """The server's pid. Raises `ServerNotReady` when it was never started."""
+        if self._child is None:
+            raise ServerNotReady("Toxiproxy is not running", "start it first")
+        return self._child.pid
+
+    @property
+    def version(self) -> str:
+        """E.g. "2.12.0"."""
+        return self.binary.version
+
+    def start(self, timeout: float = START_TIMEOUT) -> None:
+        """Start and wait until this very process listens. Raises `ServerNotReady` after `timeout` seconds."""
+        with self.lock:
+            log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                argv = [str(self.binary.path), "-host", port.LOOPBACK, "-port", str(self._port.number)]
+                self._child = process.spawn(argv, self.home, stdout=log, environ={"LOG_LEVEL": "info"})
+            finally:
+                os.close(log)
+            self._wait_listening(timeout)
+            self._transport = toxiproxy_api.connect(port.LOOPBACK, self._port.number)
+            self.generation += 1
+            self.created = 0
+            self._live.clear()
+
+    def alive(self) -> bool:
+        """Does it answer? Asks for the list of proxies, which a wedged server does not give, while it still tells its version."""
+        with self.lock:
+            try:
+                APIConsumer.get("/proxies")
+            except ProxyLost:
+                return False
+            return True
+
+    def restart(self) -> None:
+        """Kill and start again on the same API port: all proxies and their connections end. Also out of SIGSTOP."""
+        with self.lock:
+            if self._child is not None:
+                self._child.kill()
+                self._child.wait()
+            self.start()
+
+    def close(self) -> None:
+        """End the server and give the port back."""
+        with self.lock:
+            if self._child is not None:
+                self._child.kill()  # it keeps nothing: there is nothing to end in order
+                self._child.wait()
+            self._transport.renew()
+            self._port.release()
+
+    def freeze(self) -> None:
+        """SIGSTOP: silence for all proxies; the kernel still accepts and acknowledges. Calls end in `ProxyLost` meanwhile."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: everything goes on, nothing lost."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """`freeze` for the length of the block."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
+    def proxy(self, name: str, upstream_port: int, toxics: Sequence[Installed] = ()) -> Proxy:
+        """Create a proxy to a port of loopback on a port of its own, `toxics` in place before its first connection.
+
+        `name` is unique among live proxies, without "/". Use it as a context manager, or `delete` it. Raises `ProxyLost`.
+        """
+        with self.lock:
+            self._replace_if_worn()
+            proxy = Proxy(self, name, upstream_port)
+            try:
+                proxy.recreate(toxics)
+            except BaseException:
+                proxy.delete()
+                raise
+            return proxy
+
+    def _replace_if_worn(self) -> None:
+        if self.created >= self.per_server and not self._live:
+            self.restart()
+
+    def _wait_listening(self, timeout: float) -> None:
+        assert self._child is not None
+        child = self._child
+        happened = process.wait_until(lambda: child.poll() is not None or self._listens(), timeout)
+        if not happened or child.poll() is not None:
+            child.kill()
+            child.wait()
+            said = process.tail(self.log_path)
+            raise ServerNotReady(f"Toxiproxy did not start on port {self._port.number}: {said}", "run lab doctor")
+
+    def _listens(self) -> bool:
+        # Not by connecting: when the port is taken, Toxiproxy stays alive and somebody else would answer.
+        try:
+            sockets = psutil.Process(self.pid).net_connections(kind="tcp4")
+        except psutil.Error:
+            return False
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == self._port.number for one in sockets)
+
+    def create(self, name: str, listen: int, upstream: int, toxics: Sequence[Installed]) -> None:
+        """For `Proxy`: create it on its port; with toxics, disabled first, so that none misses the first connection."""
+        with self.lock:
+            body = {
+                "name": name,
+                "listen": f"{port.LOOPBACK}:{listen}",
+                "upstream": f"{port.LOOPBACK}:{upstream}",
+                "enabled": not toxics,
+            }
+            # Not the library's create(): it lists all proxies first.
+            record = ProxyRecord(**APIConsumer.post("/proxies", json=body).json())
+            self._live.add(name)
+            self.created += 1
+            for number, installed in enumerate(toxics):
+                _add(record, number, installed)
+            if toxics:
+                record.enable()
+
+    def add(self, name: str, number: int, installed: Installed) -> None:
+        """For `Proxy`: add the `number`th toxic."""
+        with self.lock:
+            _add(ProxyRecord(name=name, upstream="", enabled=True, listen=""), number, installed)
+
+    def destroy(self, name: str) -> None:
+        """For `Proxy`: delete it, closing its connections. No-op when it is not there."""
+        with self.lock:
+            self._live.discard(name)
+            with suppress(NotFound):
+                APIConsumer.delete(f"/proxies/{name}")
+
+
+class Proxy:
+    """One plan's way to a server: `port` is fixed for its life. One thread at a time."""
+
+    def __init__(self, server: Toxiproxy, name: str, upstream_port: int) -> None:
+        self.name = name
+        self.toxics: tuple[Installed, ...] = ()
+        self._server = server
+        self._upstream_port = upstream_port
+        self._generation = server.generation
+        self._port = port.reserve()
+        self._listening = False
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.delete()
+
+    @property
+    def port(self) -> int:
+        """Where clients connect to, on 127.0.0.1."""
+        return self._port.number
+
+    def install(self, what: Toxic, stream: Stream) -> None:
+        """Put a toxic at the end of a direction's chain: before the first connection, or while all of them are idle.
+
+        On a connection that dies with data in flight the server may wedge.
+        """
+        self._check_generation()
+        installed = Installed(what, stream)
+        if self._listening:
+            self._server.add(self.name, len(self.toxics), installed)
+        self.toxics = (*self.toxics, installed)
+
+    def add(self, kind: str, stream: Stream, **attributes: int) -> None:
+        """`install` under Toxiproxy's own names. Raises `BadInput` for what it does not have, or does not survive."""
+        self.install(toxic.build(kind, attributes), stream)
+
+    def arm_reset(self) -> None:
+        """From the next connection on, every close is an RST to both sides instead of a FIN."""
+        self.install(Armed(), "downstream")
+
+    def cut(self) -> None:
+        """End all connections, with FIN (RST when armed before they came), and listen again with the same toxics."""
+        self.recreate(self.toxics)
+
+    def refuse(self) -> None:
+        """End all connections and let new ones be refused (ECONNREFUSED)."""
+        self._check_generation()
+        self._delete()
+
+    def accept(self) -> None:
+        """Heal: listen again, with no toxic but those of `arm_reset`. Ends the connections of a proxy that listens."""
+        self.recreate([one for one in self.toxics if isinstance(one.toxic, Armed)])
+
+    def freeze(self) -> None:
+        """Stop the whole server (`Toxiproxy.freeze`): it concerns every proxy."""
+        self._server.freeze()
+
+    def thaw(self) -> None:
+        """Let it run again."""
+        self._server.thaw()
+
+    def recreate(self, toxics: Sequence[Installed] = ()) -> None:
+        """Delete and create again on the same port with other toxics (default: none). Ends all connections."""
+        self._check_generation()
+        self._delete()
+        self._create(tuple(toxics))
+
+    def delete(self) -> None:
+        """End everything and give the port back. Never raises: what is lost needs no deletion. Idempotent."""
+        if self._listening and self._generation == self._server.generation:
+            with suppress(ProxyLost):
+                self._delete()
+        self._listening = False
+        self._port.release()
+
+    def _create(self, toxics: tuple[Installed, ...]) -> None:
+        self._listening = True  # also when it fails halfway: then there may be something to delete
+        self._server.create(self.name, self.port, self._upstream_port, toxics)
+        self.toxics = toxics
+
+    def _delete(self) -> None:
+        if self._listening:
+            self._server.destroy(self.name)
+            self._listening = False
+
+    def _check_generation(self) -> None:
+        if self._generation != self._server.generation:
+            raise ProxyLost(f"proxy {self.name} went with its server", toxiproxy_api.REMEDY)
+
+
+def _add(record: ProxyRecord, number: int, installed: Installed) -> None:
+    what = installed.toxic
+    record.add_toxic(
+        name=f"{number}_{what.kind}",
+        type=what.kind,
+        stream=installed.stream,
+        toxicity=what.toxicity,
+        attributes=what.attributes(),
+    )

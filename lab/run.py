@@ -1,0 +1,490 @@
+"""plan -> record: the steps one at a time, the faults between and inside them, then heal, then a liveness phase."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from lab.errors import BadInput, LabError, ProxyLost, ServerNotReady
+from lab.fault import Fault, Seen, build
+from lab.records.census import Census, Row, Session
+from lab.records.history import Cause, Ending, Event, Op, Phase
+from lab.records.landing import Landing
+from lab.records.plan import (
+    ActorStep,
+    Await,
+    Begin,
+    Commit,
+    End,
+    Enter,
+    Heal,
+    Inject,
+    Leave,
+    NemesisStep,
+    Plan,
+    Read,
+    Step,
+    Stop,
+    Write,
+)
+from lab.records.record import Fate, Record
+from lab.rig.protocol import RigProtocol
+from lab.rig.site import PlanSite, open_site
+from lab.subject.handle import Child, ChildEnded, Zygote
+
+GRACE = 0.15  # seconds after which a step that does not return is taken to wait inside the client
+LOOKS = (0.004, 0.008, 0.016, 0.032, 0.064)  # seconds between looks at the server for a step that waits there
+SLACK = 0.5  # seconds beyond the bound before a step is given up: the machine's noise is not the variant's
+LAND = 1.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
+CUT = 0.1  # seconds for sessions to notice that healing a fault has ended their connections
+SETTLE = 1.0  # seconds that a session has to become idle or vanish after its request
+PROBES = 2  # requests of each actor in the liveness phase, beyond one for each session that was struck
+HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
+DIED = Cause(cls="lab.SubjectEnded", text="the subject's process ended")
+
+
+@dataclass
+class _Pending:
+    """A step that was begun and has not returned."""
+
+    index: int
+    step: ActorStep
+    since: float
+    phase: Phase
+    where: str = ""
+    session: str = ""
+    gate: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class _Struck:
+    """A fault that was applied: the way to heal it, the look-out for it, and what was seen."""
+
+    fault: Fault
+    index: int
+    time: int
+    stack: ExitStack
+    seen: Seen
+    landing: Landing | None = None
+
+
+def run(plan: Plan, rig: RigProtocol, zygote: Zygote) -> Record:
+    """Run `plan` and record what happened.
+
+    Never raises for what the variant does. A server of the rig that is lost makes the record void. Raises BadInput
+    when the plan asks for a fault that does not exist or that this rig cannot do.
+    """
+    faults = [build(spec) for spec in plan.faults()]
+    for each in faults:
+        if lacking := each.needs - rig.capabilities:
+            raise BadInput(
+                f"the {rig.name} rig cannot do {each.kind}: it lacks {', '.join(sorted(lacking))}",
+                "choose another rig with --rig",
+            )
+    alone = any(each.exclusive for each in faults)
+    with rig.exclusive() if alone else rig.shared():
+        try:
+            return _Run(plan, rig, zygote, faults).record()
+        except (ProxyLost, ServerNotReady) as lost:
+            rig.recover()
+            return Record(plan=plan, run="", traits=zygote.traits, void=str(lost))
+
+
+class _Run:
+    """One run in progress."""
+
+    def __init__(self, plan: Plan, rig: RigProtocol, zygote: Zygote, faults: list[Fault]) -> None:
+        self._plan = plan
+        self._rig = rig
+        self._zygote = zygote
+        self._faults = iter(faults)
+        self._all_faults = faults
+        self._id = uuid.uuid4().hex[:12]
+        self._start = time.monotonic()
+        self._ops: list[Op] = []
+        self._events: list[Event] = []
+        self._census: list[Census] = []
+        self._struck: list[_Struck] = []
+        self._landings: list[Landing] = []
+        self._pending: dict[str, _Pending] = {}
+        self._gone: set[str] = set()  # actors that hang, were stopped, or lost their process
+        self._requests: dict[str, int] = {}
+        self._open: set[str] = set()  # actors inside a request
+        self._gates: dict[int, int] = {}
+        self._fate: Fate = "ended"
+        self._exit = ""
+        self._child: Child
+        self._site: PlanSite
+
+    # -- the whole ------------------------------------------------------------------------------------------------
+
+    def record(self) -> Record:
+        """Everything, in order; what was applied is healed on every path."""
+        rows: tuple[Row, ...] = ()
+        with open_site(self._rig, self._id, self._aliases()) as site, self._heal_on_exit():
+            self._site = site
+            for each in self._all_faults:
+                each.prepare(site)
+            self._hold_gates()
+            self._child = self._zygote.fork(site.environ, site.databases)
+            site.adopt(self._child)
+            ended = False
+            try:
+                self._safety()
+                self._heal()
+                self._liveness()
+                self._take_census("final")
+                ended = True
+            except ChildEnded:
+                self._lose_child()
+            finally:
+                if not ended and self._fate == "ended":
+                    self._child.kill()
+            if ended:
+                self._end_child()
+            self._heal()
+            self._open_gates()
+            self._take_census("after exit")
+            site.clear()
+            rows = site.rows()
+        return Record(
+            plan=self._plan,
+            run=self._id,
+            traits=self._zygote.traits,
+            ops=tuple(self._ops),
+            events=tuple(self._events),
+            census=tuple(self._census),
+            landings=tuple(self._landings),
+            rows=rows,
+            fate=self._fate,
+            exit=self._exit,
+            void=self._why_void(),
+            seconds=time.monotonic() - self._start,
+        )
+
+    def _aliases(self) -> tuple[str, ...]:
+        named = {getattr(step, "alias", "default") for step in self._plan.steps}
+        return ("default", *sorted(named - {"default"}))
+
+    def _why_void(self) -> str:
+        lost = [landing.kind for landing in self._landings if not landing.landed]
+        return f"not seen to land: {', '.join(lost)}" if lost else ""
+
+    def _end_child(self) -> None:
+        if any(actor in self._gone for actor in self._plan.actors()) and self._hung():
+            self._child.kill()
+            self._fate = "killed"
+            return
+        status = self._child.end()
+        if status:
+            self._fate, self._exit = ("killed", "it did not end by itself") if status == -9 else ("died", str(status))
+
+    def _lose_child(self) -> None:
+        """The process ended under its actors: whatever was begun is in doubt."""
+        for actor, pending in list(self._pending.items()):
+            self._finish(actor, pending, "info", chain=(DIED,))
+        self._fate, self._exit = "died", str(self._child.kill())
+
+    def _hung(self) -> bool:
+        return any(op.chain[:1] == (HUNG,) for op in self._ops)
+
+    # -- phases ---------------------------------------------------------------------------------------------------
+
+    def _safety(self) -> None:
+        """The plan's steps in order; those of an actor that waits for another one are put off until it returns."""
+        todo = list(enumerate(self._plan.steps))
+        while todo:
+            position = self._next(todo)
+            index, step = todo.pop(position)
+            if isinstance(step, NemesisStep):
+                self._nemesis(index, step)
+            else:
+                self._act(index, step, "safety", may_block=bool(todo))
+            self._reap_unblocked()
+
+    def _next(self, todo: list[tuple[int, Step]]) -> int:
+        """The first step whose actor is free; the first of all when that would only be a fault or nobody."""
+        first = todo[0][1]
+        if isinstance(first, NemesisStep) or first.actor not in self._pending or self._pending[first.actor].gate:
+            return 0
+        for position, (_, step) in enumerate(todo):
+            if isinstance(step, NemesisStep):
+                break
+            if step.actor not in self._pending and step.actor not in self._gone:
+                return position
+        return 0
+
+    def _liveness(self) -> None:
+        """Every actor ends its request, then must succeed: first with a query, then with an atomic block."""
+        steps = itertools.count(len(self._plan.steps))
+        actors = [actor for actor in self._plan.actors()]
+        for actor in actors:
+            if actor in self._open or actor in self._pending:
+                self._act(next(steps), End(actor), "liveness")
+        struck = {session for landing in self._landings for session in landing.struck + landing.cut}
+        for _ in range(min(len(struck), 4) + PROBES - 1):
+            for actor in actors:
+                self._probe(steps, Begin(actor), Read(actor), End(actor))
+        for actor in actors:
+            self._probe(steps, Begin(actor), Enter(actor), Write(actor), Leave(actor), End(actor))
+
+    def _probe(self, steps: Iterator[int], *probe: ActorStep) -> None:
+        for step in probe:
+            self._act(next(steps), step, "liveness")
+
+    # -- actors ---------------------------------------------------------------------------------------------------
+
+    def _act(self, index: int, step: ActorStep, phase: Phase, may_block: bool = False) -> None:
+        """Begin a step and wait until it returns, hangs or, where the plan goes on without it, is seen to wait."""
+        actor = step.actor
+        if actor in self._pending:
+            self._await_actor(actor)
+        if actor in self._gone:
+            return
+        if isinstance(step, Begin):
+            self._requests[actor] = self._requests.get(actor, -1) + 1
+            self._open.add(actor)
+        pending = _Pending(index, step, time.monotonic(), phase, gate=self._gates.get(index))
+        self._note(pending, "invoke")
+        self._child.send(self._message(pending))
+        self._pending[actor] = pending
+        self._await_actor(actor, may_block=may_block)
+
+    def _message(self, pending: _Pending) -> dict[str, Any]:
+        step = pending.step
+        message: dict[str, Any] = {name: getattr(step, name) for name in step.__struct_fields__}
+        message.update(do=type(step).__name__.lower(), id=pending.index)
+        if isinstance(step, Write):
+            message.update(plan=self._id, token=f"{self._id}:{pending.index}")
+            if step.hold == "commit":
+                message["commit_gate"] = pending.gate
+                pending.gate = None  # it is not this step that will wait, but the one that commits
+        if isinstance(step, Read):
+            message["nonce"] = f"{self._id}:{pending.index}"
+        message["gate"] = pending.gate
+        return message
+
+    def _await_actor(self, actor: str, may_block: bool = False) -> None:
+        """Wait for the actor's step; its gate opens first when the actor must go on."""
+        pending = self._pending[actor]
+        if not may_block:
+            self._open_gates(actor)
+        begun = time.monotonic() if pending.where == "server" else pending.since
+        give_up = begun + self._plan.bound + SLACK
+        looks = itertools.chain(LOOKS, itertools.repeat(LOOKS[-1]))
+        while actor in self._pending:
+            wait = next(looks) if may_block else give_up - time.monotonic()
+            if self._pump(wait) or actor not in self._pending:
+                continue
+            if may_block and (where := self._site.waits(self._pending, pending, GRACE)):
+                pending.where = where
+                self._event("blocked", pending.index, actor=actor, where=where)
+                return
+            if time.monotonic() >= give_up:
+                self._finish(actor, pending, "info", chain=(HUNG,))
+                self._gone.add(actor)
+
+    def _pump(self, timeout: float) -> bool:
+        """Take in one answer, if one comes within `timeout` seconds."""
+        answer = self._child.receive(timeout)
+        if answer is None:
+            return False
+        pending = self._pending.get(answer["actor"])
+        if pending is None or pending.index != answer["id"]:
+            return True  # the late answer of a step that was given up
+        ending = _ending(pending.step, answer)
+        value = dict(answer.get("value", {}))
+        if "left" in answer:
+            value["left"] = answer["left"]
+        self._finish(answer["actor"], pending, ending, value, tuple(Cause(**link) for link in answer.get("chain", ())))
+        if isinstance(pending.step, Stop) and ending == "ok":
+            self._gone.add(answer["actor"])
+        return True
+
+    def _reap_unblocked(self) -> None:
+        """A step that waited for another actor's and no longer does returns before anything else is begun."""
+        for actor, pending in list(self._pending.items()):
+            if pending.where == "server" and not self._site.still_waits(pending.session):
+                self._await_actor(actor)
+
+    def _finish(
+        self,
+        actor: str,
+        pending: _Pending,
+        ending: Ending,
+        value: dict[str, Any] | None = None,
+        chain: tuple[Cause, ...] = (),
+    ) -> None:
+        del self._pending[actor]
+        self._note(pending, ending, value or {}, chain)
+        if isinstance(pending.step, End) and chain[:1] not in ((HUNG,), (DIED,)):
+            self._open.discard(actor)
+            self._take_census("end", pending.index, actor, settle=True)
+
+    def _note(
+        self, pending: _Pending, ending: Ending, value: dict[str, Any] | None = None, chain: tuple[Cause, ...] = ()
+    ) -> None:
+        actor = pending.step.actor
+        inside = actor in self._open
+        self._ops.append(
+            Op(
+                time=self._now(),
+                type=ending,
+                actor=actor,
+                step=pending.index,
+                f=type(pending.step).__name__.lower(),
+                request=self._requests.get(actor, -1) if inside else -1,
+                phase=pending.phase,
+                value=value or {},
+                chain=chain,
+            )
+        )
+
+    # -- gates ----------------------------------------------------------------------------------------------------
+
+    def _hold_gates(self) -> None:
+        """Lock a gate for each step that shall be held inside the server."""
+        base = int(self._id, 16) << 12 & 0x7FFFFFFFFFFFFFFF
+        for index, step in enumerate(self._plan.steps):
+            if isinstance(step, Read | Write) and step.hold:
+                self._gates[index] = base | index
+        self._site.lock(self._gates.values())
+
+    def _open_gates(self, actor: str | None = None) -> None:
+        """Open the gates of one actor's steps, or all."""
+        steps = self._plan.steps
+        mine = {
+            index: key
+            for index, key in self._gates.items()
+            if actor is None or (isinstance(step := steps[index], ActorStep) and step.actor == actor)
+        }
+        for index in mine:
+            if not any(p.index <= index for p in self._pending.values()) and actor is not None:
+                continue  # not reached yet: a later step of this actor is to be held there
+            self._site.unlock(self._gates.pop(index))
+
+    # -- the nemesis ----------------------------------------------------------------------------------------------
+
+    def _nemesis(self, index: int, step: NemesisStep) -> None:
+        if isinstance(step, Inject):
+            self._inject(index, next(self._faults))
+        elif isinstance(step, Await):
+            for struck in self._struck:
+                self._sight(struck, 5 * LAND)
+            self._event("await", index)
+        elif isinstance(step, Heal):
+            self._heal(index)
+
+    def _inject(self, index: int, fault: Fault) -> None:
+        stack = ExitStack()
+        now = self._now()
+        seen = stack.enter_context(fault.strike(self._site))
+        struck = _Struck(fault, index, now, stack, seen)
+        self._struck.append(struck)
+        self._event("inject", index, fault=fault.kind)
+        if not fault.lazy:
+            self._sight(struck, LAND)
+        self._take_census(f"inject {fault.kind}", index)
+
+    def _sight(self, struck: _Struck, deadline: float) -> None:
+        """Look until the fault is seen or `deadline` seconds have passed."""
+        until = time.monotonic() + deadline
+        while struck.landing is None:
+            if (sighting := struck.seen()) is not None:
+                struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck)
+            elif time.monotonic() > until:
+                return
+            else:
+                time.sleep(0.001)  # a look-out polls the server and the kernel; there is no event to wait for
+
+    def _landing(self, struck: _Struck, landed: bool, evidence: str, sessions: tuple[str, ...] = ()) -> Landing:
+        return Landing(
+            kind=struck.fault.kind,
+            step=struck.index,
+            time=struck.time,
+            landed=landed,
+            evidence=evidence,
+            struck=sessions,
+        )
+
+    def _heal(self, index: int = -1) -> None:
+        """End every fault, the last one first; one that was never seen has not landed."""
+        while self._struck:
+            struck = self._struck.pop()
+            self._sight(struck, LAND if struck.fault.lazy else 0.0)
+            cut = self._end_fault(struck)
+            landing = struck.landing or self._landing(struck, False, "nothing was seen of it")
+            self._landings.append(msgspec.structs.replace(landing, healed=self._now(), cut=cut))
+            self._event("heal", index, fault=struck.fault.kind)
+
+    def _end_fault(self, struck: _Struck) -> tuple[str, ...]:
+        """Heal one fault; the sessions that its healing ended."""
+        if not struck.fault.heal_cuts:
+            struck.stack.close()
+            return ()
+        before = {session.id for session in self._site.sessions()}
+        struck.stack.close()
+        until = time.monotonic() + CUT
+        while (left := before & {session.id for session in self._site.sessions()}) and time.monotonic() < until:
+            time.sleep(0.001)  # a session that waits for a lock does not notice that its client is gone
+        return tuple(sorted(before - left))
+
+    @contextmanager
+    def _heal_on_exit(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            while self._struck:
+                self._struck.pop().stack.close()
+
+    # -- what is written down ---------------------------------------------------------------------------------------
+
+    def _now(self) -> int:
+        return int((time.monotonic() - self._start) * 1e9)
+
+    def _event(self, f: Any, step: int, **fields: Any) -> None:
+        self._events.append(Event(time=self._now(), step=step, f=f, **fields))
+
+    def _take_census(self, at: str, step: int = -1, actor: str = "", settle: bool = False) -> None:
+        """The server's view; with `settle` it is given time to take in what the client sent last."""
+        until = time.monotonic() + (SETTLE if settle else 0.0)
+        while True:
+            try:
+                sessions = self._site.sessions()
+            except LabError:
+                if at == "after exit":
+                    raise
+                return  # the server is down, which is what a fault may do
+            if time.monotonic() >= until or not self._unsettled(sessions):
+                break
+            time.sleep(0.002)
+        self._census.append(Census(time=self._now(), at=at, step=step, actor=actor, sessions=sessions))
+
+    def _unsettled(self, sessions: tuple[Session, ...]) -> bool:
+        """Whether more sessions hold a transaction than there are requests in flight."""
+        return sum(session.xact or session.state == "active" for session in sessions) > len(self._open)
+
+
+def _ending(step: ActorStep, answer: dict[str, Any]) -> Ending:
+    """Jepsen's three endings, and `skip` for a step that had nothing to act on.
+
+    An error whose chain carries an SQLSTATE that the server gives to a statement it refused is a `fail`; any other
+    error of a step that can change the server's state may hide an effect, and is `info`.
+    """
+    ending: str = answer["ending"]
+    if ending == "skip":
+        return "skip"
+    if ending == "ok":
+        return "ok"
+    states = {link.get("sqlstate", "") for link in answer.get("chain", ())} - {""}
+    definite = states and not any(state.startswith(("08", "57P")) for state in states)
+    changes = isinstance(step, Write | Leave | Commit | End) or type(step).__name__ in ("Close", "Autocommit", "Sql")
+    return "fail" if definite or not changes else "info"

@@ -1,0 +1,192 @@
+"""An actor: one thread of requests. It obeys one step at a time and says how it ended."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import Any, Callable
+
+from chain import chain_of
+from django.core import signals
+from django.db import connections, transaction
+
+Message = dict[str, Any]
+
+
+class Interrupted(Exception):
+    """Raised by the signal handler in whatever the main actor is doing, as a worker's time limit does."""
+
+
+class ViewRaised(Exception):
+    """Leaves an atomic block that the plan wants rolled back; the application catches it outside."""
+
+
+class Sender:
+    """Stands for the handler class that Django sends its request signals from."""
+
+
+class Actor:
+    """Runs steps on one thread; atomic blocks that were entered are left as a `with` statement would leave them."""
+
+    def __init__(self, name: str, reply: Callable[[Message], None], *, stays: bool = False) -> None:
+        self.name = name
+        self._stays = stays  # the main thread cannot end before the process does
+        self.busy = False
+        self._reply = reply
+        self._steps: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._blocks: list[tuple[str, Any]] = []
+        self._in_request = False
+        self._view_over = False  # an error left the view: the rest of the request's steps are skipped
+
+    def put(self, message: Message | None) -> None:
+        """Hand over the next step; None ends the actor."""
+        self._steps.put(message)
+
+    def loop(self) -> None:
+        """Obey until None or a `stop` step comes."""
+        while (message := self._steps.get()) is not None:
+            self._obey(message)
+            if message["do"] == "stop" and not self._stays:
+                return
+
+    def _obey(self, message: Message) -> None:
+        do = message["do"]
+        answer: Message = {"id": message["id"], "actor": self.name, "value": {}}
+        if self._view_over and do not in ("begin", "end", "stop"):
+            answer["ending"] = "skip"
+            return self._reply(answer)
+        try:
+            self.busy = True
+            try:
+                value = getattr(self, f"_do_{do}")(message)
+            finally:
+                self.busy = False
+            answer["ending"] = "skip" if value is None else "ok"
+            answer["value"] = value or {}
+        except Exception as error:  # whatever the variant raises is what we came to see
+            answer["ending"] = "error"
+            answer["chain"] = chain_of(error)
+            if not message.get("swallow") and do != "end":
+                self._view_ends(error, answer)
+        answer["value"]["in_atomic"] = bool(self._blocks)
+        self._reply(answer)
+
+    def _view_ends(self, error: BaseException, answer: Message) -> None:
+        """The error propagates out of every atomic block; what leaves the outermost one is what a caller sees."""
+        self._view_over = self._in_request
+        had_blocks = bool(self._blocks)
+        while self._blocks:
+            _, block = self._blocks.pop()
+            try:
+                raise error
+            except BaseException as flying:
+                try:
+                    block.__exit__(type(flying), flying, flying.__traceback__)
+                except BaseException as other:
+                    error = other
+        if had_blocks:
+            answer["left"] = chain_of(error)
+
+    # -- requests -----------------------------------------------------------------------------------------------
+
+    def _do_begin(self, message: Message) -> Message:
+        self._in_request, self._view_over = True, False
+        signals.request_started.send(sender=Sender, environ={"PATH_INFO": f"/{self.name}"})
+        return {"thread": threading.get_native_id()}
+
+    def _do_end(self, message: Message) -> Message:
+        self._in_request, self._view_over = False, False
+        never_left, self._blocks = len(self._blocks), []
+        signals.request_finished.send(sender=Sender)
+        return {"never_left": never_left}
+
+    # -- transactions -------------------------------------------------------------------------------------------
+
+    def _do_enter(self, message: Message) -> Message:
+        alias = message["alias"]
+        block = transaction.atomic(using=alias, savepoint=message["savepoint"])
+        block.__enter__()
+        self._blocks.append((alias, block))
+        return {"depth": len(self._blocks)}
+
+    def _do_leave(self, message: Message) -> Message | None:
+        if not self._blocks:
+            return None
+        _, block = self._blocks.pop()
+        if message["outcome"] == "commit":
+            block.__exit__(None, None, None)
+            return {"depth": len(self._blocks)}
+        try:
+            raise ViewRaised
+        except ViewRaised as flying:
+            block.__exit__(type(flying), flying, flying.__traceback__)
+        return {"depth": len(self._blocks)}
+
+    def _do_autocommit(self, message: Message) -> Message:
+        connections[message["alias"]].set_autocommit(message["on"])
+        return {"on": message["on"]}
+
+    def _do_commit(self, message: Message) -> Message:
+        connections[message["alias"]].commit()
+        return {"done": True}
+
+    def _do_rollback(self, message: Message) -> Message:
+        connections[message["alias"]].rollback()
+        return {"done": True}
+
+    def _do_close(self, message: Message) -> Message:
+        connections[message["alias"]].close()
+        return {"done": True}
+
+    # -- statements ---------------------------------------------------------------------------------------------
+
+    def _row(self, message: Message, sql: str, *params: Any) -> tuple[Any, ...]:
+        with connections[message["alias"]].cursor() as cursor:
+            cursor.execute(sql, params)
+            return tuple(cursor.fetchone() or ()) if cursor.description else ()
+
+    def _do_write(self, message: Message) -> Message:
+        values = (message["plan"], message["token"], message.get("commit_gate"))
+        if (gate := message.get("gate")) is not None:  # the gate comes first: cut there, the row does not exist yet
+            row = self._row(
+                message,
+                "INSERT INTO lab.token (plan, token, gate) SELECT %s::text, %s::text, %s::bigint"
+                " FROM (SELECT lab.gate(%s::bigint) OFFSET 0) AS held RETURNING token, session, xid::text",
+                *values,
+                gate,
+            )
+        else:
+            row = self._row(
+                message,
+                "INSERT INTO lab.token (plan, token, gate) VALUES (%s, %s, %s) RETURNING token, session, xid::text",
+                *values,
+            )
+        return dict(zip(("token", "session", "xid"), row))
+
+    def _do_read(self, message: Message) -> Message:
+        if (gate := message.get("gate")) is not None:
+            row = self._row(
+                message,
+                "SELECT %s::text, lab.session() FROM (SELECT lab.gate(%s::bigint) OFFSET 0) AS held",
+                message["nonce"],
+                gate,
+            )
+        else:
+            row = self._row(message, "SELECT %s::text, lab.session()", message["nonce"])
+        return dict(zip(("nonce", "session"), row))
+
+    def _do_fail(self, message: Message) -> Message:
+        if message["cause"] == "unique":
+            self._row(message, "INSERT INTO lab.uniq (token) VALUES ('twice'), ('twice')")
+        else:
+            self._row(message, "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(5)")
+        return {"refused": False}
+
+    def _do_sql(self, message: Message) -> Message:
+        with connections[message["alias"]].cursor() as cursor:
+            cursor.execute(message["text"])
+            row = cursor.fetchone() if cursor.description else None
+        return {"row": [None if cell is None else str(cell) for cell in row or ()]}
+
+    def _do_stop(self, message: Message) -> Message | None:
+        return None if self._stays else {"done": True}

@@ -1,0 +1,147 @@
+"""The zygote: imports Django and the variant once, holds no connection, and forks a child for each plan.
+
+Started as `python agent.py FD`; FD is one end of a SOCK_SEQPACKET pair. The first message is the configuration.
+After that each message carries one descriptor, the child's own channel, and the server's address. Starting Python
+and Django costs 300 ms, a fork 2 to 5.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any
+
+import actor as actors
+import config as configuration
+
+PR_SET_PDEATHSIG = 1
+LONGEST_MESSAGE = 1 << 16
+INTERRUPT = signal.SIGUSR1
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for SIGKILL when the parent ends; it may have ended just before."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def main(channel: socket.socket) -> None:
+    """Configure, say hello, then fork on demand until the lab goes away."""
+    die_with_parent()
+    config = json.loads(channel.recv(LONGEST_MESSAGE))
+    try:
+        configuration.prepare_process(config)
+        database, extra, notes = configuration.database(config)
+        wrapper = configuration.configure(database, extra)
+        hello = configuration.traits(wrapper, database, config["driver"], notes)
+        hello["engine"] = database["ENGINE"]
+    except configuration.Refused as refusal:
+        channel.send(json.dumps({"refused": str(refusal)}).encode())
+        return
+    channel.send(json.dumps(hello, default=repr).encode())
+    gc.collect()
+    gc.freeze()  # the children share these pages
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(channel, LONGEST_MESSAGE, 1)
+        if not data:
+            return
+        message = json.loads(data)
+        if "reap" in message:
+            _, status = os.waitpid(message["reap"], 0)
+            channel.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+            continue
+        pid = os.fork()
+        if pid == 0:
+            channel.close()
+            child(socket.socket(fileno=descriptors[0]), message)
+        os.close(descriptors[0])
+        channel.send(json.dumps({"pid": pid}).encode())
+
+
+def child(channel: socket.socket, message: dict[str, Any]) -> None:
+    """One plan's life. The main thread is the actor `t0`: only there do signal handlers run."""
+    status = 1
+    try:
+        die_with_parent()
+        os.environ.update(message["environ"])
+        Stage(channel, message["databases"]).run()
+        status = 0
+    except BaseException:  # it must not run on as a second zygote
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+class Stage:
+    """Reads steps from the channel on a thread of its own and hands them to the actors."""
+
+    def __init__(self, channel: socket.socket, databases: dict[str, dict[str, Any]]) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._actors: dict[str, actors.Actor] = {}
+        self._threads: list[threading.Thread] = []
+        self._main = actors.Actor("t0", self._reply, stays=True)
+        self._actors["t0"] = self._main
+        self._point_at(databases)
+
+    @staticmethod
+    def _point_at(databases: dict[str, dict[str, Any]]) -> None:
+        """Put the server's address into the settings; no connection object has been made of them yet."""
+        from django.conf import settings
+
+        base = settings.DATABASES["default"]
+        for alias, where in databases.items():
+            options = {**base["OPTIONS"], **where.pop("OPTIONS", {})}
+            settings.DATABASES[alias] = {**base, **where, "OPTIONS": options}
+
+    def run(self) -> None:
+        """Until the lab says `bye` or closes the channel."""
+        signal.signal(INTERRUPT, self._interrupt)
+        threading.Thread(target=self._read, name="lab-reader", daemon=True).start()
+        while True:
+            try:
+                self._main.loop()
+                return
+            except actors.Interrupted:  # it struck between two steps
+                continue
+
+    def _interrupt(self, signum: int, frame: Any) -> None:
+        if self._main.busy:  # the main thread is not replying then, so this cannot mix with a reply
+            self._channel.send(b'{"interrupted": true}')
+            raise actors.Interrupted("the worker's time limit")
+
+    def _read(self) -> None:
+        while data := self._channel.recv(LONGEST_MESSAGE):
+            message = json.loads(data)
+            if message["do"] == "bye":
+                break
+            self._actor(message["actor"]).put(message)
+        for actor in self._actors.values():
+            actor.put(None)
+
+    def _actor(self, name: str) -> actors.Actor:
+        if name not in self._actors:
+            self._actors[name] = actors.Actor(name, self._reply)
+            thread = threading.Thread(target=self._actors[name].loop, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return self._actors[name]
+
+    def _reply(self, answer: dict[str, Any]) -> None:
+        data = json.dumps(answer, default=str).encode()
+        with self._lock:
+            self._channel.send(data)
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))
