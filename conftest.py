@@ -1,3 +1,3 @@
 """Names the plugins and holds no logic."""
 
-pytest_plugins = ["lab.pytest_plugin"]
+pytest_plugins = ["lab.pytest_plugin", "fix_rig"]

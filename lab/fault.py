@@ -46,14 +46,43 @@ Seen = Callable[[], "Sighting | None"]
 
 
 class Socket(NamedTuple):
-    """The client's end of one TCP connection to the plan's line: its local port and kernel state."""
+    """The client's end of one TCP connection to the plan's line: its local port and kernel state.
+
+    CLOSE_WAIT and LAST_ACK: the other side ended it with FIN. FIN_WAIT1, FIN_WAIT2, CLOSING and TIME_WAIT: the client
+    closed first. A socket that was reset is in no table.
+    """
 
     port: int
     state: str
 
 
+class Knock(NamedTuple):
+    """What came of a question put through the plan's line on a fresh connection.
+
+    `seconds` until the first byte of the answer, or until we gave up; `bytes` of it that came; and its `end`.
+    """
+
+    seconds: float
+    bytes: int
+    end: Literal["open", "fin", "rst", "refused"]
+
+    @property
+    def answered(self) -> bool:
+        """Whether any of the answer came."""
+        return self.bytes > 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing came, neither an answer nor an end."""
+        return not self.bytes and self.end == "open"
+
+
 class Link(Protocol):
     """The plan's own proxy. Toxics go in and are never taken out: healing makes the proxy anew (toxiproxy.md)."""
+
+    @property
+    def armed(self) -> bool:
+        """Whether connections end with RST."""
 
     def arm_reset(self) -> None:
         """From now on every close of a new connection is an RST; before the first connection only."""
@@ -68,7 +97,7 @@ class Link(Protocol):
         """Take connections again, with no toxic but those of `arm_reset`."""
 
     def add(self, kind: str, stream: Stream, **attributes: int) -> None:
-        """Install a toxic under Toxiproxy's own names, on connections that are there as well.
+        """Install a toxic under Toxiproxy's own name, unit as suffix, on connections that are there as well.
 
         Only while nothing is in flight on them (toxiproxy.md section 2), which the order of the steps provides.
         """
@@ -83,14 +112,18 @@ class Link(Protocol):
 class Server(Protocol):
     """The lab's own PostgreSQL server."""
 
+    @property
+    def restarts(self) -> int:
+        """How often faults have stopped or crashed it: any other change of epoch is somebody else's doing."""
+
     def terminate(self, pid: int) -> bool:
         """`pg_terminate_backend`; False when there is no such process."""
 
     def signal(self, pid: int, signal: int) -> None:
         """Send a signal to a server process, after checking that it is a child of the lab's own postmaster."""
 
-    def restart(self, mode: StopMode) -> None:
-        """Stop and start; returns when the server answers."""
+    def restart(self, mode: StopMode) -> bool:
+        """Stop and start; returns when the server answers: False when it had to be killed instead."""
 
     def crash(self) -> None:
         """SIGKILL the postmaster, wait for its children to end, start again; returns when the server answers."""
@@ -104,6 +137,9 @@ class Server(Protocol):
     def stopped(self, pid: int) -> bool:
         """Whether the kernel holds that process stopped."""
 
+    def fatal_ends(self) -> int:
+        """How many sessions the server has ended with a FATAL error of its own; a crash sets it back to 0."""
+
     def epoch(self) -> str:
         """`pg_postmaster_start_time()`: another value is another server run."""
 
@@ -116,8 +152,8 @@ class Subject(Protocol):
     def interrupt(self) -> None:
         """Send the signal whose handler raises an exception in whatever the main actor is doing."""
 
-    def interrupted(self) -> bool:
-        """Whether the handler has run inside a step."""
+    def interrupted(self) -> int:
+        """How often the handler has run inside a step."""
 
 
 class Site(Protocol):
@@ -134,19 +170,21 @@ class Site(Protocol):
         """The census of this plan's sessions now."""
 
     def sockets(self) -> tuple[Socket, ...]:
-        """The subject's sockets to this plan's line, those in TIME_WAIT not among them."""
+        """The subject's sockets to this plan's line, also those that have ended and that the kernel still remembers."""
 
-    def ping(self, timeout: float) -> float | None:
-        """Seconds that a fresh connection through the line takes to be answered; None when it is not in time."""
+    def knock(self, timeout: float, size: int = 8) -> Knock:
+        """Ask through the line on a fresh connection and wait at most `timeout` seconds.
 
-    def refused(self) -> bool:
-        """Whether a fresh connection to the line is refused."""
+        Eight bytes are answered with one and the connection is left open; a longer question, at most 9,000 bytes, is
+        answered with some bytes more than it had, and then the server ends the connection. No session is made.
+        """
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all faults: its fields are the parameters that a plan may give, with their defaults.
 
     `exclusive` faults concern every session of the server or the proxy server: such a plan runs alone.
+    `lasting` faults go on until they are healed; others are over once they have struck.
     `heal_cuts`: ending it ends the plan's connections too (a proxy is made anew, never relieved of a toxic).
     `lazy` faults are seen only when the subject meets them, so nobody waits for that when they are injected.
     `waits` faults make a variant without timeouts wait for them until it is killed: such plans run side by side.
@@ -156,6 +194,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     kind: ClassVar[str] = ""
     family: ClassVar[Family] = "network"
     exclusive: ClassVar[bool] = False
+    lasting: ClassVar[bool] = False
     heal_cuts: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
     waits: ClassVar[bool] = False
@@ -178,6 +217,7 @@ def fault(
     *,
     family: Family,
     exclusive: bool = False,
+    lasting: bool = False,
     heal_cuts: bool = False,
     lazy: bool = False,
     waits: bool = False,
@@ -187,7 +227,7 @@ def fault(
 
     def register(cls: F) -> F:
         cls.kind, cls.family, cls.exclusive = kind, family, exclusive
-        cls.heal_cuts, cls.lazy, cls.waits = heal_cuts, lazy, waits
+        cls.lasting, cls.heal_cuts, cls.lazy, cls.waits = lasting, heal_cuts, lazy, waits
         cls.needs = frozenset(needs)
         FAULTS.add(kind, cls)
         return cls

@@ -44,7 +44,7 @@ LOOKS = (0.004, 0.008, 0.016, 0.032, 0.064)  # seconds between looks at the serv
 SLACK = 0.5  # seconds beyond the bound before a step is given up: the machine's noise is not the variant's
 LAND = 1.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
 CUT = 0.1  # seconds for sessions to notice that healing a fault has ended their connections
-SETTLE = 1.0  # seconds that a session has to become idle or vanish after its request
+SETTLE = 0.5  # seconds that a session has to become idle or vanish after its request
 PROBES = 2  # requests of each actor in the liveness phase, beyond one for each session that was struck
 HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
 DIED = Cause(cls="lab.SubjectEnded", text="the subject's process ended")
@@ -325,6 +325,7 @@ class _Run:
     ) -> None:
         del self._pending[actor]
         self._note(pending, ending, value or {}, chain)
+        self._open_gates(actor, upto=pending.index)
         if isinstance(pending.step, End) and chain[:1] not in ((HUNG,), (DIED,)):
             self._open.discard(actor)
             self._take_census("end", pending.index, actor, settle=True)
@@ -358,18 +359,24 @@ class _Run:
                 self._gates[index] = base | index
         self._site.lock(self._gates.values())
 
-    def _open_gates(self, actor: str | None = None) -> None:
-        """Open the gates of one actor's steps, or all."""
-        steps = self._plan.steps
-        mine = {
-            index: key
-            for index, key in self._gates.items()
-            if actor is None or (isinstance(step := steps[index], ActorStep) and step.actor == actor)
-        }
-        for index in mine:
-            if not any(p.index <= index for p in self._pending.values()) and actor is not None:
-                continue  # not reached yet: a later step of this actor is to be held there
-            self._site.unlock(self._gates.pop(index))
+    def _open_gates(self, actor: str | None = None, upto: int | None = None) -> None:
+        """Open all gates, or those of one actor that its steps have come to, `upto` the step that has just returned.
+
+        A write that returned and is to be held at its COMMIT keeps its gate until a later step has returned.
+        """
+        for index, key in list(self._gates.items()):
+            if actor is not None and not self._reached(actor, index, upto):
+                continue
+            del self._gates[index]
+            self._site.unlock(key)
+
+    def _reached(self, actor: str, index: int, upto: int | None) -> bool:
+        step = self._plan.steps[index]
+        if isinstance(step, NemesisStep) or step.actor != actor:
+            return False
+        if upto is None:
+            return actor in self._pending and index <= self._pending[actor].index
+        return index < upto or (index == upto and not (isinstance(step, Write) and step.hold == "commit"))
 
     # -- the nemesis ----------------------------------------------------------------------------------------------
 
@@ -392,6 +399,8 @@ class _Run:
         self._event("inject", index, fault=fault.kind)
         if not fault.lazy:
             self._sight(struck, LAND)
+            if not fault.lasting:
+                self._close(self._struck.pop())
         self._take_census(f"inject {fault.kind}", index)
 
     def _sight(self, struck: _Struck, deadline: float) -> None:
@@ -412,18 +421,24 @@ class _Run:
             time=struck.time,
             landed=landed,
             evidence=evidence,
+            seen=self._now() if struck.fault.lazy and landed else -1,
             struck=sessions,
         )
 
     def _heal(self, index: int = -1) -> None:
         """End every fault, the last one first; one that was never seen has not landed."""
         while self._struck:
-            struck = self._struck.pop()
+            struck = self._struck[-1]  # taken off when healed: a look-out may find that a server is lost
             self._sight(struck, LAND if struck.fault.lazy else 0.0)
-            cut = self._end_fault(struck)
-            landing = struck.landing or self._landing(struck, False, "nothing was seen of it")
-            self._landings.append(msgspec.structs.replace(landing, healed=self._now(), cut=cut))
+            self._close(struck)
+            self._struck.pop()
             self._event("heal", index, fault=struck.fault.kind)
+
+    def _close(self, struck: _Struck) -> None:
+        """End one fault and write down whether it had landed."""
+        cut = self._end_fault(struck)
+        landing = struck.landing or self._landing(struck, False, "nothing was seen of it")
+        self._landings.append(msgspec.structs.replace(landing, healed=self._now(), cut=cut))
 
     def _end_fault(self, struck: _Struck) -> tuple[str, ...]:
         """Heal one fault; the sessions that its healing ended."""
@@ -442,8 +457,9 @@ class _Run:
         try:
             yield
         finally:
-            while self._struck:
-                self._struck.pop().stack.close()
+            with ExitStack() as rest:  # one that cannot be healed does not keep the others from it
+                for struck in self._struck:
+                    rest.callback(struck.stack.close)
 
     # -- what is written down ---------------------------------------------------------------------------------------
 

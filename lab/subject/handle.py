@@ -21,6 +21,7 @@ from lab.records.variant import Traits, Variant
 AGENT = Path(__file__).parent / "inside" / "agent.py"
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_MESSAGE = 1 << 16
+INTERRUPTED = b'{"interrupted": true}'
 START_DEADLINE = 30.0  # seconds; a real project's settings module may import a lot
 FORK_DEADLINE = 10.0
 REAP_DEADLINE = 5.0
@@ -38,7 +39,7 @@ class Child:
     def __init__(self, zygote: Zygote, channel: socket.socket, pid: int) -> None:
         self._zygote = zygote
         self._channel = channel
-        self._interrupted = False
+        self._interrupted = 0
         self.pid = pid
 
     def send(self, message: Message) -> None:
@@ -61,12 +62,16 @@ class Child:
             raise ChildEnded("the channel is closed")
         answer: Message = json.loads(data)
         if "interrupted" in answer:
-            self._interrupted = True
+            self._interrupted += 1
             return self.receive(0.0)
         return answer
 
-    def interrupted(self) -> bool:
-        """Whether the handler has run inside a step."""
+    def interrupted(self) -> int:
+        """How often the handler has run inside a step; its message comes before the step's answer."""
+        ready, _, _ = select.select([self._channel], [], [], 0.0)
+        if ready and self._channel.recv(LONGEST_MESSAGE, socket.MSG_PEEK) == INTERRUPTED:
+            self._channel.recv(LONGEST_MESSAGE)
+            self._interrupted += 1
         return self._interrupted
 
     def interrupt(self) -> None:

@@ -1,0 +1,60 @@
+"""aborts-cleanly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import FIN, TERMINATE, query, request
+from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Plan, Rollback, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Token, Trace, Unit
+
+
+@promise
+class AbortsCleanly(Promise):
+    """At stake when a block that had written was rolled back, left with an error, or never left."""
+
+    id = "aborts-cleanly"
+    sentence = (
+        "What the application rolled back leaves no trace, also when close() is called inside atomic, "
+        "or request_finished fires there."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        wrote = (Enter("t0"), Write("t0"))
+        rolled = request("t0", *wrote, Write("t0"), Leave("t0", "rollback"))
+        yield self.plan(variant, "left with an exception", *rolled, *query("t0"))
+        yield self.plan(variant, "left with an exception", *query("t0"), *rolled, *query("t0"), title="kept session")
+        error = request("t0", *wrote, Fail("t0"))
+        yield self.plan(variant, "left with a statement's error", *error, *query("t0"))
+        savepoint = request("t0", *wrote, Enter("t0"), Write("t0"), Leave("t0", "rollback"), Write("t0"), Leave("t0"))
+        yield self.plan(variant, "a savepoint rolled back", *savepoint, *query("t0"))
+        manual = request("t0", Autocommit("t0"), Write("t0"), Rollback("t0"), Autocommit("t0", on=True))
+        yield self.plan(variant, "rollback() by hand", *manual, *query("t0"))
+        closed = request("t0", *wrote, Close("t0"), Leave("t0", "rollback"))
+        yield self.plan(variant, "close() inside, left later", *closed, *query("t0"))
+        yield self.plan(variant, "close() inside, never left", *request("t0", *wrote, Close("t0")), *query("t0"))
+        yield self.plan(variant, "never left", *request("t0", *wrote), *query("t0"))
+        yield self.plan(variant, "never left", *query("t0"), *request("t0", *wrote), *query("t0"), title="kept session")
+        for name, fault in (("FIN", FIN), ("terminated", TERMINATE)):
+            struck = request("t0", *wrote, fault, Leave("t0", "rollback"))
+            yield self.plan(variant, "ROLLBACK cannot be sent", *struck, *query("t0"), title=name)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        gone = [(unit, token) for unit in trace.units for token in unit.written if _rolled_back(unit, token)]
+        for unit, token in gone:
+            if trace.present.get(token.name):
+                how = "a close() inside" if unit.closed_inside else f"{(unit.closer or token.call).f}"
+                return self.broken(f"a write that was rolled back is there (after {how})", token.call.step)
+        if not gone:
+            return self.unknown("nothing that was written was rolled back")
+        return self.kept(f"{len(gone)} writes that were rolled back left no trace")
+
+
+def _rolled_back(unit: Unit, token: Token) -> bool:
+    """Whether the application undid the write, for certain."""
+    return unit.outcome == "aborted" or (token.undone and unit.outcome in ("acked", "aborted"))

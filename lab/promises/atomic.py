@@ -1,0 +1,107 @@
+"""atomic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, inject, query, request
+from lab.records.plan import Close, Enter, Fail, Heal, Leave, Plan, Read, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Trace, Unit
+
+
+@promise
+class Atomic(Promise):
+    """At stake when a fault struck during an atomic block that had written, or the block was closed or erred inside."""
+
+    id = "atomic"
+    sentence = (
+        "A transaction's effects are all there or none; no statement of a broken transaction runs on another session; "
+        "a COMMIT never succeeds on a session that did not see the statements; if any statement of a block returned "
+        "success, leaving the block makes all of them durable or raises, also when an error inside was swallowed."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        for name, fault in (("FIN", FIN), ("RST", RST), ("terminated", TERMINATE)):
+            between = request("t0", Enter("t0"), Write("t0"), fault, Write("t0"), Write("t0"), Leave("t0"))
+            yield self.plan(variant, "between statements", *query("t0"), *between, *query("t0"), title=name)
+            read = request("t0", Enter("t0"), Read("t0"), fault, Write("t0", swallow=True), Write("t0"), Leave("t0"))
+            yield self.plan(variant, "after a read", *query("t0"), *read, *query("t0"), title=name)
+            mid = request("t0", Enter("t0"), Write("t0"), Write("t0", hold="statement"), fault, Leave("t0"))
+            yield self.plan(variant, "mid-query", *mid, *query("t0"), title=name)
+            swallowed = (Write("t0", swallow=True), Write("t0", swallow=True))
+            inside = request("t0", Enter("t0"), Write("t0"), fault, *swallowed, Leave("t0"))
+            yield self.plan(variant, "error swallowed", *inside, *query("t0"), title=name)
+            savepoint = (
+                Enter("t0"),
+                Write("t0"),
+                fault,
+                Write("t0", swallow=True),
+                Leave("t0", "rollback"),
+                Write("t0"),
+            )
+            nested = request("t0", Enter("t0"), Write("t0"), *savepoint, Leave("t0"))
+            yield self.plan(variant, "in a savepoint", *nested, *query("t0"), title=name)
+            unsent = request("t0", Enter("t0"), Write("t0"), Write("t0"), fault, Leave("t0"))
+            yield self.plan(variant, "before COMMIT", *unsent, *query("t0"), title=name)
+            held = request("t0", Enter("t0"), Write("t0"), Write("t0", hold="commit"), Leave("t0"), fault)
+            yield self.plan(variant, "at COMMIT", *held, *query("t0"), title=name)
+        lost = request("t0", Enter("t0"), Write("t0"), Write("t0"), LOSE_ANSWER, Leave("t0"))
+        yield self.plan(variant, "at COMMIT, answer lost", *lost, Heal(), *query("t0"))
+        cut = request(
+            "t0", Enter("t0"), Write("t0"), LOSE_ANSWER, Write("t0", swallow=True), Heal(), Write("t0"), Leave("t0")
+        )
+        yield self.plan(variant, "error swallowed", *cut, *query("t0"), title="answer lost")
+        restart = request("t0", Enter("t0"), Write("t0"), inject("restart"), Write("t0", swallow=True), Leave("t0"))
+        yield self.plan(variant, "error swallowed", *restart, *query("t0"), title="restart")
+        closed = request("t0", Enter("t0"), Write("t0"), Close("t0"), Write("t0", swallow=True), Leave("t0"))
+        yield self.plan(variant, "close() inside", *closed, *query("t0"))
+        refused = request("t0", Enter("t0"), Write("t0"), Fail("t0", swallow=True), Leave("t0"))
+        yield self.plan(variant, "statement error swallowed", *refused, *query("t0"))
+        inner = (Enter("t0"), Write("t0"), Fail("t0"), Leave("t0"))
+        yield self.plan(variant, "statement error in a savepoint", *request("t0", Enter("t0"), *inner), *query("t0"))
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        units = [
+            unit
+            for unit in trace.units
+            if unit.kind == "atomic" and any(call.ending == "ok" and call.f in ("read", "write") for call in unit.calls)
+        ]
+        for unit in units:
+            if fault := _fault(trace, unit):
+                return self.broken(fault, (unit.closer or unit.calls[-1]).step)
+        at_stake = [
+            unit
+            for unit in units
+            if trace.during(unit.begin, unit.end) or unit.closed_inside or unit.swallowed or _erred(unit)
+        ]
+        if not at_stake:
+            return self.unknown("no atomic block met a fault")
+        return self.kept(f"{len(at_stake)} blocks met a fault and none was torn")
+
+
+def _erred(unit: Unit) -> bool:
+    return any(call.failed for call in unit.calls)
+
+
+def _fault(trace: Trace, unit: Unit) -> str:
+    """What is wrong with one block, "" when nothing is."""
+    wanted = [token for token in unit.written if not token.undone]
+    there = [token for token in wanted if trace.present.get(token.name)]
+    sessions = {call.session for call in unit.calls if call.session}
+    if len(sessions) > 1:
+        return f"the statements of one block ran on {len(sessions)} sessions"
+    if len({token.call.value.get("xid") for token in unit.written}) > 1:
+        return "the writes of one block belong to different transactions"
+    if 0 < len(there) < len(wanted):
+        return f"{len(there)} of the {len(wanted)} writes of one block are there"
+    if unit.outcome == "acked" and wanted and not there:
+        return f"the block was left without an error and none of its {len(wanted)} writes is there"
+    failed = [token for token in unit.tokens if token.call.ending == "info" and not token.undone]
+    if wanted and not there and any(trace.present.get(token.name) for token in failed):
+        return "a write that raised is there and those before it are not"
+    return ""

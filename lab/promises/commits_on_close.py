@@ -1,0 +1,85 @@
+"""commits-on-close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import LOSE_ANSWER, TERMINATE, query, request
+from lab.records.plan import Autocommit, Close, Heal, Plan, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Trace, Unit
+
+
+@promise
+class CommitsOnClose(Promise):
+    """At stake when close(), or request_finished, came while work was pending with autocommit off."""
+
+    id = "commits-on-close"
+    sentence = (
+        "Work pending outside atomic (autocommit off) is committed by close(), exactly once; "
+        "if it cannot be, the caller gets an error and the session is discarded."
+    )
+
+    def not_applicable(self, variant: Variant, traits: Traits) -> str:
+        if variant.claims is not None and not variant.claimed(self.id):
+            return "it is not claimed: Django documents that close() does not commit"
+        if variant.claims is None and not traits.own_close:
+            return "it closes as Django does, which documents that close() does not commit"
+        return ""
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
+        forms: dict[str, tuple[Variant, tuple[Step, ...], tuple[Step, ...]]] = {
+            "set_autocommit(False)": (variant, (Autocommit("t0"),), ()),
+            "AUTOCOMMIT=False": (off, (), ()),
+            "close() by hand": (variant, (Autocommit("t0"),), (Close("t0"),)),
+            "AUTOCOMMIT=False, close() by hand": (off, (), (Close("t0"),)),
+        }
+        for form, (which, before, after) in forms.items():
+            work = (*before, Write("t0"), Write("t0"))
+            yield self.plan(which, form, *request("t0", *work, *after), *query("t0"))
+            yield self.plan(which, f"{form}, cut before COMMIT", *request("t0", *work, TERMINATE, *after), *query("t0"))
+            held = (*before, Write("t0"), Write("t0", hold="commit"))
+            late: tuple[Step, ...] = (*after, TERMINATE) if after else ()
+            if late:
+                yield self.plan(which, f"{form}, cut at COMMIT", *request("t0", *held, *late), *query("t0"))
+            lost = (*request("t0", *work, LOSE_ANSWER, *after), Heal(), *query("t0"))
+            yield self.plan(which, f"{form}, answer lost", *lost)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        units = [
+            unit
+            for unit in trace.units
+            if unit.kind == "manual" and unit.closer and unit.closer.f in ("close", "end")
+            if unit.written and not unit.swallowed
+        ]
+        if not units:
+            return self.unknown("nothing was pending at a close()")
+        for unit in units:
+            assert unit.closer is not None
+            if fault := self._fault(trace, unit):
+                return self.broken(fault, unit.closer.step)
+        return self.kept(f"{len(units)} times work was pending at a close()")
+
+    @staticmethod
+    def _fault(trace: Trace, unit: Unit) -> str:
+        closer = unit.closer
+        assert closer is not None
+        counts = [trace.present.get(token.name, 0) for token in unit.written]
+        if any(count > 1 for count in counts):
+            return "pending work was committed twice by close()"
+        if closer.ending == "ok":
+            missing = counts.count(0)
+            return f"close() returned and {missing} of {len(counts)} pending writes are gone" if missing else ""
+        if 0 < sum(counts) < len(counts):
+            return "close() raised and half of the pending work is there"
+        session = unit.written[-1].call.session
+        if any(call.begin > closer.end and call.session == session for call in trace.calls):
+            return "close() raised and its session is used again"
+        return ""

@@ -1,0 +1,67 @@
+"""idle-after-close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import query, request
+from lab.records.census import Census
+from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Sql, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Trace
+
+
+@promise
+class IdleAfterClose(Promise):
+    """At stake whenever a request ended while the server could be reached; the census had time to settle.
+
+    Session-level advisory locks belong to clean-session. Sessions that a fault struck are not the backend's to tidy.
+    """
+
+    id = "idle-after-close"
+    sentence = "When a request has ended, its session holds no open transaction and no lock that a transaction holds."
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        after = query("t0")
+        yield self.plan(variant, "query", *request("t0", Read("t0"), Write("t0")), *after)
+        yield self.plan(variant, "atomic()", *request("t0", Enter("t0"), Write("t0"), Leave("t0")), *after)
+        error = request("t0", Enter("t0"), Write("t0"), Fail("t0"))
+        yield self.plan(variant, "atomic() left with an error", *error, *after)
+        by_hand = request("t0", Read("t0"), Sql("t0", "BEGIN"), Write("t0"))
+        yield self.plan(variant, "BEGIN by hand", *by_hand, *after)
+        failed = request("t0", Read("t0"), Sql("t0", "BEGIN"), Write("t0"), Fail("t0"))
+        yield self.plan(variant, "BEGIN by hand", *failed, *after, title="aborted transaction")
+        off = request("t0", Read("t0"), Autocommit("t0"), Write("t0"))
+        yield self.plan(variant, "autocommit off", *off, *after)
+        off = request("t0", Read("t0"), Autocommit("t0"), Read("t0"))
+        yield self.plan(variant, "autocommit off", *off, *after, title="reads only")
+        off = request("t0", Read("t0"), Autocommit("t0"), Write("t0"), Fail("t0"))
+        yield self.plan(variant, "autocommit off", *off, *after, title="aborted transaction")
+        yield self.plan(variant, "block never left", *request("t0", Enter("t0"), Write("t0")), *after)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        struck = {session for landing in record.landings for session in landing.struck + landing.cut}
+        looked = 0
+        for census in record.census:
+            if census.at != "end" or trace.during(census.time - 1, census.time + 1):
+                continue
+            looked += 1
+            for session in census.sessions:
+                if session.id in struck or not (session.xact or session.locks):
+                    continue
+                if _ended(trace, census, session.id):
+                    what = f"is {session.state}" if session.xact else "holds locks"
+                    return self.broken(f"after the request of {census.actor} its session {what}", census.step)
+        if not looked:
+            return self.unknown("no request ended while the server could be reached")
+        return self.kept(f"{looked} times a request ended and its session was idle or gone")
+
+
+def _ended(trace: Trace, census: Census, session: str) -> bool:
+    """Whether no request that is still in flight can be the one that uses the session."""
+    running = [request for request in trace.requests if request.begin < census.time < request.end]
+    return not any(session in request.sessions or not request.sessions for request in running)

@@ -1,0 +1,59 @@
+"""Phrases that directed plans are made of, and questions that several promises ask of a variant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.records.plan import Begin, End, Enter, FaultSpec, Inject, Leave, Read, Step, Write
+from lab.records.variant import Traits, Variant
+
+
+def inject(kind: str, **params: Any) -> Inject:
+    """The nemesis applies a fault."""
+    return Inject(FaultSpec(kind, params))
+
+
+FIN = inject("sever-fin")
+RST = inject("sever-rst")
+TERMINATE = inject("terminate")
+LOSE_ANSWER = inject("limit-data", limit_bytes=0, stream="downstream")
+"""The next answer of the server is swallowed and the connection ends: what was asked has been done."""
+
+SEVER: dict[str, Inject] = {"terminated": TERMINATE, "FIN": FIN, "RST": RST}
+
+
+def request(actor: str, *steps: Step) -> tuple[Step, ...]:
+    """One request around `steps`."""
+    return (Begin(actor), *steps, End(actor))
+
+
+def query(actor: str) -> tuple[Step, ...]:
+    """A request of one query."""
+    return request(actor, Read(actor))
+
+
+def block(actor: str) -> tuple[Step, ...]:
+    """A request that begins with atomic()."""
+    return request(actor, Enter(actor), Write(actor), Leave(actor))
+
+
+def at_once(*actors: str) -> tuple[Step, ...]:
+    """Requests in flight together, one query each: as many sessions as there are actors."""
+    steps: list[Step] = [Begin(actor) for actor in actors]
+    steps += [Read(actor) for actor in actors]
+    return (*steps, *(End(actor) for actor in actors))
+
+
+def keeps(variant: Variant, traits: Traits) -> bool:
+    """Whether sessions are kept between requests: the row says so, or the settings, or the ENGINE closes by itself."""
+    if variant.keeps is not None:
+        return variant.keeps
+    return traits.conn_max_age != 0 or traits.pool_max > 0 or traits.own_close
+
+
+def several(variant: Variant, number: int = 2) -> bool:
+    """Whether the variant is made for that many requests at once."""
+    return variant.threads is None or variant.threads >= number
+
+
+NOTHING_KEPT = "nothing is kept between requests (CONN_MAX_AGE is 0, no pool, Django's own close)"

@@ -1,0 +1,56 @@
+"""replaces-stale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import NOTHING_KEPT, SEVER, at_once, block, keeps, query, several
+from lab.records.plan import Plan
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Trace
+
+
+@promise
+class ReplacesStale(Promise):
+    """At stake when sessions died while no request was in flight, and ordinary requests came after the heal."""
+
+    id = "replaces-stale"
+    sentence = (
+        "All idle sessions having died between requests, the next requests see no error, within the stated bound."
+    )
+
+    def not_applicable(self, variant: Variant, traits: Traits) -> str:
+        return "" if keeps(variant, traits) else NOTHING_KEPT
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        for how, fault in SEVER.items():
+            for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
+                yield self.plan(variant, f"{how}, {what} first", *query("t0"), fault, *first, *query("t0"))
+            if several(variant, 3):
+                idle = at_once("t0", "t1", "t2")
+                yield self.plan(variant, f"{how}, three idle, load of one", *idle, fault, *query("t0") * 4)
+                yield self.plan(variant, f"{how}, three idle, load of three", *idle, fault, *at_once("t0", "t1", "t2"))
+                blocks = (*block("t1"), *block("t2"))
+                yield self.plan(variant, f"{how}, three idle, atomic() first", *idle, fault, *blocks, *block("t0"))
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        if not trace.stale:
+            return self.unknown("no idle session died")
+        if any(request.running_between(landing.time, landing.at) for landing in trace.landed for request in trace.requests):
+            return self.unknown("a fault struck a running request too: what follows belongs to recovers")
+        after = [request for request in trace.requests if request.begin > trace.healed and request.ordinary]
+        if not after:
+            return self.unknown("no ordinary request came after the heal")
+        for request in after:
+            if request.errors:
+                error = request.errors[0]
+                return self.broken(
+                    f"{trace.stale} idle sessions died between requests and a later request of {request.actor} "
+                    f"got an error at {error.f}",
+                    error.step,
+                )
+        return self.kept(f"{trace.stale} idle sessions died and {len(after)} later requests saw no error")

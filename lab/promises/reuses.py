@@ -1,0 +1,56 @@
+"""reuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import NOTHING_KEPT, block, keeps, query, several
+from lab.records.plan import Plan
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Trace
+
+
+@promise
+class Reuses(Promise):
+    """At stake in a run without faults in which one actor made at least two ordinary requests, none beside another."""
+
+    id = "reuses"
+    sentence = (
+        "N requests in a row, one at a time, open no session beyond the configured number; "
+        "with one kept session per actor they all run on that one."
+    )
+
+    def not_applicable(self, variant: Variant, traits: Traits) -> str:
+        return "" if keeps(variant, traits) else NOTHING_KEPT
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        yield self.plan(variant, "query first", *query("t0"), *query("t0"), *query("t0"))
+        yield self.plan(variant, "atomic() first", *block("t0"), *block("t0"), *block("t0"))
+        if several(variant):
+            yield self.plan(variant, "two actors in turn", *query("t0"), *query("t1"), *block("t0"), *block("t1"))
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        requests = trace.requests
+        if record.landings or not all(request.ordinary and not request.errors for request in requests):
+            return self.unknown("a fault or an unusual step explains a new session")
+        if any(later.begin < earlier.end for earlier, later in zip(requests, requests[1:], strict=False)):
+            return self.unknown("requests ran at the same time")
+        actors = {request.actor for request in requests}
+        if not any(sum(request.actor == actor for request in requests) > 1 for actor in actors):
+            return self.unknown("no actor made two requests")
+        allowed = record.traits.pool_max or len(actors)
+        seen = {session for request in requests for session in request.sessions}
+        seen |= {session.id for census in record.census if census.at != "after exit" for session in census.sessions}
+        if len(seen) > allowed:
+            last = max(request.calls[-1].step for request in requests)
+            return self.broken(f"{len(requests)} requests one at a time used {len(seen)} sessions", last)
+        if not record.traits.pool_max:
+            for actor in actors:
+                mine = {session for request in requests if request.actor == actor for session in request.sessions}
+                if len(mine) > 1:
+                    return self.broken(f"the requests of {actor} did not all run on its one session")
+        return self.kept(f"{len(requests)} requests one at a time used {len(seen)} of {allowed} sessions")

@@ -1,0 +1,81 @@
+"""The result of a check: one variant's verdicts, as `--json` writes them and the store keeps them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from lab.records.verdict import Verdict, worst
+
+
+class PromiseResult(Struct, frozen=True, kw_only=True):
+    """What is concluded of one promise: the worst of its `moments`, each the worst of its runs.
+
+    `cases` counts the runs that were made for it or put it at stake, `void` those among them that proved nothing.
+    `cause` is the promise that explains a broken one (itself, when nothing else does). `evidence` are the paths of
+    plans that replay to the broken verdict.
+    """
+
+    verdict: Verdict
+    claimed: bool
+    cause: str | None = None
+    cases: int = 0
+    void: int = 0
+    summary: str = ""
+    moments: dict[str, Verdict] = field(default_factory=dict)
+    evidence: tuple[str, ...] = ()
+
+
+class VariantInfo(Struct, frozen=True, kw_only=True):
+    """The variant as it really ran. What is no JSON value in its settings or OPTIONS is given as text."""
+
+    name: str
+    engine: str
+    driver: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """One variant judged. `verdict` is the worst over the promises that it claims; n/a where it claims none of them.
+
+    `seconds` is the wall time from the first plan to the last. A promise that is not implemented is absent.
+    """
+
+    verdict: Verdict
+    variant: VariantInfo
+    versions: dict[str, str]
+    seed: int
+    seconds: float
+    cases: int
+    void: int
+    promises: dict[str, PromiseResult]
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 all claimed promises kept, 1 a claimed one broken, 2 a claimed one unknown."""
+        return {Verdict.BROKEN: 1, Verdict.UNKNOWN: 2}.get(self.verdict, 0)
+
+
+def overall(promises: dict[str, PromiseResult]) -> Verdict:
+    """The worst verdict over the claimed ones among `promises`, n/a when there are none."""
+    return worst([Verdict.NA, *(promise.verdict for promise in promises.values() if promise.claimed)])
+
+
+def encode_results(results: tuple[Result, ...] | list[Result]) -> bytes:
+    """One result as its own JSON object, several as `{"variants": [...]}`."""
+    document: Any = results[0] if len(results) == 1 else {"variants": results}
+    return msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=1) + b"\n"
+
+
+def decode_result(text: bytes) -> Result:
+    """A result as `verdicts.json` holds it; raises msgspec.ValidationError with the place of what does not fit."""
+    return msgspec.json.decode(text, type=Result)
+
+
+def exit_status(results: tuple[Result, ...] | list[Result]) -> int:
+    """1 when a claimed promise of any variant is broken, else 2 when one is unknown, else 0."""
+    states = {result.status for result in results}
+    return 1 if 1 in states else max(states, default=0)
