@@ -131,6 +131,9 @@ class Server(Protocol):
     def fill(self) -> AbstractContextManager[int]:
         """Hold every connection slot that an ordinary role may have; yields their number."""
 
+    def full(self) -> bool:
+        """Whether an ordinary role is refused for want of a slot (53300)."""
+
     def setting(self, name: str, value: str) -> AbstractContextManager[None]:
         """A server setting by ALTER SYSTEM and reload, for every session; put back at the end."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,8 +76,11 @@ class _Struck:
     landing: Landing | None = None
 
 
-def run(plan: Plan, rig: RigProtocol, zygote: Zygote) -> Record:
-    """Run `plan` and record what happened.
+Watch = Callable[[int, "Run"], None]
+
+
+def run(plan: Plan, rig: RigProtocol, zygote: Zygote, watch: Watch | None = None) -> Record:
+    """Run `plan` and record what happened; `watch` is called after each step of the safety phase with its index.
 
     Never raises for what the variant does. A server of the rig that is lost makes the record void. Raises BadInput
     when the plan asks for a fault that does not exist or that this rig cannot do.
@@ -92,19 +95,20 @@ def run(plan: Plan, rig: RigProtocol, zygote: Zygote) -> Record:
     alone = any(each.exclusive for each in faults)
     with rig.exclusive() if alone else rig.shared():
         try:
-            return _Run(plan, rig, zygote, faults).record()
+            return Run(plan, rig, zygote, faults, watch).record()
         except (ProxyLost, ServerNotReady) as lost:
             rig.recover()
             return Record(plan=plan, run="", traits=zygote.traits, void=str(lost))
 
 
-class _Run:
+class Run:
     """One run in progress."""
 
-    def __init__(self, plan: Plan, rig: RigProtocol, zygote: Zygote, faults: list[Fault]) -> None:
+    def __init__(self, plan: Plan, rig: RigProtocol, zygote: Zygote, faults: list[Fault], watch: Watch | None) -> None:
         self._plan = plan
         self._rig = rig
         self._zygote = zygote
+        self._watch = watch
         self._faults = iter(faults)
         self._all_faults = faults
         self._id = uuid.uuid4().hex[:12]
@@ -209,6 +213,17 @@ class _Run:
             else:
                 self._act(index, step, "safety", may_block=bool(todo))
             self._reap_unblocked()
+            if self._watch is not None:
+                self._watch(index, self)
+
+    def held(self) -> tuple[int, ...]:
+        """The steps whose writes the server holds now, committed, in the order in which they were written."""
+        return tuple(int(token.rpartition(":")[2]) for token in self._site.held())
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The history so far."""
+        return tuple(self._ops)
 
     def _next(self, todo: list[tuple[int, Step]]) -> int:
         """The first step whose actor is free; the first of all when that would only be a fault or nobody."""

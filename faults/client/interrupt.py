@@ -15,5 +15,11 @@ class Interrupt(Fault):
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Send the signal; seen when the handler has raised inside a step."""
+        before = site.subject.interrupted()
         site.subject.interrupt()
-        yield lambda: Sighting("the signal handler raised inside a step") if site.subject.interrupted() else None
+
+        def seen() -> Sighting | None:
+            again = site.subject.interrupted() > before
+            return Sighting("the signal handler raised inside a step") if again else None
+
+        yield seen

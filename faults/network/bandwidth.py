@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import msgspec
 
-from lab.fault import Fault, Seen, Sighting, Site, fault
+from faults.network.slow import slowed
+from lab.fault import Fault, Seen, Site, fault
 
-QUESTION_BYTES = 8  # an SSLRequest, which is what a ping sends
+SECONDS = 0.06  # what the question that shows it shall take
 
 
-@fault("bandwidth", family="network", heal_cuts=True)
+@fault("bandwidth", family="network", lasting=True, heal_cuts=True)
 class Bandwidth(Fault):
     """The client's data passes at `rate_kbps` kilobytes a second, on connections that are there too."""
 
-    rate_kbps: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    rate_kbps: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
 
-    @contextmanager
-    def strike(self, site: Site) -> Iterator[Seen]:
+    def strike(self, site: Site) -> AbstractContextManager[Seen]:
         """Throttle what the client sends; healing ends the connections."""
-        least = QUESTION_BYTES / (self.rate_kbps * 1000)
-        site.link.add("bandwidth", "upstream", rate_kbps=self.rate_kbps)
-
-        def seen() -> Sighting | None:
-            took = site.ping(1.0)
-            return Sighting(f"{QUESTION_BYTES} bytes took at least {least} s") if took and took >= least else None
-
-        try:
-            yield seen
-        finally:
-            site.link.accept()
+        size = max(int(self.rate_kbps * 1000 * SECONDS), 100)
+        return slowed(site, size / (self.rate_kbps * 1000), size, "bandwidth", "upstream", rate_kbps=self.rate_kbps)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
 from typing import Literal
 
-from lab.fault import Fault, Seen, Sighting, Site, Stream, fault
+from faults.network.silence import look_out
+from lab.fault import Fault, Seen, Site, Stream, fault
 
-LISTEN = 0.2  # seconds without an answer after which a fresh connection counts as swallowed
 
-
-@fault("black-hole", family="network", waits=True, heal_cuts=True)
+@fault("black-hole", family="network", lasting=True, waits=True, heal_cuts=True)
 class BlackHole(Fault):
     """What is sent disappears, yet is acknowledged and no connection ends, as behind a NAT or proxy that hangs.
 
-    `stream`: both directions, or only `upstream` (nothing arrives) or `downstream` (it arrives, no answer returns).
+    `stream`: `both` directions, or only `upstream` (nothing arrives) or `downstream` (it arrives, no answer returns).
     TCP's own timers do not notice it: the proxy's kernel acknowledges everything.
     """
 
@@ -26,10 +24,10 @@ class BlackHole(Fault):
     def strike(self, site: Site) -> Iterator[Seen]:
         """Drop all data, on connections that are there too; healing ends them."""
         streams: tuple[Stream, ...] = ("upstream", "downstream") if self.stream == "both" else (self.stream,)
-        sessions = tuple(session.id for session in site.sessions())
-        for stream in streams:
-            site.link.add("timeout", stream, timeout_ms=0)
+        seen = look_out(site)
         try:
-            yield lambda: None if site.ping(LISTEN) else Sighting(f"no answer within {LISTEN} s", sessions)
+            for stream in streams:
+                site.link.add("timeout", stream, timeout_ms=0)
+            yield seen
         finally:
             site.link.accept()

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from faults.network.ended import established
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 
-@fault("refuse", family="network")
+@fault("refuse", family="network", lasting=True)
 class Refuse(Fault):
-    """Every connection ends with FIN and new ones are refused (ECONNREFUSED) until the heal: the server is down."""
+    """Every connection ends and new ones are refused (ECONNREFUSED) until the heal, as when the server is down."""
 
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Close the listener; healing opens it again."""
+        before = established(site.sockets())
         sessions = tuple(session.id for session in site.sessions())
-        site.link.refuse()
+
+        def seen() -> Sighting | None:
+            if site.knock(1.0).end != "refused" or before & established(site.sockets()):
+                return None
+            return Sighting(f"a fresh connection is refused, {len(before)} others have ended", sessions)
+
         try:
-            yield lambda: Sighting("a fresh connection is refused", sessions) if site.refused() else None
+            site.link.refuse()
+            yield seen
         finally:
             site.link.accept()

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import msgspec
 
-from lab.fault import Fault, Seen, Sighting, Site, fault
+from faults.network.slow import slowed
+from lab.fault import Fault, Seen, Site, fault
 
-QUESTION_BYTES = 8  # an SSLRequest, which is what a ping sends
+QUESTION_BYTES = 100
 
 
-@fault("slicer", family="network", heal_cuts=True)
+@fault("slicer", family="network", lasting=True, heal_cuts=True)
 class Slicer(Fault):
     """What the client sends arrives in pieces of `size` bytes, `delay_us` microseconds apart."""
 
-    size: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
-    delay_us: Annotated[int, msgspec.Meta(ge=200, le=1_000_000)] = 500
+    size: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    delay_us: Annotated[int, msgspec.Meta(ge=500, le=1_000_000)] = 500
 
-    @contextmanager
-    def strike(self, site: Site) -> Iterator[Seen]:
-        """Slice the client's data; healing ends the connections."""
+    def strike(self, site: Site) -> AbstractContextManager[Seen]:
+        """Slice the client's data, on connections that are there too; healing ends them."""
         least = (QUESTION_BYTES // self.size - 1) * self.delay_us / 1e6
-        site.link.add("slicer", "upstream", average_size=self.size, size_variation=0, delay_us=self.delay_us)
-
-        def seen() -> Sighting | None:
-            took = site.ping(least * 4 + 1.0)
-            return Sighting(f"{QUESTION_BYTES} bytes took at least {least} s") if took and took >= least else None
-
-        try:
-            yield seen
-        finally:
-            site.link.accept()
+        pieces = {"average_size": self.size, "size_variation": 0, "delay_us": self.delay_us}
+        return slowed(site, least, QUESTION_BYTES, "slicer", "upstream", **pieces)

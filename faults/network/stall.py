@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab.fault import Fault, Seen, Sighting, Site, fault
+from faults.network.silence import look_out
+from lab.fault import Fault, Seen, Site, fault
 
-LISTEN = 0.1  # seconds without an answer after which a fresh connection counts as stalled
 
-
-@fault("stall", family="network", exclusive=True, waits=True)
+@fault("stall", family="network", lasting=True, exclusive=True, waits=True)
 class Stall(Fault):
     """Nothing passes until the heal, and then everything that was held back: silence without loss.
 
@@ -19,9 +18,10 @@ class Stall(Fault):
 
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
-        """Freeze the proxy's server; healing thaws it."""
+        """Freeze the proxy's server; healing thaws it. No other network fault can be applied meanwhile."""
+        seen = look_out(site)
         site.link.freeze()
         try:
-            yield lambda: None if site.ping(LISTEN) else Sighting(f"no answer within {LISTEN} s")
+            yield seen
         finally:
             site.link.thaw()

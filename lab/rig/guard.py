@@ -13,8 +13,11 @@ from lab.rig import guardian, process
 
 
 class Guard:
-    """The guardian process of one lab. From the return of `Guard(...)` on, the end of this process, however it comes, is the end of `folders`
-    and of all processes that live in them or carry `lab_id`."""
+    """The guardian process of one lab.
+
+    From the return of `Guard(...)` on, the end of this process, however it comes, is the end of `folders` and of all
+    processes that live in them or carry `lab_id`.
+    """
 
     def __init__(self, lab_id: str, folders: list[Path]) -> None:
         self.lab_id = lab_id
@@ -47,11 +50,10 @@ class Guard:
 
         Things may be created before: a lab that dies meanwhile leaves the end of its pipe to be found.
         """
-        assert self._child.stdout is not None
-        ready, _, _ = select.select([self._child.stdout], [], [], timeout)
-        if not ready or not self._child.stdout.read():
+        answer = self._child.stdout
+        if answer is None or not select.select([answer], [], [], timeout)[0] or not answer.read():
             raise ServerNotReady("the lab's guardian process did not start", "run lab doctor")
-        self._child.stdout.close()
+        answer.close()
 
     def release(self, timeout: float = 10.0) -> None:
         """Let the guardian clear up and end; do its work ourselves when somebody killed it. Idempotent."""

@@ -22,6 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -40,7 +41,8 @@ def main(arguments: list[str]) -> None:
     lab_id, lab_pid, pidfd, *folders = arguments
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(name, signal.SIG_IGN)
-    os.write(1, b"armed\n")
+    with suppress(OSError):  # a lab that is dead already hears nothing, and needs us all the more
+        os.write(1, b"armed\n")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _wait_for_end([0, int(pidfd)] if int(pidfd) >= 0 else [0])
     sweep(lab_id, int(lab_pid), [Path(folder) for folder in folders])
@@ -79,10 +81,8 @@ def _kill(lab_id: str, folders: list[Path], spared: set[int]) -> int:
         if process.pid in spared:
             continue
         found += 1
-        try:
+        with suppress(psutil.Error):
             process.kill()  # psutil checks that the pid still is this process
-        except psutil.Error:
-            pass
     return found
 
 
@@ -110,12 +110,10 @@ def _carries(process: psutil.Process, lab_id: str) -> bool:
 def _remove_shared_memory(folder: Path) -> None:
     """Remove the System V segment that a killed PostgreSQL leaves: it belongs to no process and no folder."""
     for pid_file in folder.glob("*/postmaster.pid"):
-        try:
+        with suppress(OSError, IndexError, ValueError):  # the server had not come that far
             key, segment = pid_file.read_text(encoding="ascii").splitlines()[SHARED_MEMORY_LINE].split()
             if _segment_exists(int(key), int(segment)):
                 ctypes.CDLL(None).shmctl(int(segment), IPC_RMID, None)
-        except (OSError, IndexError, ValueError):
-            pass  # the server had not come that far
 
 
 def _segment_exists(key: int, segment: int) -> bool:

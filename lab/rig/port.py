@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import socket
 from pathlib import Path
+from typing import Self
 
 from lab.errors import ServerNotReady
 
@@ -28,7 +29,7 @@ class Port:
         self.number = number
         self._lock = lock
 
-    def __enter__(self) -> Port:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -11,8 +11,8 @@ import psycopg
 from psycopg import sql
 
 from lab.errors import ServerNotReady
-from lab.rig import binaries, port, process, settings, template
 from lab.fault import StopMode
+from lab.rig import binaries, port, process, settings, template
 from lab.rig.postmaster import START_TIMEOUT, STOP_TIMEOUT, Postmaster, Site
 from lab.rig.process import Home
 
@@ -22,15 +22,19 @@ CONNECT_TIMEOUT = 5
 """Seconds for the lab's own connections (libpq takes whole seconds)."""
 
 
+CLOSE_TIMEOUT = 1.0
+"""Seconds to end in order at the end; there is nothing to keep, and a frozen session would make it long."""
+
+
 class Postgres:
     """A PostgreSQL server of this lab alone, on loopback, with random passwords.
 
     `start`, `stop`, `restart`, `kill` and `crash` are for one thread at a time (`Rig.exclusive`); all else is for any.
-    The port stays the same for life. `max_connections` counts the slots, of which `settings.RESERVED_SLOTS` are kept for superusers.
+    The port stays the same for life. `max_connections` counts all slots; `settings.RESERVED_SLOTS` of them are for
+    superusers alone.
     """
 
     def __init__(self, home: Home, max_connections: int = MAX_CONNECTIONS) -> None:
-        self._port = port.reserve()
         self.home = home
         self.max_connections = max_connections
         self.password = secrets.token_urlsafe(16)
@@ -44,6 +48,7 @@ class Postgres:
         self._template_key = template.key(found, identity)
         usable = binaries.usable_by(found, identity, home.folder)
         self.postmaster = Postmaster(Site(usable, home.folder / "data", home, identity, self.log_path))
+        self._port = port.reserve()
 
     @property
     def port(self) -> int:
@@ -105,7 +110,7 @@ class Postgres:
             self.start()
 
     def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
-        """Wait until sessions are accepted, e.g. while it recovers from a child's crash. `ServerNotReady` after `timeout` seconds."""
+        """Wait until sessions are accepted, e.g. while it recovers. `ServerNotReady` after `timeout` seconds."""
         self.postmaster.wait_ready(timeout)
 
     def signal_backend(self, pid: int, name: signal.Signals) -> bool:
@@ -114,11 +119,11 @@ class Postgres:
 
     def close(self) -> None:
         """Stop and give the port back."""
-        self.stop()
+        self.stop(timeout=CLOSE_TIMEOUT)
         self._port.release()
 
     def parameters(self, user: str = SUPERUSER, dbname: str = "lab") -> dict[str, Any]:
-        """Connection parameters for psycopg (and, by the same names, psycopg2) straight to the server, not through a proxy."""
+        """Connection parameters for psycopg and psycopg2, straight to the server and not through a proxy."""
         return {
             "host": port.LOOPBACK,
             "port": self.port,
@@ -150,9 +155,7 @@ class Postgres:
     def set_password(self, user: str, password: str) -> None:
         """Give a role another password; for seats, `seat_password` must be given back before the seat is."""
         with self.connect() as connection:
-            connection.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password))
-            )
+            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
 
     def log_offset(self) -> int:
         """The present end of the server's log, in bytes: a start for `log_slice`."""
@@ -160,7 +163,7 @@ class Postgres:
 
     def log_slice(self, start: int, end: int | None = None) -> str:
         """What the server logged between two offsets (default: until now)."""
-        with open(self.log_path, "rb") as file:
+        with self.log_path.open("rb") as file:
             file.seek(start)
             return file.read(-1 if end is None else max(0, end - start)).decode(errors="replace")
 

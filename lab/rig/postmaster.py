@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ class Postmaster:
         return self._child.pid
 
     def running(self) -> bool:
-        """Is the process there? (It may be frozen, starting or in recovery.)"""
+        """Whether the process is there; it may be frozen, starting or in recovery."""
         return self._child is not None and self._child.poll() is None
 
     def start(self, timeout: float = START_TIMEOUT) -> None:
@@ -83,7 +83,7 @@ class Postmaster:
             time.sleep(RETRY_INTERVAL)
 
     def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
-        """Wait until sessions are accepted, e.g. after a child crashed and recovery runs. `ServerNotReady` after `timeout` seconds."""
+        """Wait until sessions are accepted, e.g. while it recovers. `ServerNotReady` after `timeout` seconds."""
         if not self._became_ready(time.monotonic() + timeout):
             raise ServerNotReady(f"PostgreSQL is not ready after {timeout:.0f} s: {process.tail(self.site.log)}")
 
@@ -105,7 +105,7 @@ class Postmaster:
         return in_order
 
     def kill(self, grace: float = CHILD_GRACE) -> None:
-        """SIGKILL the postmaster, as in a crash; its children find out and end, after `grace` seconds they are killed."""
+        """SIGKILL the postmaster; its children find out and end, or are killed after `grace` seconds."""
         if self._child is None:
             return
         children = self.children()
@@ -120,7 +120,7 @@ class Postmaster:
             return []
 
     def signal_child(self, pid: int, name: signal.Signals) -> bool:
-        """Send a signal to one child; False when `pid` is no child of ours (any more): nothing else is ever signalled."""
+        """Send a signal to one child; False when `pid` is no child of ours (any more): then nothing is sent."""
         try:
             child = psutil.Process(pid)
             if child.ppid() != self.pid:
@@ -132,7 +132,7 @@ class Postmaster:
 
     @contextmanager
     def frozen_child(self, pid: int) -> Iterator[bool]:
-        """Stop one session's process (SIGSTOP) for the length of the block; yields whether it was there to be stopped."""
+        """Stop one session's process (SIGSTOP) for the length of the block; yields whether it was there."""
         landed = self.signal_child(pid, signal.SIGSTOP)
         try:
             yield landed
@@ -169,22 +169,20 @@ class Postmaster:
 
     def _bury(self, children: list[psutil.Process], grace: float) -> None:
         """Reap the postmaster and see all its children end: only then may a successor use the folder."""
-        assert self._child is not None
-        self._child.wait()
+        if self._child is not None:
+            self._child.wait()
         if process.wait_until(lambda: not any(map(_alive, children)), grace):
             return
         for child in filter(_alive, children):
-            try:
+            with suppress(psutil.NoSuchProcess):
                 child.kill()
-            except psutil.NoSuchProcess:
-                pass
         process.wait_until(lambda: not any(map(_alive, children)), STOP_TIMEOUT)
 
     def _log_size(self) -> int:
         return self.site.log.stat().st_size if self.site.log.exists() else 0
 
     def _log_since(self, offset: int) -> str:
-        with open(self.site.log, "rb") as file:
+        with self.site.log.open("rb") as file:
             file.seek(offset)
             return file.read().decode(errors="replace")
 

@@ -22,7 +22,7 @@ LAB_ID = "LAB_ID"
 
 POLL_INTERVAL = 0.003
 NOBODY = 65534
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 # Loaded now, because between fork and exec nothing may be imported.
@@ -86,7 +86,8 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `argv` as a direct child that the kernel kills when the lab ends, with cwd in the lab's folder.
 
-    `stdout` is a file descriptor (or subprocess.PIPE) and gets stderr as well. Raises `ToolMissing` when the program cannot be started.
+    `stdout` is a file descriptor (or subprocess.PIPE) and gets stderr as well. Raises `ToolMissing` when the program
+    cannot be started.
     """
     lab_pid = os.getpid()
 
@@ -100,15 +101,19 @@ def spawn(
             stderr=subprocess.STDOUT,
             # A Ctrl-C in the terminal is for the lab alone: it stops its servers in order.
             process_group=0,
-            # The change of user clears the parent-death signal; subprocess runs preexec_fn after it.
-            preexec_fn=lambda: _die_with(lab_pid),
-            **_user_arguments(identity),
+            # The change of user clears the parent-death signal; subprocess runs preexec_fn after it. Threads make a
+            # preexec_fn dangerous when it takes locks or imports: this one makes two system calls.
+            preexec_fn=lambda: _die_with(lab_pid),  # noqa: PLW1509
+            user=None if identity is None else identity.uid,
+            group=None if identity is None else identity.gid,
+            extra_groups=None if identity is None else [],
         )
 
     try:
         return _spawner().submit(start)
     except (OSError, subprocess.SubprocessError) as error:
-        raise ToolMissing(f"{argv[0]} cannot be started ({error})", "check that it exists and may be executed") from error
+        remedy = "check that it exists and may be executed"
+        raise ToolMissing(f"{argv[0]} cannot be started ({error})", remedy) from error
 
 
 def wait_until(happened: Callable[[], bool], timeout: float, interval: float = POLL_INTERVAL) -> bool:
@@ -140,18 +145,18 @@ def stop(child: subprocess.Popen[bytes], first: signal.Signals = signal.SIGTERM,
         child.wait()
 
 
+def can_die_with_parent() -> bool:
+    """Whether the kernel has a parent-death signal."""
+    answer = ctypes.c_int()
+    return bool(_libc.prctl(PR_GET_PDEATHSIG, ctypes.byref(answer), 0, 0, 0) == 0)
+
+
 def tail(path: Path, size: int = 600) -> str:
     """The last `size` characters of a log file, on one line, for an error message."""
     try:
         return " ".join(path.read_text(encoding="utf-8", errors="replace")[-size:].split())
     except OSError:
         return "(no log)"
-
-
-def _user_arguments(identity: Identity | None) -> dict[str, int | list[int]]:
-    if identity is None:
-        return {}
-    return {"user": identity.uid, "group": identity.gid, "extra_groups": []}
 
 
 def _die_with(lab_pid: int) -> None:
@@ -184,7 +189,7 @@ class _Spawner:
             start, answer = self._jobs.get()
             try:
                 answer.set_result(start())
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - it is raised where the answer is awaited
                 answer.set_exception(error)
             del start, answer  # a kept result would keep a finished Popen
 
@@ -194,7 +199,7 @@ _current: _Spawner | None = None
 
 
 def _spawner() -> _Spawner:
-    global _current
+    global _current  # noqa: PLW0603 - one thread per process is the point
     with _spawner_lock:
         if _current is None or _current.pid != os.getpid():  # a fork copies the object, not its thread
             _current = _Spawner()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any, Protocol
 
 import psycopg
 
-from lab.fault import Link, Server
+from lab.fault import Server, Stream
+from lab.rig.toxic import Installed, Toxic
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,38 @@ class Seat:
         return f"{self.name}b"
 
 
+class ProxyProtocol(Protocol):
+    """One plan's way to the server. Toxics go in before the first connection, or while all are idle, and never out."""
+
+    toxics: tuple[Installed, ...]
+
+    @property
+    def port(self) -> int:
+        """Where clients connect to, at the rig's host."""
+
+    def add(self, toxic: Toxic, stream: Stream) -> None:
+        """Put a toxic at the end of a direction's chain."""
+
+    def arm_reset(self) -> None:
+        """From the next connection on, every close is an RST to both sides."""
+
+    def cut(self) -> None:
+        """End all connections and listen again with the same toxics."""
+
+    def refuse(self) -> None:
+        """End all connections and let new ones be refused."""
+
+    def accept(self) -> None:
+        """Listen again after `refuse`, with the same toxics."""
+
+    def recreate(self, toxics: Sequence[Installed] = ()) -> None:
+        """End all connections and listen again with these toxics: the way to heal."""
+
+
 class RigProtocol(Protocol):
     """The running servers of one lab process, entered once as a context manager.
 
-    A plan holds `shared()` while it runs, and a `seat()` and a `line()` of its own; one whose faults end other
+    A plan holds `shared()` while it runs, and a `seat()` and a `proxy()` of its own; one whose faults end other
     people's connections holds `exclusive()` instead. Threads may share a rig.
     """
 
@@ -55,7 +85,7 @@ class RigProtocol(Protocol):
 
     @property
     def host(self) -> str:
-        """The address at which lines listen."""
+        """The address at which proxies listen."""
 
     @property
     def server(self) -> Server:
@@ -79,11 +109,14 @@ class RigProtocol(Protocol):
     def seat(self) -> AbstractContextManager[Seat]:
         """A pair of users for one plan; waits while all are taken."""
 
-    def line(self, name: str) -> AbstractContextManager[tuple[Link, int]]:
-        """One plan's way to the server and the port where it listens; gone at the end."""
+    def proxy(self, name: str) -> AbstractContextManager[ProxyProtocol]:
+        """A way to the server for one plan; `name` is unique among live plans. Gone at the end."""
 
-    def control(self) -> psycopg.Connection[Any]:
-        """This thread's autocommit superuser connection to database `lab`, straight to the server. Not to be closed."""
+    def freeze(self) -> None:
+        """Stop the proxies' server: silence for every plan, nothing lost."""
 
-    def database(self, name: str) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """The same to another database."""
+    def thaw(self) -> None:
+        """Let it run again."""
+
+    def control(self, dbname: str = "lab") -> psycopg.Connection[Any]:
+        """This thread's autocommit superuser connection, straight to the server. Not to be closed."""

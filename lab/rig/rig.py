@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import queue
 import secrets
@@ -10,14 +9,13 @@ import select
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
 from lab.errors import ServerNotReady
-from lab.fault import Link, Server
 from lab.rig import cache, port, process
 from lab.rig.guard import Guard
 from lab.rig.lock import SharedLock
@@ -32,6 +30,8 @@ from lab.rig.toxiproxy_binary import Progress, ensure_toxiproxy
 SEATS = 40
 """As many as template.sql makes."""
 
+_Place = tuple[threading.Thread, str]
+
 
 class Rig:
     """PostgreSQL and Toxiproxy as processes on loopback. Enter it (`with Rig() as rig:`) once.
@@ -40,18 +40,16 @@ class Rig:
     in `folder`, and removes the folder. Raises `ToolMissing` or `ServerNotReady`, each with its remedy.
     """
 
-    capabilities: frozenset[str] = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots"})
-
     name = "embedded"
     host = port.LOOPBACK
+    capabilities: frozenset[str] = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots"})
 
-    def __init__(self, progress: Progress = lambda line: None, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, progress: Progress = lambda _: None, max_connections: int = MAX_CONNECTIONS) -> None:
         self.lab_id = secrets.token_hex(6)
         self.folder = _temporary_root() / f"lab-{self.lab_id}"
         self.postgres: Postgres
         self.toxiproxy: Toxiproxy
         self.server: PostgresServer
-        self.server: Server
         self.guard: Guard
         self._progress = progress
         self._max_connections = max_connections
@@ -61,7 +59,7 @@ class Rig:
         self._recovery = threading.Lock()
         self._exit = ExitStack()
 
-    def __enter__(self) -> Rig:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             # The guardian first: from here on nothing can stay behind.
             self.guard = Guard(self.lab_id, [self.folder, cache.stages(self.lab_id)])
@@ -113,26 +111,6 @@ class Rig:
         """
         return self._controls.get(self.postgres, dbname)
 
-    def database(self, name: str) -> AbstractContextManager[psycopg.Connection[Any]]:
-        """As `control`, to another database, for a `with` block."""
-        return nullcontext(self.control(name))
-
-    @contextmanager
-    def line(self, name: str) -> Iterator[tuple[Link, int]]:
-        """One plan's proxy and its port; `name` is unique among live plans. Raises `ProxyLost`."""
-        with self.proxy(name) as proxy:
-            yield proxy, proxy.port
-
-    def recover(self) -> None:
-        """Replace Toxiproxy when it is wedged or dead, start PostgreSQL when it is not there. No-op when all is well.
-
-        Takes up to 2 s to find a wedged server out. Raises `ServerNotReady` when it does not help.
-        """
-        with self._recovery:
-            if not self.toxiproxy.alive():
-                self.toxiproxy.restart()
-            self.postgres.recover()
-
     def proxy(self, name: str, toxics: Sequence[Installed] = ()) -> Proxy:
         """A proxy to PostgreSQL for one plan; use it as a context manager. Raises `ProxyLost`."""
         return self.toxiproxy.proxy(name, self.postgres.port, toxics)
@@ -146,14 +124,14 @@ class Rig:
         self.toxiproxy.thaw()
 
     def recover(self) -> None:
-        """Bring back whichever server was lost: both are restarted when they do not answer."""
-        with self.exclusive():
+        """Replace Toxiproxy when it is wedged or dead, start PostgreSQL when it is not there. No-op when all is well.
+
+        Takes up to 2 s to find a wedged server out. Raises `ServerNotReady` when it does not help.
+        """
+        with self._recovery:
             if not self.toxiproxy.alive():
                 self.toxiproxy.restart()
-            try:
-                self.control().execute("SELECT 1")
-            except (ServerNotReady, psycopg.Error):
-                self.postgres.crash()
+            self.postgres.recover()
 
     def _start(self, stack: ExitStack) -> None:
         # Root's folder must let the unprivileged user pass to his data in it, which is 0700 in turn.
@@ -174,7 +152,7 @@ class _Controls:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[tuple[threading.Thread, str], tuple[int, psycopg.Connection[Any]]] = {}
+        self._open: dict[_Place, tuple[int, psycopg.Connection[Any]]] = {}
 
     def get(self, postgres: Postgres, dbname: str) -> psycopg.Connection[Any]:
         place = (threading.current_thread(), dbname)
@@ -190,7 +168,7 @@ class _Controls:
                 connection.close()
             self._open.clear()
 
-    def _keep(self, place: tuple[threading.Thread, str], generation: int, connection: psycopg.Connection[Any]) -> None:
+    def _keep(self, place: _Place, generation: int, connection: psycopg.Connection[Any]) -> None:
         with self._lock:
             for other in [one for one in self._open if one == place or not one[0].is_alive()]:
                 self._open.pop(other)[1].close()
@@ -208,12 +186,13 @@ def _usable(connection: psycopg.Connection[Any]) -> bool:
 
 def _temporary_root() -> Path:
     """The folder for temporary folders; for root, one into which the unprivileged user can go."""
-    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]
+    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 - we make our own in it
     for path in candidates:
         if process.unprivileged() is None or _open_to_all(path):
             return path
-    raise ServerNotReady(f"no temporary folder that every user may enter among {', '.join(map(str, candidates))}", "set TMPDIR")
+    names = ", ".join(map(str, candidates))
+    raise ServerNotReady(f"not every user may enter {names}", "set TMPDIR to a folder that they may")
 
 
 def _open_to_all(path: Path) -> bool:
-    return path.is_dir() and all(os.stat(one).st_mode & 0o001 for one in (path, *path.parents))
+    return path.is_dir() and all(one.stat().st_mode & 0o001 for one in (path, *path.parents))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal as signals
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, LiteralString
 
 import psutil
 import psycopg
@@ -19,30 +19,51 @@ from lab.rig.postgres import Postgres
 FILLER = "lab_spare"
 """A role of its own (template.sql): its sessions are in no plan's census."""
 
+FULL = ("connection slots are reserved", "too many clients already")
+"""How the server words 53300 (in English: our servers have lc_messages = C); libpq does not give its code."""
+
 RELOAD_TIMEOUT = 5.0
+FREE_TIMEOUT = 5.0
 
 
-class LocalServer:
+class PostgresServer:
     """The lab's own server. `control` gives the calling thread's superuser connection."""
 
     def __init__(self, postgres: Postgres, control: Callable[[], psycopg.Connection[Any]]) -> None:
         self._postgres = postgres
         self._control = control
+        self._stopped: dict[int, psutil.Process] = {}
+        self.restarts = 0
+        """How often faults have stopped or crashed it."""
 
     def terminate(self, pid: int) -> bool:
         """`pg_terminate_backend`; False when there is no such process."""
         return bool(self._ask("SELECT pg_terminate_backend(%s)", pid))
 
     def signal(self, pid: int, signal: int) -> None:
-        """Send a signal to a server process; nothing happens when it is no child of our postmaster (any more)."""
-        self._postgres.signal_backend(pid, signals.Signals(signal))
+        """Send a signal to a server process; nothing happens when it is no child of our postmaster (any more).
 
-    def restart(self, mode: StopMode) -> None:
-        """Stop and start; returns when the server answers."""
-        self._postgres.restart(mode)
+        What was stopped here is continued even when the postmaster has died meanwhile: a stopped orphan would keep
+        the shared memory, and no successor could start.
+        """
+        if signal == signals.SIGCONT and (stopped := self._stopped.pop(pid, None)) is not None:
+            with suppress(psutil.NoSuchProcess):
+                stopped.send_signal(signal)  # psutil checks that the pid still is this process
+            return
+        if signal == signals.SIGSTOP:
+            with suppress(psutil.NoSuchProcess):
+                self._stopped[pid] = psutil.Process(pid)
+        if not self._postgres.signal_backend(pid, signals.Signals(signal)):
+            self._stopped.pop(pid, None)
+
+    def restart(self, mode: StopMode) -> bool:
+        """Stop and start; returns when the server answers: False when `mode` did not end it and it was killed."""
+        self.restarts += 1
+        return self._postgres.restart(mode)
 
     def crash(self) -> None:
         """SIGKILL the postmaster, wait for its children to end, start again; returns when the server answers."""
+        self.restarts += 1
         self._postgres.crash()
 
     def stopped(self, pid: int) -> bool:
@@ -52,20 +73,34 @@ class LocalServer:
         except psutil.NoSuchProcess:
             return False
 
+    def fatal_ends(self) -> int:
+        """How many sessions the server has ended with a FATAL error of its own; a crash sets it back to 0."""
+        return int(str(self._ask("SELECT sum(sessions_fatal) FROM pg_stat_database")))
+
     def epoch(self) -> str:
         """`pg_postmaster_start_time()`: another value is another server run."""
         return str(self._ask("SELECT pg_postmaster_start_time()::text"))
 
     @contextmanager
     def fill(self) -> Iterator[int]:
-        """Hold every connection slot that an ordinary role may have; yields how many we hold. Takes 3 ms each."""
+        """Hold every connection slot that an ordinary role may have; yields how many we hold. Takes 3 ms each.
+
+        A slot that somebody else gives back later is free. At the end it waits until the slots are.
+        """
         with ExitStack() as stack:
+            stack.callback(self._wait_freed)
             held = 0
             while (connection := self._take_slot()) is not None:
                 stack.callback(connection.close)
                 held += 1
-            self.epoch()  # refused because it is full, not because it is gone: this raises then
             yield held
+
+    def full(self) -> bool:
+        """Whether an ordinary role is refused for want of a slot (53300)."""
+        connection = self._take_slot()
+        if connection is not None:
+            connection.close()
+        return connection is None
 
     @contextmanager
     def setting(self, name: str, value: str) -> Iterator[None]:
@@ -73,17 +108,35 @@ class LocalServer:
 
         New sessions have it when the block begins; one that is connected takes it with its next statement.
         """
+        reset = sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(name))
         try:
             self._alter(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
             yield
         finally:
-            self._alter(sql.SQL("ALTER SYSTEM RESET {}").format(sql.Identifier(name)))
+            try:
+                self._alter(reset)
+            except ServerNotReady:
+                self._forget(name)  # it is not there to be asked, and must not come back with it
+                raise
 
     def _take_slot(self) -> psycopg.Connection[Any] | None:
         try:
             return self._postgres.connect(user=FILLER, application_name="lab-filler")
-        except ServerNotReady:
+        except ServerNotReady as refusal:
+            if not any(sign in str(refusal) for sign in FULL):
+                raise
             return None
+
+    def _wait_freed(self) -> None:
+        count = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
+        if not process.wait_until(lambda: self._ask(count, FILLER) == 0, FREE_TIMEOUT):
+            raise ServerNotReady(f"connection slots were not freed within {FREE_TIMEOUT:.0f} s")
+
+    def _forget(self, name: str) -> None:
+        """Take a setting out of what ALTER SYSTEM has written, in place, so that its owner stays."""
+        file = self._postgres.postmaster.site.data / "postgresql.auto.conf"
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        file.write_text("".join(line for line in lines if line.split("=")[0].strip() != name), encoding="utf-8")
 
     def _alter(self, statement: sql.Composed) -> None:
         self._execute(statement)
@@ -92,12 +145,12 @@ class LocalServer:
         if not process.wait_until(lambda: self._ask("SELECT pg_conf_load_time()") != before, RELOAD_TIMEOUT):
             raise ServerNotReady(f"PostgreSQL did not reload its settings within {RELOAD_TIMEOUT:.0f} s")
 
-    def _ask(self, query: str, *parameters: object) -> Any:
-        row = self._execute(sql.SQL(query), *parameters).fetchone()  # type: ignore[arg-type]
+    def _ask(self, query: LiteralString, *parameters: object) -> object:
+        row = self._execute(sql.SQL(query), *parameters).fetchone()
         return row[0] if row else None
 
-    def _execute(self, query: sql.Composable, *parameters: object) -> psycopg.Cursor[Any]:
+    def _execute(self, query: sql.SQL | sql.Composed, *parameters: object) -> psycopg.Cursor[Any]:
         try:
-            return self._control().execute(query, parameters)  # type: ignore[arg-type]
+            return self._control().execute(query, parameters)
         except psycopg.Error as error:
             raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {error}") from error

@@ -8,22 +8,21 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import psycopg
 
-from lab.errors import ServerNotReady
-from lab.fault import Link, Server, Socket, Subject
+from lab.errors import ProxyLost, ServerNotReady
+from lab.fault import Knock, Link, Server, Socket, Subject
 from lab.records.census import Row, Session
+from lab.rig import tcp
 from lab.rig.link import PlanLink
 from lab.rig.protocol import RigProtocol, Seat
-
-STATES = {"01": "ESTABLISHED", "02": "SYN_SENT", "08": "CLOSE_WAIT"}
-"""Kernel states of a client's socket that still has somebody to talk to, or does not know that it has not."""
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 """The shortest question to a PostgreSQL server; the answer is one byte, and no session is made."""
 
+ANSWER_DEADLINE = 3.0  # seconds for the healed line to answer at the end of a plan
 CLEAR_DEADLINE = 5.0  # seconds for terminated leftovers to vanish
 
 CENSUS = """
@@ -61,6 +60,8 @@ class PlanSite:
         self._run = run
         self._users = [seat.name, seat.second]
         self._child: Subject | None = None
+        self._epoch = rig.server.epoch()
+        self._restarts = rig.server.restarts
         self.link = link
         self.server: Server = rig.server
         self.environ = {"PGAPPNAME": f"lab-{run}"}
@@ -139,54 +140,76 @@ class PlanSite:
             return
 
     def clear(self) -> None:
-        """End what the plan left behind, so that it cannot disturb the next one on this seat."""
+        """End what the plan left behind, so that it cannot disturb the next one on this seat.
+
+        Raises `ProxyLost` or `ServerNotReady` when the healed line is dead or the server was restarted by others:
+        then what the subject saw was not the plan's doing.
+        """
         self._query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY(%s)", self._users)
         until = time.monotonic() + CLEAR_DEADLINE
         while left := self.sessions():
             if time.monotonic() > until:
                 raise ServerNotReady(f"sessions do not end: {', '.join(session.id for session in left)}")
             time.sleep(0.001)  # a process that ends makes no event that we could wait for
+        if self._epoch != self.server.epoch() and self._restarts == self.server.restarts:
+            raise ServerNotReady("PostgreSQL was restarted under this plan by somebody else")
+        if not (knock := self.knock(ANSWER_DEADLINE)).answered:
+            raise ProxyLost(f"the plan's line does not answer after the heal ({knock.end})")
+
+    def held(self) -> tuple[str, ...]:
+        """The tokens that are committed now, in the order in which they were written."""
+        return tuple(
+            row[0] for row in self._query("SELECT token FROM lab.token WHERE plan = %s ORDER BY id", self._run)
+        )
 
     def rows(self) -> tuple[Row, ...]:
         """The tokens that the server holds, taken out so that the table stays small."""
         rows: list[Row] = []
         for name in {where["NAME"]: None for where in self.databases.values()}:
             found = self._rig.control(name).execute(TAKE_ROWS, (self._run,)).fetchall()
-            rows += [Row(*row, database=name) for row in found]
+            rows += [Row(token, xid, session, name) for token, xid, session in found]
         return tuple(rows)
 
     # -- the client's view ------------------------------------------------------------------------------------------
 
     def sockets(self) -> tuple[Socket, ...]:
         """The subject's sockets to this plan's line, from the kernel's table in the subject's network namespace."""
-        table = Path(f"/proc/{self.subject.pid}/net/tcp").read_text().splitlines()[1:]
-        found = []
-        for line in table:
-            _, local, remote, state, *_ = line.split()
-            if int(remote.rpartition(":")[2], 16) == self._port and state in STATES:
-                found.append(Socket(int(local.rpartition(":")[2], 16), STATES[state]))
-        return tuple(found)
+        return tcp.clients(self.subject.pid, self._port)
 
-    def ping(self, timeout: float) -> float | None:
-        """Seconds that a fresh connection through the line takes to be answered; None when it is not in time."""
+    def knock(self, timeout: float, size: int = 8) -> Knock:
+        """Ask through the line on a fresh connection and wait at most `timeout` seconds."""
         begun = time.monotonic()
+        seconds, count = 0.0, 0
+        end: Literal["open", "fin", "rst", "refused"] = "open"
         try:
             with socket.create_connection((self._rig.host, self._port), timeout) as connection:
-                connection.sendall(SSL_REQUEST)
-                connection.settimeout(max(timeout - (time.monotonic() - begun), 0.001))
-                return time.monotonic() - begun if connection.recv(1) else None
-        except OSError:
-            return None
-
-    def refused(self) -> bool:
-        """Whether a fresh connection to the line is refused."""
-        try:
-            socket.create_connection((self._rig.host, self._port), 1.0).close()
+                connection.sendall(_question(size))
+                while not count or size > len(SSL_REQUEST):
+                    connection.settimeout(max(begun + timeout - time.monotonic(), 0.001))
+                    if not (data := connection.recv(1 << 16)):
+                        end = "fin"
+                        break
+                    seconds, count = seconds or time.monotonic() - begun, count + len(data)
         except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-        return False
+            end = "refused"
+        except ConnectionError:
+            end = "rst"
+        except TimeoutError:
+            pass
+        return Knock(seconds or time.monotonic() - begun, count, end)
+
+
+def _question(size: int) -> bytes:
+    """An SSLRequest, or a start-up message of `size` bytes that the server refuses before it asks who we are.
+
+    The refusal quotes what was wrong with it, so that the answer is longer than the question.
+    """
+    if size <= len(SSL_REQUEST):
+        return SSL_REQUEST
+    head, tail = b"user\0lab_spare\0replication\0", b"\0\0"
+    filler = b"x" * max(size - 8 - len(head) - len(tail), 16)
+    body = head + filler + tail
+    return struct.pack("!ihh", len(body) + 8, 3, 0) + body
 
 
 @contextmanager

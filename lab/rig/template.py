@@ -34,9 +34,9 @@ def key(binaries: Binaries, identity: Identity | None) -> str:
 
 
 def ensure(binaries: Binaries, identity: Identity | None, home: Home, name: str) -> Path:
-    """Return the template `name` (see `key`): a folder with `data` and the superuser's first `password`, built when absent (2-3 s).
+    """Return the template `name` (see `key`): a folder with `data` and the superuser's first `password`.
 
-    It is built in the lab's own folder, where the unprivileged user of a root lab can work, and then moved to the cache.
+    Built when absent (2-3 s), in the lab's own folder, where the unprivileged user of a root lab can work.
     """
 
     def build(stage: Path) -> None:
@@ -61,7 +61,7 @@ def copy_tree(source: Path, target: Path, home: Home) -> None:
 
 def write_private(path: Path, text: str, identity: Identity | None = None) -> None:
     """Write a file that only its owner can read, from its first byte on."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         if identity is not None:
             os.fchown(file.fileno(), identity.uid, identity.gid)
         file.write(text)
@@ -98,8 +98,9 @@ def _run_sql(number: int, password: str) -> None:
     first, second = DATABASES
 
     def connect(database: str) -> psycopg.Connection:
-        parameters: dict[str, Any] = {"host": port.LOOPBACK, "port": number, "user": SUPERUSER, "password": password, "options": ""}
-        return psycopg.connect(dbname=database, sslmode="disable", gssencmode="disable", autocommit=True, **parameters)
+        address: dict[str, Any] = {"host": port.LOOPBACK, "port": number, "user": SUPERUSER, "password": password}
+        extra: dict[str, Any] = {"options": "", "sslmode": "disable", "gssencmode": "disable"}
+        return psycopg.connect(dbname=database, autocommit=True, **address, **extra)
 
     with connect("template1") as connection:
         connection.execute(f"CREATE DATABASE {first}")

@@ -6,7 +6,6 @@ a toxic that exists here is one that it survives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -22,7 +21,7 @@ FOREVER_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True)
 class Toxic:
-    """What all toxics have. `toxicity` is 0 or 1: the server's generator cannot be seeded, so we never let it choose."""
+    """What all toxics have. `toxicity` is 0 or 1: the server's generator cannot be seeded, so it may not choose."""
 
     kind: ClassVar[str]
     wire: ClassVar[dict[str, str]]
@@ -87,7 +86,10 @@ class SlowClose(Toxic):
 
 @dataclass(frozen=True)
 class Slicer(Toxic):
-    """Splits what is sent into pieces of `average_size` bytes, give or take `size_variation`, with `delay_us` microseconds between them."""
+    """Splits what is sent into pieces of `average_size` bytes, give or take `size_variation`.
+
+    `delay_us` microseconds pass between them.
+    """
 
     kind: ClassVar[str] = "slicer"
     wire: ClassVar[dict[str, str]] = {
@@ -103,9 +105,8 @@ class Slicer(Toxic):
         super().__post_init__()
         # Anything else overflows the server's stack or its slices, and it dies.
         if self.average_size < 1 or self.size_variation >= self.average_size:
-            raise BadInput(
-                f"toxic slicer: needs 0 <= size_variation < average_size, not {self.size_variation}, {self.average_size}"
-            )
+            sizes = f"{self.size_variation}, {self.average_size}"
+            raise BadInput(f"toxic slicer: needs 0 <= size_variation < average_size, not {sizes}")
 
 
 @dataclass(frozen=True)
@@ -137,22 +138,3 @@ class Installed:
     def __post_init__(self) -> None:
         if self.stream not in STREAMS:
             raise BadInput(f"toxic {self.toxic.kind}: stream must be one of {', '.join(STREAMS)}, not {self.stream!r}")
-
-
-KINDS: dict[str, type[Toxic]] = {
-    each.kind: each for each in (Latency, Bandwidth, LimitData, Timeout, SlowClose, Slicer, ResetPeer)
-}
-
-
-def build(kind: str, attributes: Mapping[str, int]) -> Toxic:
-    """The toxic that Toxiproxy calls `kind`, from attributes under its own names. Raises `BadInput` for what it does not have."""
-    cls = KINDS.get(kind)
-    if cls is None:
-        raise BadInput(f"no toxic {kind!r}", f"one of {', '.join(KINDS)}")
-    fields = {theirs: ours for ours, theirs in cls.wire.items()}
-    unknown = attributes.keys() - fields.keys()
-    try:
-        return cls(**{fields[name]: value for name, value in attributes.items()})
-    except (KeyError, TypeError) as error:
-        wrong = f"does not know {', '.join(sorted(unknown))}" if unknown else "lacks an attribute"
-        raise BadInput(f"toxic {kind} {wrong}", f"it takes {', '.join(fields)}") from error

@@ -12,19 +12,20 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Self
 
 import psutil
 from toxiproxy import Proxy as ProxyRecord
-from toxiproxy.api import APIConsumer
 from toxiproxy.exceptions import NotFound
 
 from lab.errors import ProxyLost, ServerNotReady
 from lab.fault import Stream
-from lab.rig import port, process, toxic, toxiproxy_api
+from lab.rig import port, process, toxiproxy_api
 from lab.rig.process import Home
 from lab.rig.toxic import Armed, Installed, Toxic
-from lab.rig.toxiproxy_binary import Found
-from lab.rig.toxiproxy_binary import ensure_toxiproxy as ensure_toxiproxy
+from lab.rig.toxiproxy_binary import Found, ensure_toxiproxy
+
+__all__ = ["Proxy", "Toxiproxy", "ensure_toxiproxy"]
 
 START_TIMEOUT = 10.0
 PROXIES_PER_SERVER = 2000
@@ -32,7 +33,7 @@ PROXIES_PER_SERVER = 2000
 
 
 class Toxiproxy:
-    """One server; one per process, because toxiproxy-python's address is class-level state. Thread-safe."""
+    """One server and its proxies. Thread-safe."""
 
     def __init__(self, home: Home, binary: Found, per_server: int = PROXIES_PER_SERVER) -> None:
         self.home = home
@@ -47,7 +48,7 @@ class Toxiproxy:
         self._port = port.reserve()
         self._child: subprocess.Popen[bytes] | None = None
         self._live: set[str] = set()
-        self._transport = toxiproxy_api.connect(port.LOOPBACK, self._port.number)
+        self._api = toxiproxy_api.Api(port.LOOPBACK, self._port.number)
 
     @property
     def pid(self) -> int:
@@ -70,20 +71,20 @@ class Toxiproxy:
                 self._child = process.spawn(argv, self.home, stdout=log, environ={"LOG_LEVEL": "info"})
             finally:
                 os.close(log)
-            self._wait_listening(timeout)
-            self._transport = toxiproxy_api.connect(port.LOOPBACK, self._port.number)
+            self._wait_listening(self._child, timeout)
+            self._api.transport.renew()
             self.generation += 1
             self.created = 0
             self._live.clear()
 
     def alive(self) -> bool:
-        """Does it answer? Asks for the list of proxies, which a wedged server does not give, while it still tells its version."""
-        with self.lock:
-            try:
-                APIConsumer.get("/proxies")
-            except ProxyLost:
-                return False
-            return True
+        """Whether it answers: with the list of proxies, which a wedged server withholds while it tells its version."""
+        try:
+            with self._api() as api:
+                api.get("/proxies")
+        except ProxyLost:
+            return False
+        return True
 
     def restart(self) -> None:
         """Kill and start again on the same API port: all proxies and their connections end. Also out of SIGSTOP."""
@@ -99,11 +100,11 @@ class Toxiproxy:
             if self._child is not None:
                 self._child.kill()  # it keeps nothing: there is nothing to end in order
                 self._child.wait()
-            self._transport.renew()
+            self._api.transport.renew()
             self._port.release()
 
     def freeze(self) -> None:
-        """SIGSTOP: silence for all proxies; the kernel still accepts and acknowledges. Calls end in `ProxyLost` meanwhile."""
+        """SIGSTOP: silence on all proxies, while the kernel accepts and acknowledges. Calls end in `ProxyLost`."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -122,7 +123,8 @@ class Toxiproxy:
     def proxy(self, name: str, upstream_port: int, toxics: Sequence[Installed] = ()) -> Proxy:
         """Create a proxy to a port of loopback on a port of its own, `toxics` in place before its first connection.
 
-        `name` is unique among live proxies, without "/". Use it as a context manager, or `delete` it. Raises `ProxyLost`.
+        `name` is unique among live proxies, without "/". Use it as a context manager, or `delete` it. Raises
+        `ProxyLost`.
         """
         with self.lock:
             self._replace_if_worn()
@@ -138,9 +140,7 @@ class Toxiproxy:
         if self.created >= self.per_server and not self._live:
             self.restart()
 
-    def _wait_listening(self, timeout: float) -> None:
-        assert self._child is not None
-        child = self._child
+    def _wait_listening(self, child: subprocess.Popen[bytes], timeout: float) -> None:
         happened = process.wait_until(lambda: child.poll() is not None or self._listens(), timeout)
         if not happened or child.poll() is not None:
             child.kill()
@@ -158,7 +158,7 @@ class Toxiproxy:
 
     def create(self, name: str, listen: int, upstream: int, toxics: Sequence[Installed]) -> None:
         """For `Proxy`: create it on its port; with toxics, disabled first, so that none misses the first connection."""
-        with self.lock:
+        with self.lock, self._api() as api:
             body = {
                 "name": name,
                 "listen": f"{port.LOOPBACK}:{listen}",
@@ -166,7 +166,7 @@ class Toxiproxy:
                 "enabled": not toxics,
             }
             # Not the library's create(): it lists all proxies first.
-            record = ProxyRecord(**APIConsumer.post("/proxies", json=body).json())
+            record = ProxyRecord(**api.post("/proxies", json=body).json())
             self._live.add(name)
             self.created += 1
             for number, installed in enumerate(toxics):
@@ -176,15 +176,15 @@ class Toxiproxy:
 
     def add(self, name: str, number: int, installed: Installed) -> None:
         """For `Proxy`: add the `number`th toxic."""
-        with self.lock:
+        with self.lock, self._api():
             _add(ProxyRecord(name=name, upstream="", enabled=True, listen=""), number, installed)
 
     def destroy(self, name: str) -> None:
         """For `Proxy`: delete it, closing its connections. No-op when it is not there."""
-        with self.lock:
+        with self.lock, self._api() as api:
             self._live.discard(name)
             with suppress(NotFound):
-                APIConsumer.delete(f"/proxies/{name}")
+                api.delete(f"/proxies/{name}")
 
 
 class Proxy:
@@ -199,7 +199,7 @@ class Proxy:
         self._port = port.reserve()
         self._listening = False
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -210,24 +210,20 @@ class Proxy:
         """Where clients connect to, on 127.0.0.1."""
         return self._port.number
 
-    def install(self, what: Toxic, stream: Stream) -> None:
+    def add(self, toxic: Toxic, stream: Stream) -> None:
         """Put a toxic at the end of a direction's chain: before the first connection, or while all of them are idle.
 
         On a connection that dies with data in flight the server may wedge.
         """
         self._check_generation()
-        installed = Installed(what, stream)
+        installed = Installed(toxic, stream)
         if self._listening:
             self._server.add(self.name, len(self.toxics), installed)
         self.toxics = (*self.toxics, installed)
 
-    def add(self, kind: str, stream: Stream, **attributes: int) -> None:
-        """`install` under Toxiproxy's own names. Raises `BadInput` for what it does not have, or does not survive."""
-        self.install(toxic.build(kind, attributes), stream)
-
     def arm_reset(self) -> None:
         """From the next connection on, every close is an RST to both sides instead of a FIN."""
-        self.install(Armed(), "downstream")
+        self.add(Armed(), "downstream")
 
     def cut(self) -> None:
         """End all connections, with FIN (RST when armed before they came), and listen again with the same toxics."""
@@ -239,19 +235,13 @@ class Proxy:
         self._delete()
 
     def accept(self) -> None:
-        """Heal: listen again, with no toxic but those of `arm_reset`. Ends the connections of a proxy that listens."""
-        self.recreate([one for one in self.toxics if isinstance(one.toxic, Armed)])
-
-    def freeze(self) -> None:
-        """Stop the whole server (`Toxiproxy.freeze`): it concerns every proxy."""
-        self._server.freeze()
-
-    def thaw(self) -> None:
-        """Let it run again."""
-        self._server.thaw()
+        """Listen again after `refuse`, with the same toxics. No-op when listening."""
+        self._check_generation()
+        if not self._listening:
+            self._create(self.toxics)
 
     def recreate(self, toxics: Sequence[Installed] = ()) -> None:
-        """Delete and create again on the same port with other toxics (default: none). Ends all connections."""
+        """Delete and create again on the same port with other toxics (default: none): the way to heal."""
         self._check_generation()
         self._delete()
         self._create(tuple(toxics))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
 import toxiproxy.api
+from toxiproxy.api import APIConsumer
 
 from lab.errors import ProxyLost
 
@@ -17,6 +21,8 @@ IDLE_LIMIT = 20.0
 """Seconds after which a kept connection is not used again: the server closes idle ones on its side."""
 
 REMEDY = "the server is replaced and the case is void"
+
+_LOCK = threading.RLock()
 
 
 class Transport:
@@ -61,13 +67,21 @@ class Transport:
         return response
 
 
-def connect(host: str, port: int, timeout: float = CALL_TIMEOUT) -> Transport:
-    """Point toxiproxy-python, whose address is class-level state, at our server through a new `Transport`."""
-    transport = Transport(timeout)
-    toxiproxy.api.requests = transport
-    toxiproxy.api.APIConsumer.host = host
-    toxiproxy.api.APIConsumer.port = port
-    return transport
+class Api:
+    """The address and transport of one server. toxiproxy-python keeps both as class-level state: we lend it ours."""
+
+    def __init__(self, host: str, port: int, timeout: float = CALL_TIMEOUT) -> None:
+        self.host = host
+        self.port = port
+        self.transport = Transport(timeout)
+
+    @contextmanager
+    def __call__(self) -> Iterator[type[APIConsumer]]:
+        """For the length of the block this thread alone uses toxiproxy-python, and it talks to this server."""
+        with _LOCK:
+            toxiproxy.api.requests = self.transport
+            APIConsumer.host, APIConsumer.port = self.host, self.port
+            yield APIConsumer
 
 
 def _new_session() -> requests.Session:

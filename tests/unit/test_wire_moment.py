@@ -54,7 +54,22 @@ def test_the_grammar(text: str, expected: Moment) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ready:0", "c0:ready", "ready+", "ready+-1", "up", "up#0", "down@", "up#5:2", "READY", "c2", "connect+0", "ready ", "ready\n"],
+    [
+        "",
+        "ready:0",
+        "c0:ready",
+        "ready+",
+        "ready+-1",
+        "up",
+        "up#0",
+        "down@",
+        "up#5:2",
+        "READY",
+        "c2",
+        "connect+0",
+        "ready ",
+        "ready\n",
+    ],
 )
 def test_what_is_no_moment_is_bad_input(text: str) -> None:
     with pytest.raises(BadInput):
@@ -96,7 +111,9 @@ def test_a_rule_from_the_command_line(way: str) -> None:
     assert way in rule.says()
 
 
-@pytest.mark.parametrize(("way", "sides", "delay_ms"), [("explode", "both", 1), ("fin", "left", 1), ("delay", "both", -1)])
+@pytest.mark.parametrize(
+    ("way", "sides", "delay_ms"), [("explode", "both", 1), ("fin", "left", 1), ("delay", "both", -1)]
+)
 def test_a_rule_that_is_none(way: str, sides: str, delay_ms: int) -> None:
     with pytest.raises(BadInput):
         Rule.parse("ready", way, sides, delay_ms=delay_ms)

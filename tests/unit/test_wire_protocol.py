@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from struct import pack
 
 from hypothesis import given
@@ -60,7 +61,7 @@ def sketch(frame: Frame) -> tuple[object, ...]:
 
 def in_pieces(framer: Framer, stream: bytes, cuts: list[int]) -> list[Frame]:
     places = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    return [frame for a, b in zip(places, places[1:], strict=False) for frame in framer.feed(stream[a:b])]
+    return [frame for a, b in pairwise(places) for frame in framer.feed(stream[a:b])]
 
 
 BODIES = st.binary(max_size=40)
@@ -164,7 +165,10 @@ def test_an_execute_of_something_unknown_is_a_query() -> None:
 def test_a_rollback_to_a_savepoint_is_no_rollback() -> None:
     conversation = begun()
     assert moments(conversation.up.feed(query("ROLLBACK TO s1"))) == [("savepoint-sent",)]
-    assert moments(conversation.down.feed(complete("ROLLBACK") + message("Z", b"T"))) == [("command-complete",), ("ready",)]
+    assert moments(conversation.down.feed(complete("ROLLBACK") + message("Z", b"T"))) == [
+        ("command-complete",),
+        ("ready",),
+    ]
     conversation.up.feed(query("ROLLBACK"))
     assert moments(conversation.down.feed(complete("ROLLBACK") + message("Z", b"I"))) == [
         ("command-complete", "rollback-acked"),

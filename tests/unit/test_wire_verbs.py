@@ -62,6 +62,10 @@ def test_no_bytes_upset_it(sql: bytes) -> None:
     assert all(one.replace(" ", "").isalpha() for one in verbs(sql))
 
 
-@given(st.lists(st.sampled_from([b"'", b"'", b'"', b"$$", b"/*", b"*/", b"--", b"\n", b";", b"\\", b"E'", b"x"]), max_size=400))
+@given(
+    st.lists(
+        st.sampled_from([b"'", b"'", b'"', b"$$", b"/*", b"*/", b"--", b"\n", b";", b"\\", b"E'", b"x"]), max_size=400
+    )
+)
 def test_half_open_quotes_take_no_time(pieces: list[bytes]) -> None:
     verbs(b"".join(pieces))

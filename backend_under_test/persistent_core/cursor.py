@@ -1,0 +1,91 @@
+"""Django's cursor wrappers, which must not reach a session that their request has given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.postgresql.base import CursorDebugWrapper
+from django.db.backends.utils import CursorWrapper
+from django.db.utils import InterfaceError
+
+from backend_under_test.persistent_core.wire import wire
+
+if TYPE_CHECKING:
+    from backend_under_test.persistent_core.wrapper import PersistentWrapper
+
+    class _Base(CursorWrapper):
+        """With what Django's stubs leave out."""
+
+        def _execute(self, sql: Any, params: Any, *ignored_wrapper_args: Any) -> Any: ...
+        def _executemany(self, sql: Any, param_list: Any, *ignored_wrapper_args: Any) -> Any: ...
+else:
+    _Base = object
+
+
+class _Leased(_Base):
+    """Valid for the lease (connect to close) in which it was made.
+
+    The driver's connection object outlives close(), so a cursor of an earlier request would still work, inside the
+    request of somebody else.
+    """
+
+    db: PersistentWrapper
+
+    def __init__(self, cursor: Any, db: PersistentWrapper) -> None:
+        super().__init__(cursor, db)
+        self._lease = db.lease
+        self._named = wire.is_named(cursor)
+
+    def _execute(self, sql: Any, params: Any, *ignored_wrapper_args: Any) -> Any:
+        if self._lease != self.db.lease:
+            self._refuse()
+        return super()._execute(sql, params, *ignored_wrapper_args)
+
+    def _executemany(self, sql: Any, param_list: Any, *ignored_wrapper_args: Any) -> Any:
+        if self._lease != self.db.lease:
+            self._refuse()
+        return super()._executemany(sql, param_list, *ignored_wrapper_args)
+
+    def __getattr__(self, attr: str) -> Any:
+        # Only what is not defined above comes here; a cursor in the client only hands out what it has already got.
+        if self._named and self._lease != self.db.lease:
+            self._refuse()
+        return super().__getattr__(attr)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._named:
+            # Django holds the error wrapper open around the caller's loop; here it would keep a deadline running
+            # while the caller works on rows that arrived long ago.
+            with self.db.unguarded_errors:
+                yield from self.cursor
+            return
+        rows = iter(self.cursor)
+        while True:
+            with self.db.wrap_database_errors:
+                try:
+                    row = next(rows)
+                except StopIteration:
+                    return
+            yield row
+
+    def close(self) -> None:
+        """No-op after its lease: the reset has closed what it had in the server."""
+        if self._lease != self.db.lease:
+            return
+        if self._named:
+            with self.db.deadline_armed():
+                self.cursor.close()
+        else:
+            self.cursor.close()
+
+    def _refuse(self) -> None:
+        raise InterfaceError("This cursor belongs to a session that was closed. Ask for a new one: connection.cursor()")
+
+
+class LeasedCursor(_Leased, CursorWrapper):
+    """CursorWrapper, with a lease."""
+
+
+class LeasedDebugCursor(_Leased, CursorDebugWrapper):
+    """The same when queries are logged (DEBUG)."""

@@ -1,0 +1,264 @@
+"""One session: the driver's connection, kept from one request to the next."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType
+
+from django.core.exceptions import ImproperlyConfigured
+
+from backend_under_test.persistent_core.setup import DISCARD, Recording
+from backend_under_test.persistent_core.watchdog import dog
+from backend_under_test.persistent_core.wire import (
+    ACTIVE,
+    IDLE,
+    INERROR,
+    INTRANS,
+    UNKNOWN,
+    AnswerFailed,
+    Database,
+    wire,
+)
+
+if TYPE_CHECKING:
+    from backend_under_test.persistent_core.limit import Limits
+    from backend_under_test.persistent_core.wrapper import PersistentWrapper
+
+
+class Session:
+    """A connection of the driver with what is needed to hand it on safely.
+
+    In use it belongs to one wrapper; parked, to a holder. `park` and `revive` lie at the two ends of a request: the
+    reset is sent by the first and its answer read by the second, which makes the answer a health check that came free.
+    """
+
+    def __init__(self, conn: Any, fingerprint: Any) -> None:
+        self.conn = conn
+        self.fingerprint = fingerprint
+        """The configuration it was made for; a wrapper with another one must not get it."""
+        self.wrapper: ReferenceType[PersistentWrapper] | None = None
+        """Whose it is while in use."""
+        self.pid = os.getpid()
+        self.born = self.parked_at = time.monotonic()
+        self.deadline: float | None = None
+        """When the call that is under way will be given up. Read by the watchdog."""
+        self.spent = 0.0
+        """What connecting took off the first statement's deadline: to its caller both are one wait."""
+        self.doomed = False
+        """Not to be kept, though it works: a server turned read-only."""
+        self.expired = False
+        """The watchdog shut it down."""
+        self.pending = False
+        """Autocommit off: work succeeded in a transaction that was not ended. A lost session no longer knows."""
+        self.setting_up = True
+        self.isolation_level: Any = None
+        self.reset = DISCARD
+        self.fire_created = False
+        self._due = False
+        """A reset was sent and its answer not yet read."""
+        # Between the watchdog, which shuts the socket down, and `dispose`, which closes it: a descriptor's number is
+        # taken again at once, and a shutdown must never hit its next owner. Reentrant for the garbage collector's sake.
+        self._lock = threading.RLock()
+        # A duplicate: it stays ours, and its number untaken, when the driver closes its own on an error.
+        self._socket = socket.socket(fileno=os.dup(conn.fileno()))
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._recording: Recording | None = Recording(conn)
+        self._attributes: tuple[Any, ...] = ()
+        dog.watch(self)
+
+    def __del__(self) -> None:
+        # A wrapper that was dropped without close(). __init__ may have failed half-way.
+        if hasattr(self, "_socket"):
+            self.dispose()
+
+    # ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def arm(self, seconds: float | None) -> None:
+        """The call that begins now is given up after that long. The wrapper's guard does the same inline."""
+        if seconds is not None:
+            self.deadline = time.monotonic() + seconds
+            if dog.asleep:
+                dog.wake()
+
+    def disarm(self) -> None:
+        """The call has ended."""
+        self.deadline = None
+
+    def expire(self, now: float) -> None:
+        """By the watchdog's thread: make the blocked call return."""
+        with self._lock:
+            if self.deadline is None or now < self.deadline:
+                return
+            self.deadline = None
+            self.expired = True
+            self._shut()
+
+    # ── setting up ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def handlers_begin(self) -> None:
+        """connection_created is about to be sent."""
+        if self._recording is not None:
+            self._recording.handlers_begin()
+
+    def set_up(self, role_at_startup: bool) -> None:
+        """Setting up has ended: what the session is now, it must be again for each request."""
+        assert self._recording is not None
+        self.reset, self.fire_created = self._recording.finish(role_at_startup)
+        self._recording = None
+        self._attributes = wire.attributes(self.conn)
+        self.setting_up = False
+        self.disarm()
+
+    # ── between requests ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def status(self) -> int:
+        """The transaction status; UNKNOWN when the connection is bad."""
+        return wire.status(self.conn)
+
+    def lost(self) -> bool:
+        """Whether it cannot be used any more: dead, or in the middle of an exchange that nobody will finish."""
+        return self.expired or self.status() in (ACTIVE, UNKNOWN)
+
+    def park(self, limits: Limits) -> bool:
+        """Make it ready for the next request; False when it must not be kept. Waits only to end a transaction."""
+        self.arm(limits.query_deadline)
+        try:
+            status = self.status()
+            if self.doomed or self.expired or self.pid != os.getpid() or not wire.tidy(self.conn):
+                return False
+            if status in (INTRANS, INERROR):
+                # Waited for, so that the request's locks are gone when the request is. The abnormal case: can be slow.
+                self._roll_back()
+                status = self.status()
+            if status != IDLE:
+                return False
+            self.pending = False
+            if limits.reset:
+                self._due = wire.send(self.conn, self.reset)
+        except (Database.Error, AnswerFailed, OSError):
+            return False
+        finally:
+            self.disarm()
+        self.parked_at = time.monotonic()
+        return not self.expired
+
+    def revive(self, limits: Limits) -> bool:
+        """Ready for a new request? False: it is dead, late or dirty, and must be disposed of.
+
+        Costs no round trip: the answer to the reset has usually arrived. What else waits on the socket, were it only
+        the server's farewell or the end of the stream, means that this session is over.
+        """
+        now = time.monotonic()
+        if self.pid != os.getpid() or (limits.max_age is not None and now - self.born >= limits.max_age):
+            return False
+        try:
+            if self._due and not self._answered(now + limits.check_deadline):
+                return False
+            if self._poll.poll(0):
+                return False
+            if limits.idle_check is not None and now - self.parked_at >= limits.idle_check:
+                # Silent loss leaves no trace on a socket; so long a rest has earned a question.
+                self._due = wire.send(self.conn, b"")
+                if self._due and not self._answered(now + limits.check_deadline):
+                    return False
+            if self.status() != IDLE:
+                return False
+            if wire.attributes(self.conn) != self._attributes:
+                self.arm(limits.check_deadline)
+                try:
+                    wire.restore(self.conn, self._attributes)
+                finally:
+                    self.disarm()
+        except (Database.Error, AnswerFailed, OSError):
+            return False
+        return not self.expired
+
+    def _answered(self, deadline: float) -> bool:
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._poll.poll(left * 1000):
+                return False
+            if wire.receive(self.conn):
+                self._due = False
+                return True
+
+    def _roll_back(self) -> None:
+        self.conn.rollback()
+        if self.status() in (INTRANS, INERROR):
+            # psycopg2 sends no ROLLBACK for a BEGIN that was sent by hand.
+            with self.conn.cursor() as cursor:
+                cursor.execute("ROLLBACK")
+
+    # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def dispose(self) -> None:
+        """Close it, whatever its state; never waits, never raises."""
+        dog.ignore(self)
+        with self._lock:
+            self.deadline = None
+            try:
+                if self.pid != os.getpid():
+                    self._swap_for_null()
+                elif self._due or self.status() != IDLE:
+                    # libpq's goodbye could block on a peer that takes nothing; without a socket it cannot.
+                    self._shut()
+            except (Database.Error, OSError):
+                pass
+            # The duplicate first: the server sees the end of the stream only when the last one is closed.
+            self._socket.close()
+        try:
+            self.conn.close()
+        except (Database.Error, OSError):
+            pass
+
+    def kill(self) -> None:
+        """Make every further call on it fail, without leaving the wrapper that has it."""
+        with self._lock:
+            self.deadline = None
+            self._shut()
+        try:
+            self.conn.close()
+        except Database.Error:
+            pass
+
+    def orphan(self) -> None:
+        """In a forked child: let go of the parent's session without a byte on its socket.
+
+        Closing would say goodbye to the server in the parent's name. So the child's descriptors are turned to
+        /dev/null first; then the driver may say and close what it likes.
+        """
+        self.deadline = None
+        self._lock = threading.RLock()  # a thread that is not here may have held the old one
+        try:
+            self._swap_for_null()
+            self._socket.close()
+            self.conn.close()
+        except (Database.Error, OSError):
+            pass
+
+    def _swap_for_null(self) -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            for fileno in (self._socket.fileno, self.conn.fileno):
+                try:
+                    os.dup2(null, fileno(), inheritable=False)
+                except (Database.Error, OSError):
+                    pass  # closed already
+        finally:
+            os.close(null)
+
+    def _shut(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed already, or never connected
+
+
+if not hasattr(select, "poll"):
+    raise ImproperlyConfigured("The persistent backends need select.poll, which this platform does not have.")

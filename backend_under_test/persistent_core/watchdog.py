@@ -1,0 +1,127 @@
+"""A deadline on the client's side for calls that block inside libpq.
+
+A proxy or NAT that acknowledges but never forwards defeats keepalive, tcp_user_timeout and statement_timeout alike.
+So one daemon thread per process looks at the deadlines that callers leave on their sessions, and shuts down the socket
+of any that has passed: the blocked call returns at once with the driver's own error. Arming is one attribute store, so
+the common case has neither a thread switch nor a lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+from weakref import ReferenceType, ref
+
+PERIOD = 0.2
+"""Seconds between two looks: how late a deadline may be noticed."""
+LINGER = 10.0
+"""Seconds without any armed deadline after which it sleeps until woken, so that an idle process stays idle."""
+
+
+class Watched(Protocol):
+    """What has a deadline."""
+
+    deadline: float | None
+
+    def expire(self, now: float) -> None:
+        """Called by the watchdog's thread once `deadline` has passed; must check it again under its lock."""
+
+
+class Watchdog:
+    """Watches all sessions of a process. The thread starts with the first deadline."""
+
+    def __init__(self) -> None:
+        self.asleep = True
+        """Read without a lock by those who arm: a stale False is harmless, because the thread looks once more after
+        setting it True."""
+        self._watched: dict[int, ReferenceType[Watched]] = {}
+        self._lock = threading.Lock()
+        self._event = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def watch(self, one: Watched) -> None:
+        """From now on, until it is garbage or ignored."""
+        self._watched[id(one)] = ref(one)
+
+    def ignore(self, one: Watched) -> None:
+        """No longer."""
+        self._watched.pop(id(one), None)
+
+    def all(self) -> list[Watched]:
+        """Those watched now. list() of a dict's values runs no Python code, so no other thread can come between."""
+        return [one for one in (each() for each in list(self._watched.values())) if one is not None]
+
+    def wake(self) -> None:
+        """Called after arming a deadline when `asleep`."""
+        with self._lock:
+            self.asleep = False
+            if self._thread is None or not self._thread.is_alive():
+                self._stopping = False
+                self._thread = threading.Thread(target=self._run, name="persistent-watchdog", daemon=True)
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the interpreter is shutting down: its last calls go without a deadline
+                    self._thread = None
+        self._event.set()
+
+    def stop(self) -> None:
+        """End the thread; `wake` starts it again. Before a fork: a thread that vanishes may leave a lock held."""
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            self._stopping = True
+            self._event.set()
+            thread.join(1.0)
+            self._thread = None
+        self.asleep = True
+
+    def reborn(self) -> None:
+        """In a forked child: nothing of the parent's is watched, and its locks may be held by threads not here."""
+        self.asleep = True
+        self._watched = {}
+        self._lock = threading.Lock()
+        self._event = threading.Event()
+        self._thread = None
+        self._stopping = False
+
+    def _run(self) -> None:
+        quiet_since = time.monotonic()
+        while not self._stopping:
+            now = time.monotonic()
+            if self._look(now):
+                quiet_since = now
+            if now - quiet_since < LINGER:
+                # Not time.sleep: stop() must not wait for it.
+                self._event.wait(PERIOD)
+                if not self._stopping:
+                    self._event.clear()
+                continue
+            self._event.clear()
+            self.asleep = True
+            # The race: a caller armed after the look above and read `asleep` before it turned True. So look again.
+            if not self._look(time.monotonic()):
+                self._event.wait()
+            self.asleep = False
+            quiet_since = time.monotonic()
+
+    def _look(self, now: float) -> bool:
+        """Expire what is due; whether any deadline is armed."""
+        armed = False
+        for key, each in list(self._watched.items()):
+            one = each()
+            if one is None:
+                # Keyed by id, which a new session may already have taken: only the same reference goes.
+                if self._watched.get(key) is each:
+                    self._watched.pop(key, None)
+                continue
+            deadline = one.deadline
+            if deadline is not None:
+                armed = True
+                if now >= deadline:
+                    one.expire(now)
+        return armed
+
+
+dog = Watchdog()
+"""The process's one."""

@@ -1,0 +1,284 @@
+"""What differs between psycopg 3 and psycopg2, behind one small face: `wire`.
+
+Both can send a statement and read its answer later. psycopg 3 says so itself; below psycopg2 it is libpq's own
+functions, called on psycopg2's own connection.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Protocol
+
+from django.db.backends.postgresql import base
+from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+Database: Any = base.DatabaseWrapper.Database
+"""The driver's module, for its exceptions."""
+
+# PQtransactionStatus: the same numbers in libpq and both drivers.
+IDLE, ACTIVE, INTRANS, INERROR, UNKNOWN = range(5)
+# PQresultStatus of an answer without error: an empty query, a command, rows.
+FINE = (0, 1, 2)
+
+
+class AnswerFailed(Exception):
+    """The reset was answered by an error, or by something that is no answer to it."""
+
+
+class Wire(Protocol):
+    """One driver's ways. `conn` is its connection object."""
+
+    def status(self, conn: Any) -> int:
+        """The transaction status; UNKNOWN when the connection is bad."""
+
+    def send(self, conn: Any, sql: bytes) -> bool:
+        """Send without waiting for the answer; True when `receive` must fetch it. Raises the driver's errors."""
+
+    def receive(self, conn: Any) -> bool:
+        """Take in what has arrived; True when the answer is complete. Raises AnswerFailed or the driver's errors."""
+
+    def attributes(self, conn: Any) -> tuple[Any, ...]:
+        """What the connection object itself remembers of a request (autocommit, isolation level, …)."""
+
+    def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
+        """Give it those of `attributes` back that differ. May ask the server; raises the driver's errors."""
+
+    def tidy(self, conn: Any) -> bool:
+        """Drop the client's memory of the request; False when the connection is in a mode that cannot be kept."""
+
+    def replay(self, conn: Any) -> list[str]:
+        """Statements by which the driver itself changed the session, lost by a reset."""
+
+    def text(self, cursor: Any, sql: Any, params: Any) -> str:
+        """The statement that `cursor` just executed, with its parameters in it."""
+
+    def is_named(self, cursor: Any) -> bool:
+        """Whether it lives in the server (fetching asks the server)."""
+
+
+class Psycopg3:
+    """psycopg 3, by its public `pgconn`."""
+
+    _NAMES = (
+        "autocommit",
+        "isolation_level",
+        "read_only",
+        "deferrable",
+        "cursor_factory",
+        "server_cursor_factory",
+        "row_factory",
+        "prepare_threshold",
+        "prepared_max",
+        "_notice_handlers",
+        "_notify_handlers",
+    )
+
+    def __init__(self) -> None:
+        from psycopg import ClientCursor, ServerCursor
+
+        self._client_cursor: Any = ClientCursor
+        self._server_cursor: Any = ServerCursor
+
+    def status(self, conn: Any) -> int:
+        return conn.pgconn.transaction_status  # type: ignore[no-any-return]  # an int in psycopg's C, an IntEnum else
+
+    def send(self, conn: Any, sql: bytes) -> bool:
+        pgconn = conn.pgconn
+        pgconn.send_query(sql)
+        # psycopg's connections do not block: a socket buffer that takes not even this is a stalled peer's.
+        if pgconn.flush():
+            raise AnswerFailed("the socket takes nothing more")
+        return True
+
+    def receive(self, conn: Any) -> bool:
+        pgconn = conn.pgconn
+        pgconn.consume_input()
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                while pgconn.notifies():  # for channels that the last request listened to
+                    pass
+                return True
+            if result.status not in FINE:
+                raise AnswerFailed(result.error_message)
+        return False
+
+    def attributes(self, conn: Any) -> tuple[Any, ...]:
+        return (
+            conn.autocommit,
+            conn.isolation_level,
+            conn.read_only,
+            conn.deferrable,
+            conn.cursor_factory,
+            conn.server_cursor_factory,
+            conn.row_factory,
+            conn.prepare_threshold,
+            conn.prepared_max,
+            # Private: psycopg can add and remove handlers, but not list them.
+            tuple(conn._notice_handlers),  # noqa: SLF001
+            tuple(conn._notify_handlers),  # noqa: SLF001
+        )
+
+    def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
+        for name, old, new in zip(self._NAMES, attributes, self.attributes(conn), strict=True):
+            if old == new:
+                continue
+            if name.startswith("_"):
+                getattr(conn, name)[:] = old
+            else:
+                setattr(conn, name, old)
+
+    def tidy(self, conn: Any) -> bool:
+        # Private, all of it: psycopg has no public way to ask, nor one to forget prepared statements that DISCARD ALL
+        # took away. Where a later psycopg has them no longer, getattr's default says "cannot be kept".
+        if getattr(conn, "_pipeline", True) or getattr(conn, "_tpc", True) or getattr(conn, "_num_transactions", True):
+            return False
+        prepared = conn._prepared  # noqa: SLF001
+        if prepared._counts or prepared._names:  # noqa: SLF001
+            prepared.clear()
+        # clear() leaves a DEALLOCATE ALL for the next statement, which the reset makes needless.
+        prepared._to_flush.clear()  # noqa: SLF001
+        if backlog := getattr(conn, "_notifies_backlog", None):
+            backlog.clear()
+        return True
+
+    def replay(self, conn: Any) -> list[str]:
+        return []  # its isolation level travels with each BEGIN
+
+    def text(self, cursor: Any, sql: Any, params: Any) -> str:
+        return str(self._client_cursor(cursor.connection).mogrify(sql, params))
+
+    def is_named(self, cursor: Any) -> bool:
+        return isinstance(cursor, self._server_cursor)
+
+
+class Psycopg2:
+    """psycopg2, and libpq's own functions on its connection (`pgconn_ptr`, psycopg2 2.8).
+
+    Without them (a build whose libpq cannot be reached) the reset is an ordinary statement and costs a round trip.
+    """
+
+    _NAMES = ("autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory")
+    # psycopg2.extensions.ISOLATION_LEVEL_*
+    _LEVELS = ("", "read committed", "repeatable read", "serializable", "read uncommitted")
+
+    def __init__(self) -> None:
+        self._libpq = _Libpq.beside_psycopg2()
+
+    def status(self, conn: Any) -> int:
+        # psycopg2 forgets the libpq connection on close(): asking then is an error, not UNKNOWN.
+        return UNKNOWN if conn.closed else conn.get_transaction_status()
+
+    def send(self, conn: Any, sql: bytes) -> bool:
+        if self._libpq is None:
+            conn.autocommit = True  # restore() undoes it; DISCARD ALL cannot run in a transaction
+            with conn.cursor() as cursor:
+                cursor.execute(sql)
+            return False
+        if not self._libpq.PQsendQuery(conn.pgconn_ptr, sql):
+            raise AnswerFailed("libpq could not send")
+        return True
+
+    def receive(self, conn: Any) -> bool:
+        libpq, pgconn = self._libpq, conn.pgconn_ptr
+        assert libpq is not None  # else `send` said that there is nothing to receive
+        if not libpq.PQconsumeInput(pgconn):
+            raise AnswerFailed("the connection is lost")
+        while not libpq.PQisBusy(pgconn):
+            result = libpq.PQgetResult(pgconn)
+            if not result:
+                while notify := libpq.PQnotifies(pgconn):
+                    libpq.PQfreemem(notify)
+                return True
+            status = libpq.PQresultStatus(result)
+            libpq.PQclear(result)
+            if status not in FINE:
+                raise AnswerFailed(f"result status {status}")
+        return False
+
+    def attributes(self, conn: Any) -> tuple[Any, ...]:
+        return (
+            conn.autocommit,
+            conn.isolation_level,
+            conn.readonly,
+            conn.deferrable,
+            conn.encoding,
+            conn.cursor_factory,
+        )
+
+    def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
+        for name, old, new in zip(self._NAMES, attributes, self.attributes(conn), strict=True):
+            if old == new:
+                continue
+            if name == "encoding":
+                conn.set_client_encoding(old)
+            else:
+                setattr(conn, name, old)
+
+    def tidy(self, conn: Any) -> bool:
+        if conn.async_:
+            return False
+        if conn.notices:
+            del conn.notices[:]
+        if conn.notifies:
+            del conn.notifies[:]
+        # A two-phase transaction of psycopg2's own (tpc_begin): its state would outlive the reset.
+        return conn.status in (1, 2)  # STATUS_READY, STATUS_BEGIN
+
+    def replay(self, conn: Any) -> list[str]:
+        # In autocommit psycopg2 keeps the isolation level in the session, where a reset wipes it out.
+        if not conn.autocommit:
+            return []
+        found = []
+        if conn.isolation_level:
+            found.append(f"SET default_transaction_isolation TO '{self._LEVELS[conn.isolation_level]}'")
+        if conn.readonly is not None:
+            found.append(f"SET default_transaction_read_only TO {'on' if conn.readonly else 'off'}")
+        if conn.deferrable is not None:
+            found.append(f"SET default_transaction_deferrable TO {'on' if conn.deferrable else 'off'}")
+        return found
+
+    def text(self, cursor: Any, sql: Any, params: Any) -> str:
+        return str(cursor.query.decode())
+
+    def is_named(self, cursor: Any) -> bool:
+        return cursor.name is not None
+
+
+class _Libpq:
+    """The few functions of libpq that psycopg2 does not offer."""
+
+    def __init__(self, path: str) -> None:
+        # A handle of the extension module also finds what that module was linked with: the one libpq that made its
+        # connections, even when psycopg 3 or another has loaded a second one.
+        releasing, holding = ctypes.CDLL(path), ctypes.PyDLL(path)
+        pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+        # CDLL lets go of the GIL: sending may block on a full socket, and the watchdog must be able to run then.
+        self.PQsendQuery = _typed(releasing.PQsendQuery, number, pointer, text)
+        # PyDLL keeps it: these never wait (PQgetResult only after PQisBusy said no), and are over in a microsecond.
+        self.PQconsumeInput = _typed(holding.PQconsumeInput, number, pointer)
+        self.PQisBusy = _typed(holding.PQisBusy, number, pointer)
+        self.PQgetResult = _typed(holding.PQgetResult, pointer, pointer)
+        self.PQresultStatus = _typed(holding.PQresultStatus, number, pointer)
+        self.PQclear = _typed(holding.PQclear, None, pointer)
+        self.PQnotifies = _typed(holding.PQnotifies, pointer, pointer)
+        self.PQfreemem = _typed(holding.PQfreemem, None, pointer)
+
+    @classmethod
+    def beside_psycopg2(cls) -> _Libpq | None:
+        """None where it cannot be had (a static build, PyPy)."""
+        try:
+            from psycopg2 import _psycopg
+
+            return cls(_psycopg.__file__)
+        except (ImportError, OSError, AttributeError):
+            return None
+
+
+def _typed(function: Any, result: Any, *arguments: Any) -> Any:
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+wire: Wire = Psycopg3() if is_psycopg3 else Psycopg2()
+"""That of the driver which Django chose."""

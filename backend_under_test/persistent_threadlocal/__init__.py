@@ -1,0 +1,1 @@
+"""One session per thread and alias."""

@@ -1,0 +1,123 @@
+"""What the lab costs, as ratios measured in one run: the rig's start, a case against its bare parts, memory.
+
+    .venv/bin/python benchmarks/bench_case.py [--cases 60] [--memory-cases 2000] [--json FILE]
+
+A case is one short plan with one fault. Its bare parts are what no lab could leave out: making the proxy, forking the
+subject, its connections and statements (those of the liveness phase too), cutting, ending the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lab.check.variants import rows
+from lab.judge import judge
+from lab.promises.phrase import FIN, block, query, request
+from lab.records.plan import Plan, Read
+from lab.records.record import Record
+from lab.rig.rig import Rig
+from lab.run import run
+from lab.subject.handle import Zygote
+
+VARIANT = "django_persistent"
+
+
+def bare(rig: Rig, zygote: Zygote, record: Record) -> None:
+    """The parts of one case and nothing around them: the same steps, one after the other, through a proxy."""
+    with rig.seat() as seat, rig.proxy("bare") as proxy:
+        where = {"HOST": rig.host, "PORT": str(proxy.port), "USER": seat.name, "PASSWORD": seat.password, "NAME": "lab"}
+        child = zygote.fork({}, {"default": where})
+        for op in record.ops:
+            if op.type != "invoke":
+                continue
+            if op.f == "read" and op.phase == "safety" and op.step == FAULT_AT - 1:
+                proxy.cut()
+            message: dict[str, Any] = {"id": op.step, "actor": op.actor, "do": op.f, "alias": "default"}
+            message |= {"nonce": "n", "token": "t", "plan": "bare", "savepoint": True, "outcome": "commit"}
+            child.send(message)
+            child.receive(10.0)
+        child.end()
+
+
+FAULT_AT = 4
+STEPS = (*query("t0"), *request("t0", FIN, Read("t0")), *block("t0"))
+
+
+def start_seconds(times: int) -> list[float]:
+    """Seconds from nothing to a running rig, with a warm cache."""
+    found = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        with Rig():
+            found.append(time.perf_counter() - begun)
+    return found
+
+
+def case_against_parts(rig: Rig, zygote: Zygote, cases: int) -> tuple[list[float], list[float]]:
+    """Seconds of whole cases and of their bare parts, taken in turn so that both meet the same noise."""
+    plan = Plan(variant=zygote.variant, steps=STEPS)
+    record = run(plan, rig, zygote)
+    whole, parts = [], []
+    for _ in range(cases):
+        begun = time.perf_counter()
+        judge(run(plan, rig, zygote))
+        whole.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        bare(rig, zygote, record)
+        parts.append(time.perf_counter() - begun)
+    return whole, parts
+
+
+def memory(rig: Rig, zygote: Zygote, cases: int) -> tuple[float, float]:
+    """The lab's resident megabytes after a tenth of the cases and after all of them."""
+    plan = Plan(variant=zygote.variant, steps=STEPS)
+    me = psutil.Process()
+    early = 0.0
+    for number in range(cases):
+        judge(run(plan, rig, zygote))
+        if number == cases // 10:
+            early = me.memory_info().rss / 1e6
+    return early, me.memory_info().rss / 1e6
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=60, help="cases timed (default 60)")
+    parser.add_argument("--memory-cases", type=int, default=0, help="cases run for the memory figure (default none)")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    options = parser.parse_args()
+    starts = start_seconds(5)
+    figures: dict[str, float] = {"rig_start_seconds_median": statistics.median(starts)}
+    print(f"rig start, warm cache: median {statistics.median(starts):.2f} s of {len(starts)} (goal: under 1.5)")
+    with Rig() as rig:
+        zygote = Zygote(rows()[VARIANT], rig.folder, rig.environ())
+        whole, parts = case_against_parts(rig, zygote, options.cases)
+        ratio = statistics.median(a / b for a, b in zip(whole, parts, strict=True))
+        figures |= {
+            "case_ms_median": statistics.median(whole) * 1e3,
+            "parts_ms_median": statistics.median(parts) * 1e3,
+            "case_to_parts_ratio_median": ratio,
+        }
+        print(
+            f"a case: median {figures['case_ms_median']:.1f} ms, its bare parts {figures['parts_ms_median']:.1f} ms, "
+            f"ratio {ratio:.2f} pair by pair over {options.cases} pairs (goal: at most 3)"
+        )
+        if options.memory_cases:
+            early, late = memory(rig, zygote, options.memory_cases)
+            figures |= {"rss_mb_early": early, "rss_mb_late": late}
+            print(f"memory: {early:.1f} MB after a tenth of {options.memory_cases} cases, {late:.1f} MB after all")
+        zygote.close()
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

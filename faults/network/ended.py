@@ -1,0 +1,43 @@
+"""What severing faults look for: connections that were there have ended, and it was not the client who closed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lab.fault import Seen, Sighting, Site, Socket
+
+ENDED_BY_FIN = {"CLOSE_WAIT", "LAST_ACK"}
+CLOSED_BY_CLIENT = {"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "TIME_WAIT"}
+
+
+def established(sockets: Iterable[Socket]) -> set[int]:
+    """The ports of the connections that neither side has ended."""
+    return {socket.port for socket in sockets if socket.state == "ESTABLISHED"}
+
+
+def struck(before: set[int], sockets: Iterable[Socket], armed: bool) -> tuple[set[int], set[int]]:
+    """Which of `before` were ended by the other side with FIN, and which by RST.
+
+    One that has vanished was reset, or its client has closed it after a FIN: on an armed line nothing ends with FIN
+    but what the client closes, on another one nothing is reset.
+    """
+    states = {socket.port: socket.state for socket in sockets}
+    fin = {port for port in before if states.get(port) in ENDED_BY_FIN}
+    gone = before - states.keys()
+    return (fin, gone) if armed else (fin | gone, set())
+
+
+def look_out(site: Site, how: str) -> Seen:
+    """Ask before the cut; the look-out then reports when every connection of that time has ended in that way."""
+    before = established(site.sockets())
+    sessions = tuple(session.id for session in site.sessions())
+
+    def seen() -> Sighting | None:
+        now = site.sockets()
+        fin, rst = struck(before, now, site.link.armed)
+        ended, otherwise = (rst, fin) if how == "RST" else (fin, rst)
+        if not ended or otherwise or established(now) & before:
+            return None
+        return Sighting(f"{len(ended)} of {len(before)} connections ended with {how}", sessions)
+
+    return seen

@@ -1,0 +1,41 @@
+"""What all slowing faults look for: answers come later than before, by no less than was asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lab.fault import Seen, Sighting, Site, Stream
+
+BASELINE = 3  # knocks before the toxic, of which the fastest counts
+NOISE = 0.05  # seconds by which a busy machine may delay an answer once; shorter delays must show several times
+TIMES = 5  # at most so often
+CLEARLY = 0.9  # the share of the delay by which an answer must be later than before; its own time varies
+PATIENCE = 2.0  # seconds to wait for an answer, beyond the delay
+
+
+@contextmanager
+def slowed(site: Site, least: float, size: int, kind: str, stream: Stream, **attributes: int) -> Iterator[Seen]:
+    """Install the toxic, heal at the end; seen when questions of `size` bytes take `least` seconds and longer than before.
+
+    Healing ends the connections.
+    """
+    before = [site.knock(PATIENCE, size) for _ in range(BASELINE)]
+    normal = min((knock.seconds for knock in before if knock.answered), default=math.inf)
+    times = min(math.ceil(NOISE / least), TIMES)
+
+    def seen() -> Sighting | None:
+        late = max(least, normal + CLEARLY * least)
+        took = 0.0
+        for _ in range(times):
+            knock = site.knock(late + least + PATIENCE, size) if normal < math.inf else None
+            if knock is None or not knock.answered or (took := knock.seconds) < late:
+                return None
+        return Sighting(f"{size} bytes were answered in {took:.3f} s, without the fault in {normal:.3f} s")
+
+    try:
+        site.link.add(kind, stream, **attributes)
+        yield seen
+    finally:
+        site.link.accept()

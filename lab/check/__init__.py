@@ -1,0 +1,11 @@
+"""What a check is: which plans, in which order, within which budget, and what is concluded from them.
+
+variants   who is judged                  cases    the plans that the promises ask for, each once
+trial      one case: run, judge, confirm  lanes    which cases run side by side
+tally      trials -> verdicts             replay   one plan again, as often as asked
+"""
+
+from lab.check.check import Options, check
+from lab.check.progress import Progress, Silent
+
+__all__ = ["Options", "Progress", "Silent", "check"]

@@ -1,0 +1,88 @@
+"""The cases of one variant: the plans that its promises ask for, plans with equal steps only once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from lab.fault import FAULTS
+from lab.promise import Promise
+from lab.records.plan import Plan
+from lab.records.variant import Traits, Variant
+
+Lane = Literal["alone", "wide", "narrow"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A plan to be run; `made_for` lists the promises and moments that asked for it."""
+
+    number: int
+    plan: Plan
+    made_for: tuple[tuple[str, str], ...]
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        return f"{self.number:04d}-{self.title}"
+
+    @property
+    def title(self) -> str:
+        """Its first promise and moment, and its own title where it has one."""
+        promise, moment = self.made_for[0]
+        own = self.plan.title
+        return f"{promise}: {moment}" + (f", {own}" if own and own != f"{promise}: {moment}" else "")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The cases of one variant, and why some promises do not apply to it."""
+
+    cases: tuple[Case, ...]
+    not_applicable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def variants(self) -> list[Variant]:
+        """The variants of all cases: a plan may change some of its variant's settings."""
+        found: list[Variant] = []
+        for case in self.cases:
+            if case.plan.variant not in found:
+                found.append(case.plan.variant)
+        return found
+
+
+def gather(
+    variant: Variant, traits: Traits, promises: Sequence[Promise], *, seed: int = 0, bound: float | None = None
+) -> Gathered:
+    """The directed plans of all promises that apply, in their order.
+
+    B is `bound` seconds, else what the variant claims, else what the plan says (10).
+    """
+    not_applicable: dict[str, str] = {}
+    plans: dict[bytes, Plan] = {}
+    made_for: dict[bytes, list[tuple[str, str]]] = {}
+    for promise in promises:
+        if reason := promise.not_applicable(variant, traits):
+            not_applicable[promise.id] = reason
+            continue
+        for plan in promise.plans(variant, traits):
+            limit = bound or variant.bound or plan.bound
+            adjusted = msgspec.structs.replace(plan, seed=seed, bound=limit)
+            key = msgspec.json.encode((adjusted.variant, adjusted.steps, adjusted.bound))
+            plans.setdefault(key, adjusted)
+            made_for.setdefault(key, []).append((promise.id, plan.moment))
+    cases = (
+        Case(number, plan, tuple(dict.fromkeys(made_for[key]))) for number, (key, plan) in enumerate(plans.items(), 1)
+    )
+    return Gathered(tuple(cases), not_applicable)
+
+
+def lane(plan: Plan) -> Lane:
+    """Where a plan runs: alone where a fault concerns everybody, wide where it mostly waits, else narrow."""
+    faults = [FAULTS.get(spec.kind) for spec in plan.faults()]
+    if any(fault.exclusive for fault in faults):
+        return "alone"
+    return "wide" if any(fault.waits for fault in faults) else "narrow"

@@ -1,0 +1,202 @@
+"""A check: directed plans of all promises, then a random search, every run judged by every promise."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+
+from lab.check.cases import Case, Gathered, Lane, gather, lane
+from lab.check.lanes import run_in_lanes
+from lab.check.progress import Progress, Silent
+from lab.check.search import Searched, search
+from lab.check.tally import tally
+from lab.check.trial import NOT_RUN, Entry, Trial, Trials
+from lab.promise import PROMISES, Promise
+from lab.records.result import Result, VariantInfo, encode_results, overall
+from lab.records.variant import Variant
+from lab.rig.protocol import RigProtocol
+from lab.store import Store
+from lab.subject.handle import Zygote
+
+SEARCH = 6.0
+"""Seconds of random search for each variant where no budget is given."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is checked, and from which seed.
+
+    `promises`: identifiers, all when empty. `budget` in seconds, None without limit: when it is spent the random search
+    ends, and a plan that has not begun leaves its moment unknown. `bound` is B in seconds, None as the variant claims,
+    else 10. `search` is the random search's share in seconds for each variant; with a budget, all that is left of it.
+    """
+
+    promises: tuple[str, ...] = ()
+    budget: float | None = None
+    seed: int = 0
+    bound: float | None = None
+    search: float = SEARCH
+
+    def chosen(self) -> tuple[Promise, ...]:
+        """The promises that are asked about; raises UnknownName."""
+        if not self.promises:
+            return tuple(PROMISES.values())
+        return tuple(PROMISES.get(name) for name in dict.fromkeys(self.promises))
+
+
+@dataclass
+class _Ledger:
+    """What is known of one variant so far."""
+
+    entry: Entry
+    gathered: Gathered
+    trials: list[Trial] = field(default_factory=list)
+    searched: Searched = field(default_factory=Searched)
+    begun: float | None = None
+    ended: float = 0.0
+
+
+def check(
+    variants: Sequence[Variant],
+    rig: RigProtocol,
+    options: Options,
+    store: Store,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Judge every variant on one rig, their plans mixed, and store the evidence; one result each, in their order.
+
+    Call it from the main thread, to which the subjects' lives are tied. Raises UnknownName, EngineUnusable,
+    StoreUnwritable, or whatever else makes the lab fail; what was stored before is whole.
+    """
+    promises = options.chosen()
+    with ExitStack() as stack:
+
+        def start(variant: Variant) -> Zygote:
+            return stack.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
+
+        ledgers = []
+        for variant in variants:
+            entry = Entry(variant, start(variant), store.open(variant.name, options.seed), promises)
+            traits = entry.zygote.traits
+            gathered = gather(variant, traits, promises, seed=options.seed, bound=options.bound)
+            others = tuple(start(other) for other in gathered.variants if other != variant)
+            ledgers.append(_Ledger(replace(entry, others=others), gathered))
+        return _Check(ledgers, rig, options, progress or Silent()).results()
+
+
+class _Check:
+    """One check in progress."""
+
+    def __init__(self, ledgers: list[_Ledger], rig: RigProtocol, options: Options, progress: Progress) -> None:
+        self._ledgers = ledgers
+        self._rig = rig
+        self._options = options
+        self._progress = progress
+        self._trials = Trials(rig)
+        self._lock = threading.Lock()
+        self._start = time.monotonic()
+
+    def results(self) -> list[Result]:
+        """Run everything; the results are stored too."""
+        for ledger in self._ledgers:
+            self._progress.planned(ledger.entry.variant.name, len(ledger.gathered.cases))
+        run_in_lanes(self._jobs(), self._lane, self._work, self._abort)
+        for ledger in self._ledgers:
+            self._search(ledger)
+        return [self._result(ledger) for ledger in self._ledgers]
+
+    def _jobs(self) -> list[tuple[_Ledger, Case]]:
+        """The variants take turns, so that a budget that is spent costs all of them the same."""
+        jobs = [
+            (index, order, ledger, case)
+            for order, ledger in enumerate(self._ledgers)
+            for index, case in enumerate(ledger.gathered.cases)
+        ]
+        jobs.sort(key=lambda job: job[:2])
+        return [(ledger, case) for _, _, ledger, case in jobs]
+
+    @staticmethod
+    def _lane(job: tuple[_Ledger, Case]) -> Lane:
+        return lane(job[1].plan)
+
+    def _work(self, job: tuple[_Ledger, Case]) -> None:
+        ledger, case = job
+        begun = time.monotonic()
+        spent = self._left() <= 0
+        trial = Trial(case, missing=NOT_RUN) if spent else self._trials.trial(case, ledger.entry)
+        self._enter(ledger, trial, begun)
+
+    def _search(self, ledger: _Ledger) -> None:
+        options, entry = self._options, ledger.entry
+        waiting = len(self._ledgers) - self._ledgers.index(ledger)
+        seconds = options.search if options.budget is None else self._left() / waiting
+        if seconds <= 0:
+            return
+        self._progress.say(f"{entry.variant.name}: random search from seed {options.seed}, {seconds:.0f} s")
+        begun = time.monotonic()
+        ledger.searched = search(
+            entry,
+            self._rig,
+            seed=options.seed,
+            seconds=seconds,
+            known={promise for trial in ledger.trials for promise in trial.broken},
+            number=len(ledger.gathered.cases) + 1,
+        )
+        for trial in ledger.searched.trials:
+            self._progress.planned(entry.variant.name, 1)
+            self._enter(ledger, trial, begun)
+
+    def _enter(self, ledger: _Ledger, trial: Trial, begun: float) -> None:
+        note = trial.missing or (f"void {trial.void} of {trial.cases}" if trial.void else "")
+        broken = tuple(promise for promise in trial.broken if promise in ledger.entry.ids)
+        with self._lock:
+            ledger.begun = begun if ledger.begun is None else min(ledger.begun, begun)
+            ledger.ended = time.monotonic()
+            ledger.trials.append(trial)
+            self._progress.done(ledger.entry.variant.name, trial.case.title, broken, note)
+
+    def _left(self) -> float:
+        """Seconds of the budget that are left."""
+        if self._options.budget is None:
+            return float("inf")
+        return self._options.budget - (time.monotonic() - self._start)
+
+    def _abort(self) -> None:
+        """End the subjects: every run in progress then ends at its next step."""
+        for ledger in self._ledgers:
+            for zygote in (ledger.entry.zygote, *ledger.entry.others):
+                zygote.close()
+
+    def _result(self, ledger: _Ledger) -> Result:
+        entry = ledger.entry
+        trials = sorted(ledger.trials, key=lambda trial: trial.case.number)
+        searched = ledger.searched
+        promises = tally(entry.variant, entry.promises, ledger.gathered.not_applicable, trials, searched.at_stake)
+        result = Result(
+            verdict=overall(promises),
+            variant=_describe(entry),
+            versions={**self._rig.versions(), **entry.zygote.traits.versions},
+            seed=self._options.seed,
+            seconds=round(ledger.ended - (ledger.begun or ledger.ended), 3),
+            cases=sum(trial.cases for trial in trials) + searched.cases,
+            void=sum(trial.void for trial in trials) + searched.void,
+            promises=promises,
+        )
+        entry.folder.finish(encode_results([result]))
+        return result
+
+
+def _describe(entry: Entry) -> VariantInfo:
+    """The variant as it ran: what its settings module says is known from inside the subject only, as text."""
+    variant, traits = entry.variant, entry.zygote.traits
+    inherited = {key: value for key, value in traits.settings.items() if variant.module and key != "OPTIONS"}
+    return VariantInfo(
+        name=variant.name,
+        engine=entry.zygote.engine,
+        driver=variant.driver,
+        settings={**inherited, **variant.settings},
+        options=variant.options,
+    )

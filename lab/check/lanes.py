@@ -1,0 +1,66 @@
+"""Which cases run side by side: those that need the rig alone first, then two lanes at once.
+
+Waiting costs nothing, so what mostly waits has a lane of many threads; what keeps the processor busy has few.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from lab.check.cases import Lane
+
+NARROW = 3
+"""Cases that compute: a little more than two processors can do, because each waits for a server now and then."""
+WIDE = 32
+"""Cases that wait; with the narrow lane's they must fit into the rig's 40 seats."""
+
+J = TypeVar("J")
+
+
+def run_in_lanes(
+    jobs: Sequence[J],
+    lane: Callable[[J], Lane],
+    work: Callable[[J], None],
+    abort: Callable[[], None],
+) -> None:
+    """Call `work` on every job, each in its lane; returns when all are done.
+
+    The first exception, or Ctrl-C, ends it: jobs that have not begun never do, and `abort` must make those that run
+    end soon. Call it from the main thread.
+    """
+    ended = threading.Event()
+
+    def begin(job: J) -> None:
+        if not ended.is_set():
+            work(job)
+
+    sorted_jobs: dict[Lane, list[J]] = {"alone": [], "wide": [], "narrow": []}
+    for job in jobs:
+        sorted_jobs[lane(job)].append(job)
+    with (
+        ThreadPoolExecutor(NARROW, "narrow") as narrow,
+        ThreadPoolExecutor(WIDE, "wide") as wide,
+        ThreadPoolExecutor(1, "alone") as alone,
+    ):
+        try:
+            _finish(_submit(alone, begin, sorted_jobs["alone"]))
+            _finish(_submit(wide, begin, sorted_jobs["wide"]) + _submit(narrow, begin, sorted_jobs["narrow"]))
+        except BaseException:
+            ended.set()
+            for pool in (narrow, wide, alone):
+                pool.shutdown(wait=False, cancel_futures=True)
+            abort()
+            raise
+
+
+def _submit(pool: Executor, begin: Callable[[J], None], jobs: list[J]) -> list[Future[None]]:
+    return [pool.submit(begin, job) for job in jobs]
+
+
+def _finish(futures: list[Future[None]]) -> None:
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        future.result()

@@ -1,0 +1,91 @@
+"""Trials -> verdicts: each promise's is the worst of its moments (design.md, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.check.trial import Trial
+from lab.promise import Promise
+from lab.records.result import PromiseResult
+from lab.records.variant import Variant
+from lab.records.verdict import Finding, Verdict, worst
+
+SEEN = (Verdict.KEPT, Verdict.BROKEN)
+
+
+@dataclass(frozen=True)
+class _View:
+    """One trial, seen from one promise."""
+
+    moment: str
+    own: bool
+    finding: Finding
+    trial: Trial
+
+    @property
+    def root(self) -> bool:
+        """Whether the promise is broken here and nothing else explains it."""
+        return self.finding.verdict is Verdict.BROKEN and self.trial.cause == self.finding.promise
+
+
+def tally(
+    variant: Variant,
+    promises: Sequence[Promise],
+    not_applicable: Mapping[str, str],
+    trials: Sequence[Trial],
+    random: Mapping[str, int] | None = None,
+) -> dict[str, PromiseResult]:
+    """The result of every promise, in the order of their names; `random` runs put so many of them at stake."""
+    results = {}
+    for promise in sorted(promises, key=lambda each: each.id):
+        claimed = variant.claimed(promise.id)
+        if reason := not_applicable.get(promise.id):
+            results[promise.id] = PromiseResult(verdict=Verdict.NA, claimed=claimed, summary=reason)
+        else:
+            views = [_view(promise.id, trial) for trial in trials]
+            results[promise.id] = _result(promise.id, claimed, views, (random or {}).get(promise.id, 0))
+    return results
+
+
+def _view(promise: str, trial: Trial) -> _View:
+    own = next((moment for made, moment in trial.case.made_for if made == promise), None)
+    moment = trial.case.made_for[0][1] if own is None else own
+    return _View(moment, own is not None, trial.finding(promise), trial)
+
+
+def _result(promise: str, claimed: bool, views: list[_View], random: int) -> PromiseResult:
+    moments: dict[str, list[Verdict]] = {}
+    for view in views:
+        # A run that was made for another promise counts where it breaks this one; that it does not proves little.
+        if view.own or view.finding.verdict is Verdict.BROKEN:
+            moments.setdefault(view.moment, []).append(view.finding.verdict)
+    verdicts = {moment: worst(found) for moment, found in moments.items()}
+    counted = [view for view in views if view.own or view.finding.verdict in SEEN]
+    broken = [view for view in views if view.finding.verdict is Verdict.BROKEN]
+    broken.sort(key=lambda view: (not view.root, not view.own))
+    verdict = worst(verdicts.values())
+    return PromiseResult(
+        verdict=verdict,
+        claimed=claimed,
+        cause=(broken[0].trial.cause or promise) if broken else None,
+        cases=sum(view.trial.cases for view in counted) + random,
+        void=sum(view.trial.void for view in counted),
+        summary=_summary(verdict, verdicts, broken, [view for view in views if view.own]),
+        moments=verdicts,
+        evidence=tuple(dict.fromkeys(view.trial.evidence for view in broken)),
+    )
+
+
+def _summary(verdict: Verdict, moments: dict[str, Verdict], broken: list[_View], own: list[_View]) -> str:
+    if broken:
+        first = broken[0]
+        agreement = first.trial.agreement[first.finding.promise]
+        return f"{first.moment}: {first.finding.summary} ({agreement})"
+    if verdict is Verdict.KEPT:
+        held = sum(view.finding.verdict is Verdict.KEPT for view in own)
+        return f"held in {held} plans at {len(moments)} moments"
+    unseen = next((view for view in own if view.finding.verdict is Verdict.UNKNOWN), None)
+    if unseen is None:
+        return "no plan puts it at stake for this variant"
+    return f"{unseen.moment}: {unseen.finding.summary or 'not at stake'}"

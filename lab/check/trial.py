@@ -1,0 +1,203 @@
+"""One case: run it, judge it, run it again where it proved nothing or broke something, and store what it showed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from lab.check.cases import Case
+from lab.errors import BadInput
+from lab.judge import cause, judge
+from lab.promise import Promise
+from lab.records.plan import Plan
+from lab.records.record import Record
+from lab.records.variant import Variant
+from lab.records.verdict import Finding, Verdict
+from lab.rig.protocol import RigProtocol
+from lab.run import run
+from lab.store import CheckFolder
+from lab.subject.handle import Zygote
+
+CONFIRM = 1  # further runs of a plan that broke a promise …
+DOUBT = 3  # … and so many more when they do not all agree
+NOT_RUN = "not run: the budget was spent"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A variant under check: its zygote, where its evidence goes, and the promises that are asked about.
+
+    `others` are zygotes for plans that change the variant's settings, each with the variant as it is there.
+    """
+
+    variant: Variant
+    zygote: Zygote
+    folder: CheckFolder
+    promises: tuple[Promise, ...]
+    others: tuple[Zygote, ...] = ()
+
+    def zygote_of(self, plan: Plan) -> Zygote:
+        """The one that runs the plan's variant."""
+        return next((other for other in self.others if other.variant == plan.variant), self.zygote)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The identifiers of the promises that are asked about."""
+        return frozenset(promise.id for promise in self.promises)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How many of a plan's counted runs broke a promise."""
+
+    broken: int
+    runs: int
+
+    @property
+    def unanimous(self) -> bool:
+        """Whether all say the same."""
+        return self.broken == self.runs
+
+    def __str__(self) -> str:
+        if self.unanimous:
+            return f"{self.broken} of {self.runs} runs agree"
+        return f"only {self.broken} of {self.runs} runs agree: the lab is flaky here"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one case showed: the finding of each promise, the worst of all its runs.
+
+    `cases` counts its runs, `void` those that proved nothing. `evidence` is the path of the stored plan where it
+    broke something or stayed void, `missing` why there is no counted run.
+    """
+
+    case: Case
+    findings: tuple[Finding, ...] = ()
+    cases: int = 0
+    void: int = 0
+    cause: str = ""
+    evidence: str = ""
+    agreement: dict[str, Agreement] = field(default_factory=dict)
+    missing: str = ""
+
+    def finding(self, promise: str) -> Finding:
+        """What it says of one promise; unknown where it did not come to a run."""
+        found = (finding for finding in self.findings if finding.promise == promise)
+        return next(found, Finding(promise=promise, verdict=Verdict.UNKNOWN, summary=self.missing))
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The promises that it broke."""
+        return tuple(finding.promise for finding in self.findings if finding.verdict is Verdict.BROKEN)
+
+
+@runtime_checkable
+class Logged(Protocol):
+    """A server whose log can be read piece by piece."""
+
+    def log_offset(self) -> int:
+        """The log's present end."""
+
+    def log_slice(self, start: int, end: int | None = None) -> str:
+        """What was logged since then."""
+
+
+class Trials:
+    """Runs cases on one rig; used by many threads."""
+
+    def __init__(self, rig: RigProtocol) -> None:
+        self._rig = rig
+        server = getattr(rig, "postgres", None)
+        self._log = server if isinstance(server, Logged) else None
+
+    def trial(self, case: Case, entry: Entry) -> Trial:
+        """Run a case until it counts, twice at most; confirm what it breaks. Raises StoreUnwritable, SubjectLost."""
+        start = self._log.log_offset() if self._log else 0
+        try:
+            record, void = self._counted(case.plan, entry)
+        except BadInput as refusal:  # this rig cannot do it: said, not hidden
+            return Trial(case, missing=f"not run: {refusal}")
+        return self.conclude(case, entry, record, void, start)
+
+    def conclude(self, case: Case, entry: Entry, record: Record, void: int = 0, start: int | None = None) -> Trial:
+        """Judge a run, confirm what it breaks, store it. `void` counts the void runs of its plan so far."""
+        first = judge(record)
+        runs = [first] if not record.void else []
+        if asked(first, entry.ids):
+            more, more_void = self._confirm(case.plan, entry, first)
+            runs, void = runs + more, void + more_void
+        findings = merge(runs) if runs else first
+        agreement = _agreement(findings, runs)
+        broken = asked(findings, entry.ids)
+        evidence = ""
+        if broken or record.void:
+            log = "" if start is None else self._server_log(record, start)
+            phrases = {promise: str(agreed) for promise, agreed in agreement.items()}
+            evidence = str(entry.folder.keep(case.name, record, findings, phrases, log))
+        else:
+            entry.folder.note(record, findings)
+        return Trial(
+            case=case,
+            findings=findings,
+            cases=len(runs) + void,
+            void=void,
+            cause=cause(findings),
+            evidence=evidence,
+            agreement=agreement,
+        )
+
+    def _counted(self, plan: Plan, entry: Entry) -> tuple[Record, int]:
+        """The first run of two that is not void, else the second; and how many were."""
+        record = run(plan, self._rig, entry.zygote_of(plan))
+        if not record.void:
+            return record, 0
+        record = run(plan, self._rig, entry.zygote_of(plan))
+        return record, 1 + bool(record.void)
+
+    def _confirm(self, plan: Plan, entry: Entry, first: tuple[Finding, ...]) -> tuple[list[tuple[Finding, ...]], int]:
+        """The findings of further runs, and how many of those were void: a few more where they disagree."""
+        counted: list[tuple[Finding, ...]] = []
+        void = 0
+        wanted = CONFIRM
+        while len(counted) + void < wanted:
+            record = run(plan, self._rig, entry.zygote_of(plan))
+            if record.void:
+                void += 1
+            else:
+                counted.append(judge(record))
+            disagree = any(asked(findings, entry.ids) != asked(first, entry.ids) for findings in counted)
+            if disagree or not counted:
+                wanted = CONFIRM + DOUBT
+        return counted, void
+
+    def _server_log(self, record: Record, start: int) -> str:
+        """The server's lines about this run's sessions, and those about itself, since `start`."""
+        if self._log is None:
+            return ""
+        mine = f"app=lab-{record.run}"
+        lines = self._log.log_slice(start).splitlines(keepends=True)
+        return "".join(line for line in lines if mine in line or "app=" not in line)
+
+
+def asked(findings: Iterable[Finding], ids: frozenset[str]) -> frozenset[str]:
+    """Which of the promises that are asked about these findings call broken."""
+    return frozenset(each.promise for each in findings if each.verdict is Verdict.BROKEN and each.promise in ids)
+
+
+def merge(runs: Sequence[tuple[Finding, ...]]) -> tuple[Finding, ...]:
+    """The findings of several runs of one plan as one: the first run's, unless a later one broke what it did not."""
+    merged = {finding.promise: finding for finding in runs[0]}
+    for findings in runs[1:]:
+        for finding in findings:
+            if finding.verdict is Verdict.BROKEN and merged[finding.promise].verdict is not Verdict.BROKEN:
+                merged[finding.promise] = finding
+    return tuple(merged.values())
+
+
+def _agreement(findings: tuple[Finding, ...], runs: Sequence[tuple[Finding, ...]]) -> dict[str, Agreement]:
+    votes = Counter(finding.promise for run in runs for finding in run if finding.verdict is Verdict.BROKEN)
+    broken = (finding.promise for finding in findings if finding.verdict is Verdict.BROKEN)
+    return {promise: Agreement(votes[promise], len(runs)) for promise in broken}

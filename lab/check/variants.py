@@ -1,0 +1,71 @@
+"""Which variants there are: the bundled rows by name, any ENGINE by its path, a project's own settings module."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.errors import VariantUnknown
+from lab.records.codec import convert
+from lab.records.variant import Driver, Variant
+
+ROWS_MODULE = "backend_under_test.variants"
+"""Named, never imported statically: the lab knows no variant."""
+
+
+def rows(module: str = ROWS_MODULE) -> dict[str, Variant]:
+    """The bundled variants by name, in the order of their rows."""
+    found = importlib.import_module(module)
+    variants = [convert(dataclasses.asdict(row), Variant) for row in found.ROWS]
+    return {variant.name: variant for variant in variants}
+
+
+def find(
+    name: str,
+    *,
+    driver: Driver | None = None,
+    python: str = "",
+    path: Sequence[str] = (),
+    settings: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+    module: str = "",
+    alias: str = "default",
+) -> Variant:
+    """The row of that name, or any ENGINE, which claims all promises; with `module`, laid on its DATABASES[alias].
+
+    `name` may be empty when `module` is given: the ENGINE is then the module's. An ENGINE and a module are looked for
+    below `path` and the current folder. What else is given replaces the row's. Raises VariantUnknown.
+    """
+    known = rows()
+    if name in known and not module:
+        variant = known[name]
+    elif (module and not name) or _is_engine(name, path):
+        variant = Variant(name=name or f"{module}[{alias}]", engine=name, module=module, alias=alias)
+        path = (*path, ".")
+    else:
+        raise VariantUnknown(
+            f"{name!r} is neither a bundled variant nor a dotted ENGINE",
+            f"bundled: {', '.join(known)}; or give an ENGINE such as my.backend, with --path DIR where it is",
+        )
+    changes: dict[str, Any] = {
+        "driver": driver or variant.driver,
+        "python": python or variant.python,
+        # Resolved now: the plan may be replayed from another folder.
+        "path": (*variant.path, *(str(Path(entry).resolve()) for entry in path)),
+        "settings": {**variant.settings, **(settings or {})},
+        "options": {**variant.options, **(options or {})},
+    }
+    return msgspec.structs.replace(variant, **changes)
+
+
+def _is_engine(name: str, path: Sequence[str]) -> bool:
+    """A dotted path, or a package right below one of the folders."""
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return False
+    return len(parts) > 1 or any((Path(folder) / name / "base.py").is_file() for folder in (*path, "."))

@@ -1,0 +1,92 @@
+"""`lab check`: judge one or more variants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from lab.check import Options, check
+from lab.cli.options import (
+    AliasFlag,
+    BoundFlag,
+    BudgetFlag,
+    DriverFlag,
+    JsonFlag,
+    Names,
+    OptionFlag,
+    PathFlag,
+    PromiseFlag,
+    PythonFlag,
+    SeedFlag,
+    SettingFlag,
+    SettingsFlag,
+    StoreFlag,
+    prepare_file,
+    variants_of,
+)
+from lab.records.result import Result, exit_status
+from lab.records.variant import Variant
+from lab.report.json import write_json
+from lab.report.progress import progress
+from lab.report.terminal import console, result_table, short
+from lab.rig.rig import Rig
+from lab.store import Store, default_root
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check")(check_command)
+
+
+def check_command(
+    names: Names = None,
+    path: PathFlag = None,
+    driver: DriverFlag = None,
+    python: PythonFlag = "",
+    setting: SettingFlag = None,
+    option: OptionFlag = None,
+    settings: SettingsFlag = "",
+    alias: AliasFlag = "default",
+    promise: PromiseFlag = None,
+    budget: BudgetFlag = None,
+    seed: SeedFlag = 0,
+    bound: BoundFlag = None,
+    json: JsonFlag = None,
+    store: StoreFlag = None,
+) -> int:
+    """Judge variants: which promises they keep under faults, with evidence that replays.
+
+    A variant without a row in `lab list variants` claims every promise.
+    """
+    variants = variants_of(
+        names,
+        path=path,
+        driver=driver,
+        python=python,
+        setting=setting,
+        option=option,
+        settings=settings,
+        alias=alias,
+    )
+    prepare_file("--json", json)
+    options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound)
+    results = judge_variants(variants, options, store)
+    out = console()
+    for result in results:
+        out.print(result_table(result))
+    if json is not None:
+        write_json(json, results)
+    return exit_status(results)
+
+
+def judge_variants(variants: Sequence[Variant], options: Options, folder: Path | None) -> list[Result]:
+    """Start a rig, check the variants on it, and show on stderr how far it is; raises LabError."""
+    options.chosen()  # an unknown promise is said before anything starts
+    store = Store(folder or default_root())
+    errors = console(stderr=True)
+    with progress(errors) as shown, Rig(shown.say) as rig:
+        results = check(variants, rig, options, store, shown)
+    errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
+    return results

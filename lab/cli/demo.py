@@ -1,0 +1,29 @@
+"""`lab demo`: stories that a person can follow."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import Annotated
+
+import typer
+
+from lab.errors import LabError
+
+MODULE = "lab.demo"
+TimesFlag = Annotated[int, typer.Option("--times", metavar="N", min=1, help="How many replays must agree.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    demo = typer.Typer(help="Stories that a person can follow.", no_args_is_help=True)
+    demo.command("thread-safety")(thread_safety)
+    app.add_typer(demo, name="demo")
+
+
+def thread_safety(times: TimesFlag = 100) -> int:
+    """Two requests at once, step by step, on both published backends: where atomicity breaks, and how surely."""
+    if importlib.util.find_spec(MODULE) is None:
+        raise LabError("the demo is not part of this checkout", f"it wants a module {MODULE}")
+    status: int = importlib.import_module(MODULE).thread_safety(times=times)
+    return status

@@ -1,0 +1,95 @@
+"""`lab list`: what there is, generated from the code."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_args
+
+import msgspec
+import typer
+from rich import box
+from rich.table import Table
+
+from lab.check.variants import rows
+from lab.fault import FAULTS, Fault
+from lab.promise import PROMISES
+from lab.records.plan import Step
+from lab.report.terminal import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    listing = typer.Typer(help="What there is: variants, promises, faults, steps.", no_args_is_help=True)
+    for command in (variants, promises, faults, steps):
+        listing.command(command.__name__)(command)
+    app.add_typer(listing, name="list")
+
+
+def variants() -> None:
+    """The bundled variants and what they claim."""
+    table = _table("variant", "ENGINE", "driver", "settings", "claims", "what it is")
+    for name, row in rows().items():
+        settings = ", ".join(f"{key}={value}" for key, value in {**row.settings, **row.options}.items())
+        claims = "all" if row.claims is None else ", ".join(row.claims)
+        table.add_row(name, row.engine, row.driver, settings, claims, row.summary)
+    console().print(table)
+
+
+def promises() -> None:
+    """The promises, one sentence each."""
+    table = _table("promise", "sentence")
+    for promise in PROMISES.values():
+        table.add_row(promise.id, promise.sentence)
+    console().print(table)
+
+
+def faults() -> None:
+    """The faults, with their parameters and defaults."""
+    table = _table("fault", "family", "parameters", "what it does", "how it runs")
+    for kind in FAULTS:
+        cls = FAULTS.get(kind)
+        table.add_row(kind, cls.family, _fields(cls), _first_line(cls), ", ".join(_manners(cls)))
+    console().print(table)
+
+
+def steps() -> None:
+    """The steps that plans are made of, as they stand in JSON."""
+    table = _table("do", "fields", "what it does")
+    for cls in _leaves(Step):
+        table.add_row(cls.__name__.lower(), _fields(cls), _first_line(cls))
+    console().print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=index == 0)
+    return table
+
+
+def _leaves(union: Any) -> list[Any]:
+    """The classes of a union of unions, in their order."""
+    return [leaf for part in get_args(union) for leaf in (_leaves(part) or [part])]
+
+
+def _fields(cls: type[msgspec.Struct]) -> str:
+    """`name=default`, or the bare name of a field that must be given."""
+    shown = []
+    for field in msgspec.structs.fields(cls):
+        required = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
+        shown.append(field.encode_name if required else f"{field.encode_name}={field.default!r}")
+    return ", ".join(shown)
+
+
+def _first_line(cls: type[Any]) -> str:
+    return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _manners(cls: type[Fault]) -> list[str]:
+    manners = {
+        "alone": cls.exclusive,
+        "seen when met": cls.lazy,
+        "healing cuts": cls.heal_cuts,
+        "makes one wait": cls.waits,
+    }
+    return [*(name for name, applies in manners.items() if applies), *(f"needs {need}" for need in sorted(cls.needs))]

@@ -1,0 +1,1 @@
+"""Stored plans that the demos replay."""

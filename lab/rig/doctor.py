@@ -1,0 +1,126 @@
+"""What `lab doctor` finds: each thing that the lab needs, where it is, and what to do when it is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lab.errors import LabError, ToolMissing
+from lab.rig import binaries, cache, guardian, port, process, template, toxiproxy_binary
+
+OLDEST_PYTHON = (3, 11)
+DISTRIBUTIONS = {"psycopg2": ("psycopg2", "psycopg2-binary"), "psycopg": ("psycopg",), "django": ("django",)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked for: what was found, in words, where, in which version, and what to do when it is not ok.
+
+    What is unknown is "".
+    """
+
+    name: str
+    ok: bool
+    what: str
+    where: str = ""
+    version: str = ""
+    remedy: str = ""
+
+
+def findings() -> list[Finding]:
+    """Look for everything, in a second or two. Never raises, starts no server, makes nothing but the cache folder."""
+    return list(_findings())
+
+
+def _findings() -> Iterator[Finding]:
+    yield _python()
+    for name in DISTRIBUTIONS:
+        yield _distribution(name)
+    checks: dict[str, Callable[[], Finding]] = {
+        "cache folder": _cache,
+        "postgresql": _postgresql,
+        "database template": _template,
+        "toxiproxy": _toxiproxy,
+        "ports": _ports,
+        "guardian": _guardian,
+    }
+    for name, check in checks.items():
+        try:
+            yield check()
+        except LabError as error:
+            yield Finding(name, ok=False, what=error.message, remedy=error.remedy)
+    yield _go()
+
+
+def _python() -> Finding:
+    ok = sys.version_info >= OLDEST_PYTHON
+    remedy = "" if ok else f"use Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
+    return Finding("python", ok, platform.python_implementation(), sys.executable, platform.python_version(), remedy)
+
+
+def _distribution(name: str) -> Finding:
+    for distribution in DISTRIBUTIONS[name]:
+        try:
+            found = importlib.metadata.distribution(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return Finding(name, ok=True, what=distribution, where=str(found.locate_file("")), version=found.version)
+    return Finding(name, ok=False, what="not installed", remedy="run make setup")
+
+
+def _cache() -> Finding:
+    return Finding("cache folder", ok=True, what="writable", where=str(cache.folder()))
+
+
+def _postgresql() -> Finding:
+    found = binaries.find()
+    return Finding("postgresql", ok=True, what=f"from {found.origin}", where=str(found.bindir), version=found.version)
+
+
+def _template() -> Finding:
+    found = binaries.find()
+    path = cache.folder() / template.key(found, process.unprivileged())
+    what = "built" if path.is_dir() else "not built yet: the first start of a lab does it, in 2-3 s"
+    return Finding("database template", ok=True, what=what, where=str(path), version=found.version)
+
+
+def _toxiproxy() -> Finding:
+    found = toxiproxy_binary.find()
+    if found is not None:
+        return Finding("toxiproxy", ok=True, what=f"from {found.origin}", where=str(found.path), version=found.version)
+    if toxiproxy_binary.find_go() is None:
+        raise ToolMissing("no Toxiproxy, and no Go to build it with", toxiproxy_binary.REMEDY)
+    return Finding("toxiproxy", ok=True, what="not built yet: the first start of a lab does it, in a minute")
+
+
+def _go() -> Finding:
+    found = toxiproxy_binary.find_go()
+    if found is not None:
+        return Finding("go", ok=True, what="new enough to build Toxiproxy", where=str(found[0]), version=found[1])
+    try:
+        needed = toxiproxy_binary.find() is None
+    except LabError:
+        needed = True
+    remedy = "run make setup, which fetches one" if needed else ""
+    return Finding("go", ok=not needed, what="none new enough" + ("" if needed else ", none needed"), remedy=remedy)
+
+
+def _ports() -> Finding:
+    with port.reserve() as reserved:
+        what = f"loopback can be listened on, e.g. at {reserved.number}"
+        return Finding("ports", ok=True, what=what, where=port.LOOPBACK)
+
+
+def _guardian() -> Finding:
+    """The kernel's part in ending servers with the lab, and the guardian's own imports."""
+    if not process.can_die_with_parent():
+        return Finding("guardian", ok=False, what="no parent-death signal", remedy="use Linux")
+    try:
+        subprocess.run([sys.executable, "-P", "-c", "import psutil"], check=True, capture_output=True, timeout=20)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("guardian", ok=False, what=f"cannot run ({error})", remedy="run make setup")
+    return Finding("guardian", ok=True, what="parent-death signal and psutil are there", where=guardian.__file__)

@@ -1,0 +1,231 @@
+"""Folders of evidence: what was planned, what happened, what was concluded, with everything needed to do it again.
+
+    store/                              $LAB_STORE, else ./store
+    ├── latest -> published_global/…    the check that ended last
+    └── published_global/
+        ├── latest -> 20260102T030405-7
+        └── 20260102T030405-7/          when, and the seed
+            ├── verdicts.json           the document that `--json` writes; there once the check is over
+            ├── kept.jsonl              every run that broke nothing: one record a line
+            └── cases/0012-recovers-in-atomic-fin/
+                    plan.json           replay it: `lab replay …/plan.json`
+                    history.jsonl events.jsonl journal.jsonl census.json landings.json run.json
+                    verdicts.json       every promise's finding, and how many replays agree
+                    server.log          PostgreSQL's own lines about it
+
+A file is written under another name and renamed when it is whole, a case's folder likewise: whoever reads never sees
+half of one, and a full disk costs what comes after, not what was there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.errors import StoreUnwritable
+from lab.records.census import Census
+from lab.records.codec import decode_plan, encode
+from lab.records.history import Event, Op
+from lab.records.landing import Landing
+from lab.records.plan import Plan
+from lab.records.record import Record
+from lab.records.verdict import Finding, Verdict
+
+VARIABLE = "LAB_STORE"
+LONGEST_NAME = 90  # of a case's folder, in characters
+LINES: dict[str, type[Any]] = {"ops": Op, "events": Event, "journal": dict[str, Any]}
+FILES = {"ops": "history.jsonl", "events": "events.jsonl", "journal": "journal.jsonl"}
+LISTS: dict[str, type[Any]] = {"census": Census, "landings": Landing}
+
+
+def default_root() -> Path:
+    """`$LAB_STORE`, else `store` in the current folder."""
+    return Path(os.environ.get(VARIABLE) or "store")
+
+
+class Store:
+    """All checks ever made below one folder. Threads and labs may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def open(self, variant: str, seed: int) -> CheckFolder:
+        """A new folder for one check of `variant`; raises StoreUnwritable at once, not when evidence is there."""
+        parent = self.root / slug(variant, keep="._")
+        stamp = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{seed}"
+        with unwritable(parent):
+            parent.mkdir(parents=True, exist_ok=True)
+            for again in itertools.count(1):
+                path = parent / (stamp if again == 1 else f"{stamp}.{again}")
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    continue
+            (path / "cases").mkdir()
+        return CheckFolder(self.root, path)
+
+
+class CheckFolder:
+    """One check's folder, written by many threads while it runs."""
+
+    def __init__(self, root: Path, path: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self.path = path
+
+    def keep(
+        self,
+        name: str,
+        record: Record,
+        findings: Sequence[Finding],
+        agreement: Mapping[str, str] | None = None,
+        log: str = "",
+    ) -> Path:
+        """Store one run whole; returns the path of its plan.json, whose `expect` says what this run showed.
+
+        `agreement` says for each broken promise how many replays agree, as a phrase. Raises StoreUnwritable.
+        """
+        target = self.path / "cases" / slug(name)
+        stage = target.with_name(f".{target.name}.{threading.get_ident()}")
+        with unwritable(target):
+            try:
+                stage.mkdir()
+                for file, data in _case_files(record, findings, agreement or {}, log).items():
+                    (stage / file).write_bytes(data)
+                if target.exists():
+                    shutil.rmtree(target)
+                stage.rename(target)
+            finally:
+                shutil.rmtree(stage, ignore_errors=True)
+        return target / "plan.json"
+
+    def note(self, record: Record, findings: Sequence[Finding]) -> None:
+        """Store one run that broke nothing, as one line of kept.jsonl. Raises StoreUnwritable."""
+        line = msgspec.json.encode({"findings": findings, "record": record}) + b"\n"
+        path = self.path / "kept.jsonl"
+        with self._lock, unwritable(path), path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                if file.write(line) != len(line):
+                    raise OSError(28, os.strerror(28))  # what a short write to a file means: ENOSPC
+            except OSError:
+                os.truncate(path, size)  # the lines before stay whole
+                raise
+
+    def finish(self, document: bytes) -> Path:
+        """Write verdicts.json and point both `latest` links at this check; returns its path. Raises StoreUnwritable."""
+        path = self.path / "verdicts.json"
+        write(path, document)
+        with self._lock, unwritable(path):
+            _point(self.path.parent / "latest", Path(self.path.name))
+            _point(self._root / "latest", self.path.relative_to(self._root))
+        return path
+
+    def records(self) -> Iterator[tuple[Record, tuple[Finding, ...]]]:
+        """Every run of this check with its findings as they were, from the files: an old run can be judged again."""
+        for plan in sorted(self.path.glob("cases/*/plan.json")):
+            yield read_case(plan.parent)
+        kept = self.path / "kept.jsonl"
+        if kept.exists():
+            with kept.open("rb") as lines:
+                for line in lines:
+                    both = msgspec.json.decode(line, type=_Kept)
+                    yield both.record, both.findings
+
+
+class _Kept(msgspec.Struct):
+    findings: tuple[Finding, ...]
+    record: Record
+
+
+class _Verdicts(msgspec.Struct):
+    findings: tuple[Finding, ...]
+    agreement: dict[str, str]
+
+
+def read_case(folder: Path) -> tuple[Record, tuple[Finding, ...]]:
+    """A stored case as it was recorded and judged; raises PlanInvalid, OSError or msgspec.ValidationError."""
+    values: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes())
+    for name, kind in LINES.items():
+        lines = (folder / FILES[name]).read_bytes().splitlines()
+        values[name] = [msgspec.to_builtins(msgspec.json.decode(line, type=kind)) for line in lines]
+    for name in LISTS:
+        values[name] = msgspec.json.decode((folder / f"{name}.json").read_bytes())
+    plan = decode_plan((folder / "plan.json").read_bytes(), str(folder / "plan.json"))
+    values["plan"] = msgspec.to_builtins(plan)
+    verdicts = msgspec.json.decode((folder / "verdicts.json").read_bytes(), type=_Verdicts)
+    return msgspec.convert(values, Record), verdicts.findings
+
+
+def expecting(plan: Plan, findings: Sequence[Finding]) -> Plan:
+    """The same plan with `expect` saying which promises a run of it was seen to keep and to break."""
+    shown = {finding.promise: str(finding.verdict) for finding in findings if finding.verdict in SHOWN}
+    return msgspec.structs.replace(plan, expect=shown)
+
+
+SHOWN = (Verdict.BROKEN, Verdict.KEPT)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; raises StoreUnwritable."""
+    stage = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    with unwritable(path):
+        try:
+            stage.write_bytes(data)
+            stage.replace(path)
+        finally:
+            stage.unlink(missing_ok=True)
+
+
+@contextmanager
+def unwritable(path: Path) -> Iterator[None]:
+    """Turn what the file system says into one line with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnwritable(
+            f"cannot write {path}: {error.strerror or error}",
+            f"free space there, or choose another folder with --store or ${VARIABLE}; what was stored before is whole",
+        ) from None
+
+
+def slug(text: str, keep: str = "") -> str:
+    """`text` as a name for a folder: letters, digits and hyphens (and underscores), never empty, not too long."""
+    name = re.sub(rf"[^A-Za-z0-9_{re.escape(keep)}]+", "-", text).strip("-.")
+    return name[:LONGEST_NAME].rstrip("-.") or "unnamed"
+
+
+def _case_files(
+    record: Record, findings: Sequence[Finding], agreement: Mapping[str, str], log: str
+) -> dict[str, bytes]:
+    rest = msgspec.to_builtins(record)
+    lines = {name: rest.pop(name, []) for name in LINES}
+    lists = {name: rest.pop(name, []) for name in LISTS}
+    rest.pop("plan")
+    return {
+        "plan.json": encode(expecting(record.plan, findings)),
+        "run.json": encode(rest),
+        "verdicts.json": encode({"findings": findings, "agreement": dict(agreement)}),
+        "server.log": log.encode(),
+        **{FILES[name]: b"".join(msgspec.json.encode(line) + b"\n" for line in lines[name]) for name in LINES},
+        **{f"{name}.json": encode(lists[name]) for name in LISTS},
+    }
+
+
+def _point(link: Path, target: Path) -> None:
+    """A symbolic link replaced in one move."""
+    stage = link.with_name(f".{link.name}.{os.getpid()}.{threading.get_ident()}")
+    stage.unlink(missing_ok=True)
+    stage.symlink_to(target)
+    stage.replace(link)

@@ -1,0 +1,138 @@
+"""One suite over every registered fault: it lands and is seen, it heals on every path, and it never lies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fix_fault import Line, OpenLine
+
+from lab.fault import FAULTS, Fault, Seen, Sighting
+
+KINDS = list(FAULTS)
+AT_REST = "SELECT pg_sleep(0.1)"
+
+
+class BodyRaised(Exception):
+    pass
+
+
+def strike(line: Line, fault: Fault) -> Sighting | None:
+    """What was seen of a fault that struck a client in a transaction; a lazy one meets a query under way."""
+    line.client.connect()
+    if fault.lazy:
+        line.client.send("sql", text=AT_REST)
+        time.sleep(0.02)
+    with fault.strike(line.site) as seen:
+        if fault.lazy:
+            line.client.answer()
+            line.client.do("read")
+        return line.sight(seen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fault_lands_and_heals_as_often_as_it_is_applied(kind: str, open_line: OpenLine) -> None:
+    fault = FAULTS.get(kind)()
+    line = open_line(fault)
+    for _ in range(2):
+        sighting = strike(line, fault)
+        assert sighting is not None, "not seen to land"
+        assert sighting.evidence
+        line.as_before()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fault_heals_when_what_it_encloses_raises(kind: str, open_line: OpenLine) -> None:
+    fault = FAULTS.get(kind)()
+    line = open_line(fault)
+    line.client.connect()
+    with pytest.raises(BodyRaised), fault.strike(line.site):
+        raise BodyRaised
+    line.as_before()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fault_struck_within_itself_heals(kind: str, open_line: OpenLine) -> None:
+    fault = FAULTS.get(kind)()
+    line = open_line(fault)
+    line.client.connect()
+    try:
+        with fault.strike(line.site) as outer:
+            outer()
+            with fault.strike(line.site) as inner:
+                inner()
+    finally:
+        line.as_before()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fault_that_does_nothing_is_not_seen(kind: str, open_line: OpenLine) -> None:
+    """Its tools are blunt; the client rests, works, and closes its connections by itself."""
+    fault = FAULTS.get(kind)()
+    line = open_line(fault)
+    line.client.connect()
+    with fault.strike(Blunt(line.site)) as seen:
+        assert seen() is None
+        line.client.ok("read")
+        line.client.send("sql", text=AT_REST)
+        assert seen() is None
+        line.client.answer()
+        line.client.ok("leave")
+        line.client.do("end")
+        line.client.do("close")
+        assert seen() is None
+        line.client.ok("begin")
+        line.client.ok("read")
+        assert line.sight(seen, 0.05) is None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("crash", "restart", "fill-slots", "refuse")])
+def test_fault_on_a_dead_line_is_not_seen(kind: str, open_line: OpenLine) -> None:
+    """Nobody is connected and nobody can connect: silence of that kind is no black hole."""
+    fault = FAULTS.get(kind)()
+    line = open_line(fault)
+    line.site.link.refuse()
+    try:
+        with fault.strike(line.site) as seen:
+            assert line.sight(seen, 0.05) is None
+    finally:
+        line.site.link.accept()
+
+
+class Blunt:
+    """A site at which everything can be seen and nothing be done."""
+
+    def __init__(self, site: Any) -> None:
+        self._site = site
+        self.link = BluntTool(site.link, armed=site.link.armed)
+        self.server = BluntTool(site.server)
+        self.subject = BluntTool(site.subject)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._site, name)
+
+
+class BluntTool:
+    """Looks go through, deeds do nothing and say that they did something."""
+
+    LOOKS = ("stopped", "fatal_ends", "epoch", "full", "interrupted", "pid", "restarts")
+
+    def __init__(self, tool: Any, **fixed: Any) -> None:
+        self._tool = tool
+        self.__dict__.update(fixed)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.LOOKS:
+            return getattr(self._tool, name)
+        return {"fill": self._block, "setting": self._block, "terminate": lambda _: False}.get(name, self._deed)
+
+    @staticmethod
+    def _deed(*_: object, **__: object) -> bool:
+        return True
+
+    @contextmanager
+    def _block(self, *_: object) -> Iterator[int]:
+        yield 84

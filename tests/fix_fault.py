@@ -1,0 +1,195 @@
+"""A real client that holds connections through a plan's line, and the means to watch the line from elsewhere."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from lab.fault import Fault, Seen, Sighting
+from lab.records.variant import Variant
+from lab.rig import tcp
+from lab.rig.rig import Rig
+from lab.rig.server import FILLER
+from lab.rig.site import PlanSite, open_site
+from lab.subject.handle import Child, Zygote
+
+LAND = 2.0  # seconds that a fault has to be seen; the lab itself gives it one, our machine may be shared
+RUNS = itertools.count(1)
+SETTINGS = "SELECT name, setting FROM pg_settings WHERE source = 'configuration file' ORDER BY name"
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE usename IS DISTINCT FROM 'lab' AND backend_type = 'client backend'"
+
+
+class Client:
+    """The subject's process, one step at a time, on actor `t0`."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    def send(self, do: str, **fields: Any) -> None:
+        """Begin a step."""
+        step = {"do": do, "id": 1, "actor": "t0", "alias": "default", "nonce": "n", "plan": "p", "token": "t"}
+        self.child.send({**step, "savepoint": True, "outcome": "commit", **fields})
+
+    def answer(self, timeout: float = 10.0) -> dict[str, Any]:
+        """How it ended."""
+        answer = self.child.receive(timeout)
+        assert answer is not None, "the step has not returned"
+        return answer
+
+    def do(self, step: str, **fields: Any) -> dict[str, Any]:
+        """A whole step."""
+        self.send(step, **fields)
+        return self.answer()
+
+    def ok(self, step: str, **fields: Any) -> dict[str, Any]:
+        """A whole step that must succeed."""
+        answer = self.do(step, **fields)
+        assert answer["ending"] == "ok", answer
+        return answer
+
+    def connect(self) -> None:
+        """Into a transaction that has read something, whatever came before."""
+        self.disconnect()
+        self.ok("begin")
+        self.ok("enter")
+        self.ok("read")
+
+    def disconnect(self) -> None:
+        """Out of everything, as well as it can."""
+        self.do("leave", outcome="rollback")
+        self.do("end")
+        self.do("close")
+
+    def quiet(self, timeout: float) -> bool:
+        """Whether a step that was sent does not return within `timeout` seconds."""
+        return self.child.receive(timeout) is None
+
+
+class Line:
+    """A plan's line with its client, its site, and what must be there again after a fault."""
+
+    def __init__(self, rig: Rig, site: PlanSite, child: Child) -> None:
+        self.rig = rig
+        self.site = site
+        self.client = Client(child)
+        self.where = site.databases["default"]
+        self.port = int(self.where["PORT"])
+        self.before = self._state()
+
+    def sight(self, seen: Seen, deadline: float = LAND) -> Sighting | None:
+        """Ask the look-out until it has seen something, as the lab does."""
+        until = time.monotonic() + deadline
+        while (sighting := seen()) is None and time.monotonic() < until:
+            time.sleep(0.002)
+        return sighting
+
+    def raw(self) -> socket.socket:
+        """A bare connection through the line, proven by the server's answer to an SSLRequest."""
+        connection = socket.create_connection(("127.0.0.1", self.port), 5.0)
+        connection.sendall(bytes.fromhex("0000000804d2162f"))
+        assert connection.recv(1) == b"N"
+        return connection
+
+    def session(self, **extra: Any) -> psycopg.Connection[Any]:
+        """A session of this plan's user, by psycopg 3 in this process."""
+        where = self.where
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user=where["USER"],
+            password=where["PASSWORD"],
+            dbname=where["NAME"],
+            connect_timeout=5,
+            sslmode="disable",
+            gssencmode="disable",
+            autocommit=True,
+            **extra,
+        )
+
+    def established(self) -> int:
+        """Open connections to the line, by the kernel."""
+        return sum(each.state == "ESTABLISHED" for each in tcp.clients(os.getpid(), self.port))
+
+    def as_before(self) -> None:
+        """Fail unless the rig is as it was: connecting works quickly, nothing stopped, no toxic, settings, slots."""
+        begun = time.monotonic()
+        with self.session() as session:
+            session.execute("SELECT 1")
+        assert time.monotonic() - begun < 1.0
+        assert self._state() == self.before
+        assert self.rig.control().execute("SELECT 1").fetchone() == (1,)
+
+    def _state(self) -> dict[str, Any]:
+        control = self.rig.control()
+        others = lambda: control.execute(OTHERS).fetchone() == (0,)  # noqa: E731
+        until = time.monotonic() + 3.0
+        self.client.disconnect()
+        while not others() and time.monotonic() < until:
+            time.sleep(0.005)
+        with self.rig.toxiproxy._api() as api:
+            proxies = api.get("/proxies").json()
+        servers = [psutil.Process(self.rig.toxiproxy.pid), *self.rig.postgres.postmaster.children()]
+        return {
+            "toxics": {name: [toxic["type"] for toxic in proxy["toxics"]] for name, proxy in proxies.items()},
+            "listeners": {name: proxy["listen"] for name, proxy in proxies.items()},
+            "enabled": {name: proxy["enabled"] for name, proxy in proxies.items()},
+            "settings": control.execute(SETTINGS).fetchall(),
+            "sessions of plans": control.execute(OTHERS).fetchone(),
+            "fillers": control.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (FILLER,)).fetchone(),
+            "stopped": [each.pid for each in servers if each.status() == psutil.STATUS_STOPPED],
+        }
+
+
+@pytest.fixture(scope="session")
+def keeper(rig: Rig) -> Iterator[Zygote]:
+    """Stock Django that keeps its connections, on psycopg2."""
+    zygote = Zygote(Variant(name="keeper", settings={"CONN_MAX_AGE": None}), rig.folder, rig.environ())
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture(scope="session")
+def stock(rig: Rig) -> Iterator[Zygote]:
+    """Stock Django: a connection per request, on psycopg2."""
+    zygote = Zygote(Variant(name="stock"), rig.folder, rig.environ())
+    yield zygote
+    zygote.close()
+
+
+OpenLine = Callable[..., Line]
+
+
+@pytest.fixture
+def open_line(rig: Rig, keeper: Zygote) -> Iterator[OpenLine]:
+    """Open a line for a fault, armed where the fault wants it; everything is cleared at the end."""
+    with ExitStack() as stack:
+
+        def opened(*faults: Fault, shared: bool = False) -> Line:
+            stack.enter_context(rig.shared() if shared else rig.exclusive())
+            site = stack.enter_context(open_site(rig, f"{next(RUNS):012x}", ("default",)))
+            for fault in faults:
+                fault.prepare(site)
+            child = keeper.fork(site.environ, site.databases)
+            stack.callback(site.clear)
+            stack.callback(child.kill)
+            site.adopt(child)
+            return Line(rig, site, child)
+
+        yield opened
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fail when the block takes longer."""
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < seconds
