@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from lab.check.variants import rows
 from lab.judge import judge
 from lab.records.codec import decode_plan
 from lab.records.history import Op
@@ -18,7 +19,9 @@ from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
+from lab.report.terminal import console
 from lab.rig.protocol import RigProtocol
+from lab.rig.rig import Rig
 from lab.run import Run, run
 from lab.subject.handle import Zygote
 
@@ -63,6 +66,16 @@ class Story:
         return self.agree == self.replays
 
 
+def thread_safety(times: int = REPLAYS) -> int:
+    """Tell the stored story on both published backends; 0 when all replays agree, 1 otherwise."""
+    plan = stored_plan("thread-safety")
+    known = rows()
+    with Rig() as rig:
+        stories = tell(plan, [known["published_global"], known["published_threadlocal"]], rig, times)
+    show(stories, plan, console())
+    return 0 if all(story.unanimous for story in stories) else 1
+
+
 def stored_plan(name: str) -> Plan:
     """A plan that comes with the lab, by the name of its file in `lab/plans` without `.json`."""
     return decode_plan(files("lab.plans").joinpath(f"{name}.json").read_bytes(), name)
@@ -80,16 +93,16 @@ def tell(plan: Plan, variants: Sequence[Variant], rig: RigProtocol, replays: int
 
 def _story(plan: Plan, rig: RigProtocol, zygote: Zygote, replays: int) -> Story:
     lines: list[Line] = []
-    record = run(plan, rig, zygote, _listener(plan, lines))
+    record = run(plan, rig, zygote, _listener(lines), liveness=False)
     broken = _broken(record)
     wanted = {finding.promise for finding in broken}
     with ThreadPoolExecutor(WORKERS) as pool:
-        records = pool.map(lambda _: run(plan, rig, zygote), range(replays))
+        records = pool.map(lambda _: run(plan, rig, zygote, liveness=False), range(replays))
         agree = sum({finding.promise for finding in _broken(each)} == wanted and not each.void for each in records)
     return Story(plan.variant, tuple(lines), broken, agree, replays)
 
 
-def _listener(plan: Plan, lines: list[Line]) -> Callable[[int, Run], None]:
+def _listener(lines: list[Line]) -> Callable[[int, Run], None]:
     def listen(index: int, running: Run) -> None:
         last = next((op for op in reversed(running.ops) if op.step == index), None)
         if last is not None:

@@ -79,8 +79,12 @@ class _Struck:
 Watch = Callable[[int, "Run"], None]
 
 
-def run(plan: Plan, rig: RigProtocol, zygote: Zygote, watch: Watch | None = None) -> Record:
+def run(
+    plan: Plan, rig: RigProtocol, zygote: Zygote, watch: Watch | None = None, *, liveness: bool = True
+) -> Record:
     """Run `plan` and record what happened; `watch` is called after each step of the safety phase with its index.
+
+    Without `liveness` the phase after the heal is left out: for plans whose point is the safety phase.
 
     Never raises for what the variant does. A server of the rig that is lost makes the record void. Raises BadInput
     when the plan asks for a fault that does not exist or that this rig cannot do.
@@ -93,22 +97,31 @@ def run(plan: Plan, rig: RigProtocol, zygote: Zygote, watch: Watch | None = None
                 "choose another rig with --rig",
             )
     alone = any(each.exclusive for each in faults)
-    with rig.exclusive() if alone else rig.shared():
-        try:
-            return Run(plan, rig, zygote, faults, watch).record()
-        except (ProxyLost, ServerNotReady) as lost:
-            rig.recover()
-            return Record(plan=plan, run="", traits=zygote.traits, void=str(lost))
+    try:
+        with rig.exclusive() if alone else rig.shared():
+            return Run(plan, rig, zygote, faults, watch, liveness).record()
+    except (ProxyLost, ServerNotReady) as lost:
+        rig.recover()  # waits until the others are done, which is why this run has left the lock
+        return Record(plan=plan, run="", traits=zygote.traits, void=str(lost))
 
 
 class Run:
     """One run in progress."""
 
-    def __init__(self, plan: Plan, rig: RigProtocol, zygote: Zygote, faults: list[Fault], watch: Watch | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        rig: RigProtocol,
+        zygote: Zygote,
+        faults: list[Fault],
+        watch: Watch | None,
+        liveness: bool,
+    ) -> None:
         self._plan = plan
         self._rig = rig
         self._zygote = zygote
         self._watch = watch
+        self._wants_liveness = liveness
         self._faults = iter(faults)
         self._all_faults = faults
         self._id = uuid.uuid4().hex[:12]
@@ -144,7 +157,8 @@ class Run:
             try:
                 self._safety()
                 self._heal()
-                self._liveness()
+                if self._wants_liveness:
+                    self._liveness()
                 self._take_census("final")
                 ended = True
             except ChildEnded:

@@ -51,6 +51,11 @@ class Call:
         return self.ending in ("fail", "info")
 
     @property
+    def swallowed(self) -> bool:
+        """Whether the application catches its error and goes on."""
+        return bool(getattr(self.plan, "swallow", False))
+
+    @property
     def session(self) -> str:
         """The session on which a statement ran, "" when none is known."""
         return str(self.value.get("session", ""))
@@ -68,6 +73,7 @@ class Request:
     actor: str
     ordinal: int
     calls: list[Call] = field(default_factory=list)
+    followed: int = FOREVER  # when the actor's next request arrived
 
     @property
     def begin(self) -> int:
@@ -76,9 +82,9 @@ class Request:
 
     @property
     def end(self) -> int:
-        """When request_finished had been served; FOREVER when that did not happen."""
+        """When request_finished had been served, or the thread had ended; FOREVER when that did not happen."""
         last = self.calls[-1]
-        return last.end if last.f == "end" and not last.hung else FOREVER
+        return last.end if last.f in ("end", "stop") and not last.hung else self.followed
 
     @property
     def errors(self) -> list[Call]:
@@ -132,6 +138,8 @@ class Unit:
     `outcome`: `acked` (told that it is done), `aborted` (rolled back, left with an error, or never left), `doubt`
     (committing it raised), `closed` (closed with autocommit off and work pending), `open` (nothing was asked for).
     `kind`: `autocommit`, `atomic`, `manual` (autocommit off) or `by hand` (after a BEGIN of the application's own).
+    `closed_inside`: close() came inside a block. `swallowed`: an error came before the end, and the application went
+    on. `doomed`: an inner block without a savepoint was rolled back. `vague`: the application cannot know what holds.
     """
 
     actor: str
@@ -143,6 +151,8 @@ class Unit:
     closer: Call | None = None
     closed_inside: bool = False
     swallowed: bool = False
+    doomed: bool = False
+    vague: bool = False
 
     @property
     def written(self) -> list[Token]:
@@ -204,6 +214,8 @@ class Trace:
         for call in self.calls:
             if call.request >= 0 and call.ending != "skip":
                 key = (call.actor, call.request)
+                if key not in found and (before := found.get((call.actor, call.request - 1))):
+                    before.followed = call.begin
                 found.setdefault(key, Request(*key)).calls.append(call)
         return list(found.values())
 
@@ -222,7 +234,7 @@ class Trace:
         for call in self.calls:
             by_actor.setdefault(call.actor, []).append(call)
         manual = not self.record.traits.autocommit
-        return [unit for calls in by_actor.values() for unit in _Units(self.record.run, manual).read(calls)]
+        return [unit for calls in by_actor.values() for unit in _Actor(self.record.run, manual).read(calls)]
 
     # -- faults -----------------------------------------------------------------------------------------------------
 
@@ -267,37 +279,96 @@ class Trace:
         return used
 
 
-class _Units:
-    """Reads one actor's calls as transactions."""
+class _Actor:
+    """Reads one actor's calls as transactions: each alias has its own, an error that leaves the view ends them all."""
 
     def __init__(self, run: str, manual: bool) -> None:
         self._run = run
-        self._default_manual = manual
         self._manual = manual
-        self._found: list[Unit] = []
-        self._block: Unit | None = None
-        self._pending: Unit | None = None  # autocommit off: what has been written since the last commit
-        self._by_hand = False  # the application sent BEGIN itself, and with it took charge
-        self._marks: list[int] = []  # for each open block, how many tokens there were when it was entered
+        self._aliases: dict[str, _Units] = {}
+        self._blocks: list[str] = []  # the aliases of the open atomic blocks, the innermost last
 
     def read(self, calls: list[Call]) -> list[Unit]:
+        """The units in the order of the aliases' first use."""
         for call in calls:
             if call.ending != "skip":
-                getattr(self, f"_on_{call.f}", self._on_other)(call)
-        return self._found
+                self._take(call)
+        return [unit for alias in self._aliases.values() for unit in alias.found]
+
+    def _take(self, call: Call) -> None:
+        if call.f in ("begin", "end", "stop"):
+            for each in self._aliases.values():
+                each.take(call)
+            self._blocks = [] if call.f == "end" else self._blocks
+            return
+        if call.f == "leave" and self._blocks:
+            alias = self._blocks.pop()
+        else:
+            alias = getattr(call.plan, "alias", "default")
+        if alias not in self._aliases:
+            self._aliases[alias] = _Units(call.actor, alias, self._run, self._manual)
+        self._aliases[alias].take(call)
+        if call.f == "enter" and not call.failed:
+            self._blocks.append(alias)
+        if call.failed and not call.swallowed:
+            self._blocks = []
+            for each in self._aliases.values():
+                each.view_ends(call)
+
+
+class _Units:
+    """What one actor does through one alias, as transactions."""
+
+    def __init__(self, actor: str, alias: str, run: str, manual: bool) -> None:
+        self.found: list[Unit] = []
+        self._actor = actor
+        self._alias = alias
+        self._run = run
+        self._default_manual = manual
+        self._manual = manual  # autocommit is off
+        self._by_hand = False  # the application sent BEGIN itself, and with it took charge
+        self._unit: Unit | None = None  # the open transaction
+        self._marks: list[tuple[int, bool]] = []  # for each open block, the tokens before it, and if it is a savepoint
+
+    def take(self, call: Call) -> None:
+        """The actor's next call."""
+        getattr(self, f"_on_{call.f}", self._on_other)(call)
+
+    def view_ends(self, call: Call) -> None:
+        """An error left the view, and with it all blocks: the application committed nothing of them."""
+        if self._marks and self._unit is not None:
+            if self._unit.kind == "atomic":
+                self._decide("aborted", call)
+            else:
+                self._unit.vague = True  # how much of what is pending is lost, nobody has said
+        self._marks = []
+
+    def _new(self, kind: str) -> Unit:
+        self.found.append(Unit(self._actor, kind, self._alias))
+        return self.found[-1]
+
+    def _decide(self, outcome: str, call: Call) -> None:
+        unit = self._unit
+        if unit is None:
+            return
+        if call not in unit.calls:
+            unit.calls.append(call)
+        told = outcome == "closed" and unit.swallowed
+        unit.outcome = "doubt" if told or unit.vague else outcome
+        unit.closer = call
+        self._unit = None
 
     def _on_other(self, call: Call) -> None:
-        if self._block is None and self._pending is not None and call.failed:
-            self._pending.swallowed = True  # the server has aborted what is pending, and the application was told
-        if self._block is not None:
-            self._block.calls.append(call)
-            if call.failed and getattr(call.plan, "swallow", False):
-                self._block.swallowed = True
-            elif call.failed:
-                self._abort(call)
+        if self._unit is not None:
+            self._unit.calls.append(call)
+            self._unit.swallowed |= call.failed  # the server may have aborted what is open, and the application was told
 
     def _on_begin(self, call: Call) -> None:
-        self._manual = self._default_manual
+        """request_started tidies up as request_finished does; nothing is left to tidy where a request had ended."""
+        if self._marks and self._unit is not None:
+            self._unit.closed_inside = True
+        elif self._unit is not None:
+            self._on_close(call)
 
     def _on_sql(self, call: Call) -> None:
         if isinstance(call.plan, Sql) and call.plan.text.upper().startswith(("BEGIN", "START TRANSACTION")):
@@ -306,99 +377,74 @@ class _Units:
 
     def _on_enter(self, call: Call) -> None:
         if call.failed:
-            if self._block is not None:
-                self._abort(call)
             return
-        if self._block is None:
-            self._block = Unit(call.actor, "atomic", getattr(call.plan, "alias", "default"))
-            self._found.append(self._block)
-        self._block.calls.append(call)
-        self._marks.append(len(self._block.tokens))
+        if self._unit is None and not self._by_hand:
+            self._unit = self._new("manual" if self._manual else "atomic")
+        if self._unit is not None:
+            self._unit.calls.append(call)
+            self._marks.append((len(self._unit.tokens), getattr(call.plan, "savepoint", True)))
 
     def _on_leave(self, call: Call) -> None:
-        block = self._block
-        if block is None:
+        unit = self._unit
+        if unit is None or not self._marks:
             return
-        block.calls.append(call)
-        since = self._marks.pop() if self._marks else 0
+        unit.calls.append(call)
+        since, savepoint = self._marks.pop()
+        outermost = not self._marks
         rollback = isinstance(call.plan, Leave) and call.plan.outcome == "rollback"
+        if unit.kind == "manual":  # all blocks are savepoints in what is pending
+            unit.vague |= call.failed or (rollback and not savepoint)
+        elif rollback and not savepoint and not outermost:
+            unit.doomed = True  # there is no savepoint to go back to: the whole block is rolled back with it
         if rollback:
-            for token in block.tokens[since:]:
+            for token in unit.tokens[0 if unit.doomed else since :]:
                 token.undone = True
-        if self._marks:
-            if call.failed:
-                self._abort(call)
-            return
-        block.outcome = "aborted" if rollback else "doubt" if call.failed else "acked"
-        block.closer = call
-        self._block = None
+        if outermost and unit.kind == "atomic":
+            self._decide("aborted" if rollback or unit.doomed else "doubt" if call.failed else "acked", call)
 
     def _on_write(self, call: Call) -> None:
         token = Token(call, f"{self._run}:{call.step}")
-        if self._block is not None:
-            self._block.tokens.append(token)
-            return self._on_other(call)
         if self._by_hand:
-            self._found.append(Unit(call.actor, "by hand", getattr(call.plan, "alias", "default"), [token], [call]))
-            return
-        if self._manual:
-            if self._pending is None:
-                self._pending = Unit(call.actor, "manual", getattr(call.plan, "alias", "default"))
-                self._found.append(self._pending)
-            self._pending.tokens.append(token)
-            self._pending.calls.append(call)
-            return self._on_other(call)
-        unit = Unit(call.actor, "autocommit", getattr(call.plan, "alias", "default"), [token], [call], closer=call)
-        unit.outcome = "acked" if call.ending == "ok" else "doubt"
-        self._found.append(unit)
+            unit = self._new("by hand")
+        elif self._unit is not None or self._manual:
+            unit = self._unit = self._unit or self._new("manual")
+            unit.swallowed |= call.failed
+        else:
+            unit = self._new("autocommit")
+            unit.outcome, unit.closer = "acked" if call.ending == "ok" else "doubt", call
+        unit.tokens.append(token)
+        unit.calls.append(call)
 
     def _on_autocommit(self, call: Call) -> None:
-        if self._block is None and call.ending == "ok":
-            on = bool(call.value.get("on"))
-            if on and self._pending is not None:  # switching autocommit on ends the transaction, how is not said
-                self._settle(call, "doubt")
-            self._manual = not on
-        else:
-            self._on_other(call)
+        if self._marks or call.failed:
+            return self._on_other(call)
+        on = bool(call.value.get("on"))
+        if on:  # switching autocommit on ends the transaction, how is not said
+            self._decide("doubt", call)
+        self._manual = not on
 
     def _on_commit(self, call: Call) -> None:
-        if self._block is not None:
+        if self._marks:
             return self._on_other(call)
-        self._settle(call, "doubt" if call.failed else "acked")
+        self._decide("doubt" if call.failed else "acked", call)
 
     def _on_rollback(self, call: Call) -> None:
-        if self._block is not None:
+        if self._marks:
             return self._on_other(call)
-        self._settle(call, "aborted" if call.ending == "ok" else "doubt")
+        self._decide("doubt" if call.failed else "aborted", call)
 
     def _on_close(self, call: Call) -> None:
-        if self._block is not None:
-            self._block.closed_inside = True
+        if self._marks and self._unit is not None:
+            self._unit.closed_inside = True
+            self._unit.vague |= self._unit.kind == "manual"
             return self._on_other(call)
-        self._settle(call, "doubt" if call.failed else "closed")
-        self._by_hand = False
+        self._decide("doubt" if call.failed else "closed", call)
+        self._manual, self._by_hand = self._default_manual, False  # the next connection is as the settings say
 
     def _on_end(self, call: Call) -> None:
-        if self._block is not None:
-            self._abort(call)
-        self._settle(call, "doubt" if call.failed else "closed")
-        self._manual, self._by_hand = self._default_manual, False
+        self.view_ends(call)
+        self._on_close(call)
 
-    def _settle(self, call: Call, outcome: str) -> None:
-        if self._pending is not None:
-            told = outcome == "closed" and self._pending.swallowed
-            self._pending.outcome = "doubt" if told else outcome
-            self._pending.closer = call
-            self._pending = None
-
-    def _abort(self, call: Call) -> None:
-        """An error left the view, or the request ended inside: nothing of the block was committed by the application."""
-        block = self._block
-        assert block is not None
-        if call not in block.calls:
-            block.calls.append(call)
-        # A COMMIT that raised inside a nested block cannot be: only the outermost block commits.
-        block.outcome = "aborted"
-        block.closer = call
-        self._block = None
+    def _on_stop(self, call: Call) -> None:
+        self._decide("doubt", call)  # whoever keeps the connection may end what is open as he likes
         self._marks = []

@@ -2,7 +2,8 @@
 
 variants   who is judged                  cases    the plans that the promises ask for, each once
 trial      one case: run, judge, confirm  lanes    which cases run side by side
-tally      trials -> verdicts             replay   one plan again, as often as asked
+subjects   the zygotes                    tally    trials -> verdicts
+search     the random search's part       replay   one plan again, as often as asked
 """
 
 from lab.check.check import Options, check

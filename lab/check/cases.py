@@ -24,6 +24,10 @@ class Case:
     plan: Plan
     made_for: tuple[tuple[str, str], ...]
 
+    def moment(self, promise: str) -> str:
+        """Its moment of that promise; of the first that it was made for, when it was not made for that one."""
+        return dict(self.made_for).get(promise, self.made_for[0][1])
+
     @property
     def name(self) -> str:
         """What its folder is called."""

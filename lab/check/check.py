@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
 from lab.check.lanes import run_in_lanes
 from lab.check.progress import Progress, Silent
 from lab.check.search import Searched, search
+from lab.check.subjects import subjects
 from lab.check.tally import tally
 from lab.check.trial import NOT_RUN, Entry, Trial, Trials
 from lab.promise import PROMISES, Promise
@@ -19,7 +19,6 @@ from lab.records.result import Result, VariantInfo, encode_results, overall
 from lab.records.variant import Variant
 from lab.rig.protocol import RigProtocol
 from lab.store import Store
-from lab.subject.handle import Zygote
 
 SEARCH = 6.0
 """Seconds of random search for each variant where no budget is given."""
@@ -65,37 +64,46 @@ def check(
     options: Options,
     store: Store,
     progress: Progress | None = None,
+    apart: RigProtocol | None = None,
 ) -> list[Result]:
     """Judge every variant on one rig, their plans mixed, and store the evidence; one result each, in their order.
 
-    Call it from the main thread, to which the subjects' lives are tied. Raises UnknownName, EngineUnusable,
+    `apart` is a second rig for plans that must run alone, which is worth its start when there are several variants.
+    Raises UnknownName, EngineUnusable,
     StoreUnwritable, or whatever else makes the lab fail; what was stored before is whole.
     """
     promises = options.chosen()
-    with ExitStack() as stack:
-
-        def start(variant: Variant) -> Zygote:
-            return stack.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
-
+    with subjects(rig) as started:
+        folders = [store.open(variant.name, options.seed) for variant in variants]
+        zygotes = started.start(variants)
         ledgers = []
-        for variant in variants:
-            entry = Entry(variant, start(variant), store.open(variant.name, options.seed), promises)
-            traits = entry.zygote.traits
-            gathered = gather(variant, traits, promises, seed=options.seed, bound=options.bound)
-            others = tuple(start(other) for other in gathered.variants if other != variant)
-            ledgers.append(_Ledger(replace(entry, others=others), gathered))
-        return _Check(ledgers, rig, options, progress or Silent()).results()
+        for variant, zygote, folder in zip(variants, zygotes, folders, strict=True):
+            gathered = gather(variant, zygote.traits, promises, seed=options.seed, bound=options.bound)
+            ledgers.append(_Ledger(Entry(variant, zygote, folder, promises), gathered))
+        changed = [other for ledger in ledgers for other in ledger.gathered.variants if other not in variants]
+        others = tuple(started.start(changed))
+        for ledger in ledgers:
+            ledger.entry = replace(ledger.entry, others=others)
+        return _Check(ledgers, rig, apart, options, progress or Silent()).results()
 
 
 class _Check:
     """One check in progress."""
 
-    def __init__(self, ledgers: list[_Ledger], rig: RigProtocol, options: Options, progress: Progress) -> None:
+    def __init__(
+        self,
+        ledgers: list[_Ledger],
+        rig: RigProtocol,
+        apart: RigProtocol | None,
+        options: Options,
+        progress: Progress,
+    ) -> None:
         self._ledgers = ledgers
         self._rig = rig
         self._options = options
         self._progress = progress
         self._trials = Trials(rig)
+        self._apart = Trials(apart) if apart is not None else None
         self._lock = threading.Lock()
         self._start = time.monotonic()
 
@@ -103,7 +111,7 @@ class _Check:
         """Run everything; the results are stored too."""
         for ledger in self._ledgers:
             self._progress.planned(ledger.entry.variant.name, len(ledger.gathered.cases))
-        run_in_lanes(self._jobs(), self._lane, self._work, self._abort)
+        run_in_lanes(self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None)
         for ledger in self._ledgers:
             self._search(ledger)
         return [self._result(ledger) for ledger in self._ledgers]
@@ -125,8 +133,8 @@ class _Check:
     def _work(self, job: tuple[_Ledger, Case]) -> None:
         ledger, case = job
         begun = time.monotonic()
-        spent = self._left() <= 0
-        trial = Trial(case, missing=NOT_RUN) if spent else self._trials.trial(case, ledger.entry)
+        trials = self._apart if self._apart is not None and self._lane(job) == "alone" else self._trials
+        trial = Trial(case, missing=NOT_RUN) if self._left() <= 0 else trials.trial(case, ledger.entry)
         self._enter(ledger, trial, begun)
 
     def _search(self, ledger: _Ledger) -> None:

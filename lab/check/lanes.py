@@ -1,4 +1,4 @@
-"""Which cases run side by side: those that need the rig alone first, then two lanes at once.
+"""Which cases run side by side: those that need a rig alone first, or on a rig of their own; then two lanes at once.
 
 Waiting costs nothing, so what mostly waits has a lane of many threads; what keeps the processor busy has few.
 """
@@ -16,6 +16,8 @@ NARROW = 3
 """Cases that compute: a little more than two processors can do, because each waits for a server now and then."""
 WIDE = 32
 """Cases that wait; with the narrow lane's they must fit into the rig's 40 seats."""
+STAGGER = 0.1
+"""Seconds between two beginnings in the wide lane: all at once, they would seem to wait while they merely begin."""
 
 J = TypeVar("J")
 
@@ -25,29 +27,41 @@ def run_in_lanes(
     lane: Callable[[J], Lane],
     work: Callable[[J], None],
     abort: Callable[[], None],
+    *,
+    apart: bool = False,
 ) -> None:
     """Call `work` on every job, each in its lane; returns when all are done.
 
-    The first exception, or Ctrl-C, ends it: jobs that have not begun never do, and `abort` must make those that run
-    end soon. Call it from the main thread.
+    `apart`: jobs of the lane `alone` have a rig of their own and need not run before the others. The first exception,
+    or Ctrl-C, ends it: jobs that have not begun never do, and `abort` must make those that run end soon. Call it from
+    the main thread.
     """
     ended = threading.Event()
+    gate = threading.Lock()
 
     def begin(job: J) -> None:
         if not ended.is_set():
             work(job)
 
-    sorted_jobs: dict[Lane, list[J]] = {"alone": [], "wide": [], "narrow": []}
+    def begin_later(job: J) -> None:
+        with gate:
+            ended.wait(STAGGER)
+        begin(job)
+
+    queues: dict[Lane, list[J]] = {"alone": [], "wide": [], "narrow": []}
     for job in jobs:
-        sorted_jobs[lane(job)].append(job)
+        queues[lane(job)].append(job)
     with (
         ThreadPoolExecutor(NARROW, "narrow") as narrow,
         ThreadPoolExecutor(WIDE, "wide") as wide,
         ThreadPoolExecutor(1, "alone") as alone,
     ):
         try:
-            _finish(_submit(alone, begin, sorted_jobs["alone"]))
-            _finish(_submit(wide, begin, sorted_jobs["wide"]) + _submit(narrow, begin, sorted_jobs["narrow"]))
+            first = _submit(alone, begin, queues["alone"])
+            if not apart:
+                _finish(first)
+            rest = _submit(wide, begin_later, queues["wide"]) + _submit(narrow, begin, queues["narrow"])
+            _finish(first + rest)
         except BaseException:
             ended.set()
             for pool in (narrow, wide, alone):

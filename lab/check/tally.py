@@ -23,10 +23,11 @@ class _View:
     finding: Finding
     trial: Trial
 
-    @property
-    def root(self) -> bool:
-        """Whether the promise is broken here and nothing else explains it."""
-        return self.finding.verdict is Verdict.BROKEN and self.trial.cause == self.finding.promise
+    def rank(self) -> tuple[bool, bool, bool]:
+        """What makes it good evidence, the best first: confirmed, nothing else explains it, made for this promise."""
+        agreement = self.trial.agreement.get(self.finding.promise)
+        confirmed = agreement is not None and agreement.runs > 1 and agreement.unanimous
+        return (not confirmed, self.trial.cause != self.finding.promise, not self.own)
 
 
 def tally(
@@ -49,9 +50,8 @@ def tally(
 
 
 def _view(promise: str, trial: Trial) -> _View:
-    own = next((moment for made, moment in trial.case.made_for if made == promise), None)
-    moment = trial.case.made_for[0][1] if own is None else own
-    return _View(moment, own is not None, trial.finding(promise), trial)
+    own = any(made == promise for made, _ in trial.case.made_for)
+    return _View(trial.case.moment(promise), own, trial.finding(promise), trial)
 
 
 def _result(promise: str, claimed: bool, views: list[_View], random: int) -> PromiseResult:
@@ -63,7 +63,7 @@ def _result(promise: str, claimed: bool, views: list[_View], random: int) -> Pro
     verdicts = {moment: worst(found) for moment, found in moments.items()}
     counted = [view for view in views if view.own or view.finding.verdict in SEEN]
     broken = [view for view in views if view.finding.verdict is Verdict.BROKEN]
-    broken.sort(key=lambda view: (not view.root, not view.own))
+    broken.sort(key=_View.rank)
     verdict = worst(verdicts.values())
     return PromiseResult(
         verdict=verdict,

@@ -37,6 +37,8 @@ class Entry:
     folder: CheckFolder
     promises: tuple[Promise, ...]
     others: tuple[Zygote, ...] = ()
+    confirmed: set[tuple[str, str]] = field(default_factory=set)
+    """Broken promises with the moments at which a second run has agreed; shared by the check's threads."""
 
     def zygote_of(self, plan: Plan) -> Zygote:
         """The one that runs the plan's variant."""
@@ -61,6 +63,8 @@ class Agreement:
         return self.broken == self.runs
 
     def __str__(self) -> str:
+        if self.runs == 1:
+            return "seen once"
         if self.unanimous:
             return f"{self.broken} of {self.runs} runs agree"
         return f"only {self.broken} of {self.runs} runs agree: the lab is flaky here"
@@ -114,7 +118,10 @@ class Trials:
         self._log = server if isinstance(server, Logged) else None
 
     def trial(self, case: Case, entry: Entry) -> Trial:
-        """Run a case until it counts, twice at most; confirm what it breaks. Raises StoreUnwritable, SubjectLost."""
+        """Run a case until it counts, twice at most; confirm what it is the first to break at a moment.
+
+        Raises StoreUnwritable, SubjectLost.
+        """
         start = self._log.log_offset() if self._log else 0
         try:
             record, void = self._counted(case.plan, entry)
@@ -126,9 +133,12 @@ class Trials:
         """Judge a run, confirm what it breaks, store it. `void` counts the void runs of its plan so far."""
         first = judge(record)
         runs = [first] if not record.void else []
-        if asked(first, entry.ids):
+        shown = {(promise, case.moment(promise)) for promise in asked(first, entry.ids)}
+        if shown - entry.confirmed:
             more, more_void = self._confirm(case.plan, entry, first)
             runs, void = runs + more, void + more_void
+            if more and all(asked(findings, entry.ids) == asked(first, entry.ids) for findings in more):
+                entry.confirmed.update(shown)
         findings = merge(runs) if runs else first
         agreement = _agreement(findings, runs)
         broken = asked(findings, entry.ids)

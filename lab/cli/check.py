@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import typer
@@ -86,7 +87,11 @@ def judge_variants(variants: Sequence[Variant], options: Options, folder: Path |
     options.chosen()  # an unknown promise is said before anything starts
     store = Store(folder or default_root())
     errors = console(stderr=True)
-    with progress(errors) as shown, Rig(shown.say) as rig:
-        results = check(variants, rig, options, store, shown)
+    with ExitStack() as stack:
+        shown = progress(errors)
+        stack.enter_context(shown)
+        rig = stack.enter_context(Rig(shown.say))
+        apart = stack.enter_context(Rig(shown.say)) if len(variants) > 1 else None
+        results = check(variants, rig, options, store, shown, apart)
     errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return results

@@ -228,6 +228,8 @@ class _Loom:
         self._waits = False  # a fault is on that may make any step wait until it ends
         self._lasting: list[type[Fault]] = []
         self._alone = False
+        self._way: type[Fault] | None = None
+        self._unmet: Inject | None = None  # a lazy fault that nothing has come after
 
     def steps(self) -> list[Step]:
         lane = self._lanes[0] if self._lanes else None
@@ -240,6 +242,7 @@ class _Loom:
             self._take(lane, turn.act)
         if self._waits and any(each.stepped for each in self._lanes):
             self._heal()
+        self._forget_unmet()
         return self._steps
 
     def _next(self, lane: _Lane) -> _Lane | None:
@@ -276,10 +279,13 @@ class _Loom:
         self._make_way(lane)
         held = _held(lane, step)
         self._steps.append(step)
+        if lane.connected and isinstance(step, Read | Write | Enter | Fail | End):
+            self._unmet = None
         lane.stepped = True
+        left_open = lane.depth > 0
         _follow(lane, step, self._refused)
         if isinstance(step, End):
-            lane.connected = lane.connected and self._keeps
+            lane.connected = lane.connected and self._keeps and not left_open
         if held:
             self._holder = lane
             self._forget_steps()
@@ -310,7 +316,10 @@ class _Loom:
         cls = FAULTS.get(spec.kind)
         if not self._can_land(cls):
             return
-        self._steps.append(Inject(spec))
+        inject = Inject(spec)
+        self._steps.append(inject)
+        if cls.lazy and cls.family != "client":
+            self._unmet = inject
         self._alone = self._alone or cls.exclusive
         if cls.lasting:
             self._lasting.append(cls)
@@ -323,26 +332,44 @@ class _Loom:
 
     def _can_land(self, cls: type[Fault]) -> bool:
         """Whether the fault would find something to strike, as far as one can tell without running the plan."""
-        if self._waits or cls in self._lasting or (cls.exclusive and self._alone):
-            return False  # behind silence nothing is seen; twice is once; one restart is enough
-        if self._refused and (cls.heal_cuts or cls.exclusive):
+        if self._waits or (cls.exclusive and self._alone):
+            return False  # behind silence nothing is seen; one restart is enough
+        if cls.lasting and self._lasting:
+            return False  # one hides the other
+        if self._refused and (cls.exclusive or cls.lazy):
             return False  # it would be seen by connecting
-        main = self._lanes[0]
+        busy = [each for each in self._lanes if each.connected and each.in_request]
         if cls.family == "client":
-            return self._holder is main
+            return self._holder is self._lanes[0]
+        if cls.lazy and cls.family == "server":
+            return any(each.depth or each.manual for each in busy)
         if cls.lazy:
-            return any(each.connected and each.in_request for each in self._lanes)
+            return bool(busy)
         if cls.exclusive or cls.heal_cuts or (cls.lasting and not cls.waits):
             return True
+        if cls.family == "network" and not cls.lasting:
+            # One way of cutting a plan: what prepares the line for its own changes what the others look like.
+            self._way = self._way or cls
+            if self._way is not cls:
+                return False
         return any(each.connected for each in self._lanes)
 
     def _heal(self) -> None:
-        self._steps.append(Heal())
+        self._forget_unmet()
+        if self._lasting:
+            self._steps.append(Heal())
         if any(cls.heal_cuts for cls in self._lasting):
             self._lose_connections()
         self._lasting.clear()
         self._waits = self._refused = False
         self._forget_steps()
+
+    def _forget_unmet(self) -> None:
+        """A fault that is seen only when somebody meets it, and that nobody can have met, was none."""
+        if self._unmet is not None:
+            self._steps = [step for step in self._steps if step is not self._unmet]
+            self._lasting.clear()  # there is only one at a time
+            self._unmet = None
 
     def _lose_connections(self) -> None:
         for lane in self._lanes:

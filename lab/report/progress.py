@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
 from types import TracebackType
 
 from rich.console import Console
@@ -13,7 +12,7 @@ EVERY = 5.0
 """Seconds between two lines in a log."""
 
 
-class TerminalProgress(AbstractContextManager["TerminalProgress"]):
+class TerminalProgress:
     """A bar for each variant, with the case that ended last."""
 
     def __init__(self, console: Console) -> None:
@@ -59,7 +58,7 @@ class TerminalProgress(AbstractContextManager["TerminalProgress"]):
         self._bars.console.print(line, style="dim", markup=False)
 
 
-class PlainProgress(AbstractContextManager["PlainProgress"]):
+class PlainProgress:
     """Lines for a log: what is planned, the first case that breaks each promise, and the count every few seconds."""
 
     def __init__(self, console: Console) -> None:
@@ -67,6 +66,9 @@ class PlainProgress(AbstractContextManager["PlainProgress"]):
         self._total = self._count = 0
         self._broken: set[tuple[str, str]] = set()
         self._last = time.monotonic()
+
+    def __enter__(self) -> PlainProgress:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

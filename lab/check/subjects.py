@@ -1,0 +1,47 @@
+"""The zygotes of a check, several started at once: each spends most of a second importing Django and its variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+
+from lab.records.variant import Variant
+from lab.rig.protocol import RigProtocol
+from lab.subject.handle import Zygote
+
+STARTERS = 8
+
+
+class Subjects:
+    """Starts zygotes on threads that live until all is over: a zygote dies with the thread that started it."""
+
+    def __init__(self, rig: RigProtocol, threads: ThreadPoolExecutor, stack: ExitStack) -> None:
+        self._rig = rig
+        self._threads = threads
+        self._stack = stack
+
+    def start(self, variants: Sequence[Variant]) -> list[Zygote]:
+        """One zygote for each; raises EngineUnusable for the first that cannot be imported or configured."""
+        futures = [self._threads.submit(self._start, variant) for variant in variants]
+        try:
+            wait(futures)
+        finally:
+            for future in futures:
+                self._stack.callback(_close, future)
+        return [future.result() for future in futures]
+
+    def _start(self, variant: Variant) -> Zygote:
+        return Zygote(variant, self._rig.folder, self._rig.environ())
+
+
+def _close(future: Future[Zygote]) -> None:
+    if not future.cancel() and future.exception() is None:
+        future.result().close()
+
+
+@contextmanager
+def subjects(rig: RigProtocol) -> Iterator[Subjects]:
+    """Zygotes for a `with` block, at whose end they are closed."""
+    with ThreadPoolExecutor(STARTERS, "zygotes") as threads, ExitStack() as stack:
+        yield Subjects(rig, threads, stack)

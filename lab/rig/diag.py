@@ -1,0 +1,100 @@
+"""The kernel's own view of TCP connections, by netlink (sock_diag): who sent how many segments, and how many arrived."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+SOCK_DIAG = 4
+BY_FAMILY, DESTROY = 20, 21
+REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
+ERROR, DONE = 2, 3
+HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+ASK = struct.Struct("=BBBxI")  # family, protocol, what beside, states
+FOUND = struct.Struct("=xBxx48s16xI")  # state, which connection, inode
+PORTS = struct.Struct("!HH44x")
+ATTRIBUTE = struct.Struct("=HH")
+SEGMENTS = struct.Struct("=100xI32xII")  # of struct tcp_info: retransmissions, segments out, in
+INFO = 2  # INET_DIAG_INFO: struct tcp_info
+ESTABLISHED, SYN_RECV, LISTEN = 1, 3, 10
+EVERY_STATE = 0xFFF
+ANSWER_SIZE = 1 << 16
+DEADLINE = 1.0
+
+
+class End(NamedTuple):
+    """One end of a connection, or a listener.
+
+    `source` is its own port, `target` the other end's (0 for a listener); `inode` is 0 when no process holds it.
+    `sent` and `received` count segments, `retransmitted` those that were sent again.
+    """
+
+    state: int
+    source: int
+    target: int
+    inode: int
+    sent: int
+    received: int
+    retransmitted: int
+    id: bytes
+
+
+def ends(source: int = 0, target: int = 0) -> list[End]:
+    """All IPv4 ends with these ports (0: any) in this process's network namespace."""
+    ask = ASK.pack(socket.AF_INET, socket.IPPROTO_TCP, 1 << (INFO - 1), EVERY_STATE)
+    ask += PORTS.pack(source, target)[:4] + bytes(36) + b"\xff" * 8
+    return list(_parse(ask))
+
+
+def destroy(end: End) -> bool:
+    """Abort one end (`ss -K`): its process gets ECONNABORTED, the other one an RST. Needs CAP_NET_ADMIN.
+
+    False when it is gone already. Raises OSError when the kernel refuses.
+    """
+    ask = ASK.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 1 << end.state) + end.id
+    with _kernel() as kernel:
+        kernel.send(HEADER.pack(HEADER.size + len(ask), DESTROY, REQUEST | ACK, 1, 0) + ask)
+        answer = kernel.recv(ANSWER_SIZE)
+    code = -int(struct.unpack_from("=i", answer, HEADER.size)[0])
+    if code and code != 2:  # ENOENT
+        raise OSError(code, os.strerror(code))
+    return not code
+
+
+def _kernel() -> socket.socket:
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, SOCK_DIAG)
+    kernel.settimeout(DEADLINE)
+    return kernel
+
+
+def _parse(ask: bytes) -> Iterator[End]:
+    with _kernel() as kernel:
+        kernel.send(HEADER.pack(HEADER.size + len(ask), BY_FAMILY, REQUEST | DUMP, 1, 0) + ask)
+        while True:
+            answer = kernel.recv(ANSWER_SIZE)
+            at = 0
+            while at < len(answer):
+                length, kind, *_ = HEADER.unpack_from(answer, at)
+                if kind == DONE:
+                    return
+                if kind == ERROR:
+                    code = -int(struct.unpack_from("=i", answer, at + HEADER.size)[0])
+                    raise OSError(code, os.strerror(code))
+                yield _end(answer[at + HEADER.size : at + length])
+                at += (length + 3) & ~3
+
+
+def _end(message: bytes) -> End:
+    state, which, inode = FOUND.unpack_from(message)
+    source, target = PORTS.unpack(which)
+    retransmitted = sent = received = 0
+    at = FOUND.size
+    while at + ATTRIBUTE.size <= len(message):
+        length, kind = ATTRIBUTE.unpack_from(message, at)
+        if kind == INFO and length >= ATTRIBUTE.size + SEGMENTS.size:
+            retransmitted, sent, received = SEGMENTS.unpack_from(message, at + ATTRIBUTE.size)
+        at += max((length + 3) & ~3, ATTRIBUTE.size)
+    return End(state, source, target, inode, sent, received, retransmitted, which)

@@ -1,0 +1,42 @@
+"""Correct: one connection for all threads, and a lock that a request holds from its first use of it to its close()."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from zoo.keeper import Keeper
+
+
+class Kept:
+    raw: Any = None
+
+
+lock = threading.Lock()
+
+
+class DatabaseWrapper(Keeper):
+    kept = Kept()
+    mine = False
+
+    def connect(self) -> None:
+        if not self.mine:
+            lock.acquire()
+            self.mine = True
+        try:
+            super().connect()
+        except BaseException:
+            self.let_go()
+            raise
+
+    def let_go(self) -> None:
+        if self.mine:
+            self.mine = False
+            lock.release()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            if self.connection is None or self.closed_in_transaction:
+                self.let_go()
