@@ -19,7 +19,7 @@ asked until it reports a sighting or the deadline passes: a fault not seen to la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
@@ -27,7 +27,7 @@ import msgspec
 
 from lab.errors import PlanInvalid
 from lab.records.census import Session
-from lab.records.plan import FaultSpec
+from lab.records.plan import FaultSpec, Plan
 from lab.registry import Registry
 
 Family = Literal["network", "server", "client", "wire"]
@@ -56,6 +56,9 @@ class Socket(NamedTuple):
     state: str
 
 
+End = Literal["open", "fin", "rst", "refused"]
+
+
 class Knock(NamedTuple):
     """What came of a question put through the plan's line on a fresh connection.
 
@@ -64,7 +67,7 @@ class Knock(NamedTuple):
 
     seconds: float
     bytes: int
-    end: Literal["open", "fin", "rst", "refused"]
+    end: End
 
     @property
     def answered(self) -> bool:
@@ -75,6 +78,56 @@ class Knock(NamedTuple):
     def silent(self) -> bool:
         """Whether nothing came, neither an answer nor an end."""
         return not self.bytes and self.end == "open"
+
+
+Towards = Literal["server", "client", "both"]
+Leg = Literal["client", "server"]
+"""Which part of the plan's line: between the client and its direct peer, or between the proxy and the server."""
+
+
+class Lost(NamedTuple):
+    """Of one connection: segments sent and not got in each direction, and those sent again, since it was opened."""
+
+    to_server: int
+    to_client: int
+    retransmitted: int
+
+
+class Net(Protocol):
+    """The packets of the plan's line, below every proxy: what is dropped is neither acknowledged nor refused.
+
+    Connections are named by the port that they come from. Only rigs that are capable of "loss" have one.
+    """
+
+    def connections(self, leg: Leg = "client") -> tuple[int, ...]:
+        """The plan's established connections, the oldest first."""
+
+    def drop(self, towards: Towards, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
+        """Drop all packets `towards` one end of these connections; None: of all, and of new ones on the client's leg."""
+
+    def restore(self, leg: Leg = "client") -> None:
+        """Let everything pass; connections that are left go on where they were. Idempotent."""
+
+    def lost(self, leg: Leg = "client") -> dict[int, Lost]:
+        """What was lost so far, by connection; never more than truly was."""
+
+    def provoke(self, leg: Leg = "client") -> None:
+        """Make both ends of each connection send something that no process sees."""
+
+    def answers(self) -> bool | None:
+        """Whether a fresh connection to the line is answered; None: it is refused."""
+
+    def abort(self, port: int) -> bool:
+        """Abort the client's end (ECONNABORTED there, RST at its peer); False when it is gone. Needs "abort"."""
+
+    def link_down(self) -> None:
+        """Take the rig's whole network down: silence for everybody. Needs "link"."""
+
+    def link_up(self) -> None:
+        """Take it up again. Idempotent."""
+
+    def link_drops(self) -> int:
+        """Packets that the network has refused to carry so far because it was down."""
 
 
 class Link(Protocol):
@@ -168,12 +221,17 @@ class Site(Protocol):
     def server(self) -> Server: ...
     @property
     def subject(self) -> Subject: ...
+    @property
+    def net(self) -> Net: ...
 
     def sessions(self) -> tuple[Session, ...]:
         """The census of this plan's sessions now."""
 
     def sockets(self) -> tuple[Socket, ...]:
         """The subject's sockets to this plan's line, also those that have ended and that the kernel still remembers."""
+
+    def witness(self) -> AbstractContextManager[Callable[[], End]]:
+        """A connection of our own through the line; yields the way to ask how it has ended, `open` when it has not."""
 
     def knock(self, timeout: float, size: int = 8) -> Knock:
         """Ask through the line on a fresh connection and wait at most `timeout` seconds.
@@ -247,3 +305,8 @@ def build(spec: FaultSpec) -> Fault:
         raise PlanInvalid(
             f"fault {spec.kind!r} does not take these parameters: {error}", "see `lab list faults`"
         ) from None
+
+
+def needs(plan: Plan) -> frozenset[str]:
+    """What a rig must be capable of to run this plan; raises UnknownName for a fault that does not exist."""
+    return frozenset().union(*(FAULTS.get(spec.kind).needs for spec in plan.faults()))

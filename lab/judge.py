@@ -18,7 +18,9 @@ def judge(record: Record, promises: list[Promise] | None = None) -> tuple[Findin
 def _finding(record: Record, promise: Promise) -> Finding:
     if reason := promise.not_applicable(record.plan.variant, record.traits):
         return Finding(promise=promise.id, verdict=Verdict.NA, summary=reason)
-    if record.void:
+    if reason := promise.seen_not_to_apply(record):
+        return Finding(promise=promise.id, verdict=Verdict.NA, summary=reason)
+    if record.void and record.fate != "died":  # that the subject's process ended is no fault of the rig
         return promise.unknown(f"void: {record.void}")
     return promise.judge(record)
 

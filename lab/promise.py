@@ -30,6 +30,10 @@ class Promise(ABC):
         """Why the configuration says that this promise does not apply; "" when it does."""
         return ""
 
+    def seen_not_to_apply(self, record: Record) -> str:
+        """Why a run shows that this promise does not apply, where the configuration leaves that open; "" else."""
+        return ""
+
     @abstractmethod
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         """The directed plans, at least one for each moment at which the promise is at stake."""

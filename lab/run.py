@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from lab.errors import BadInput, LabError, ProxyLost, ServerNotReady
-from lab.fault import Fault, Seen, build
+from lab.fault import Fault, Seen, Sighting, build
 from lab.records.census import Census, Row, Session
 from lab.records.history import Cause, Ending, Event, Op, Phase
 from lab.records.landing import Landing
@@ -436,12 +436,19 @@ class Run:
         """Look until the fault is seen or `deadline` seconds have passed."""
         until = time.monotonic() + deadline
         while struck.landing is None:
-            if (sighting := struck.seen()) is not None:
+            if (sighting := self._look(struck)) is not None:
                 struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck)
             elif time.monotonic() > until:
                 return
             else:
                 time.sleep(0.001)  # a look-out polls the server and the kernel; there is no event to wait for
+
+    @staticmethod
+    def _look(struck: _Struck) -> Sighting | None:
+        try:
+            return struck.seen()
+        except (FileNotFoundError, ProcessLookupError):
+            return None  # the subject's process has ended, and with it what could be seen there
 
     def _landing(self, struck: _Struck, landed: bool, evidence: str, sessions: tuple[str, ...] = ()) -> Landing:
         return Landing(

@@ -178,7 +178,11 @@ SHOWN = (Verdict.BROKEN, Verdict.KEPT)
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; raises StoreUnwritable."""
+    """Write a file whole or not at all; raises StoreUnwritable. What is no regular file (a pipe) is written to."""
+    if path.exists() and not path.is_file():
+        with unwritable(path):
+            path.write_bytes(data)
+        return
     stage = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     with unwritable(path):
         try:

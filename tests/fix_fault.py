@@ -17,6 +17,7 @@ import pytest
 from lab.fault import Fault, Seen, Sighting
 from lab.records.variant import Variant
 from lab.rig import tcp
+from lab.rig.postgres import SUPERUSER
 from lab.rig.rig import Rig
 from lab.rig.server import FILLER
 from lab.rig.site import PlanSite, open_site
@@ -25,7 +26,7 @@ from lab.subject.handle import Child, Zygote
 LAND = 2.0  # seconds that a fault has to be seen; the lab itself gives it one, our machine may be shared
 RUNS = itertools.count(1)
 SETTINGS = "SELECT name, setting FROM pg_settings WHERE source = 'configuration file' ORDER BY name"
-OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE usename IS DISTINCT FROM 'lab' AND backend_type = 'client backend'"
+OTHERS = f"SELECT count(*) FROM pg_stat_activity WHERE usename <> '{SUPERUSER}' AND backend_type = 'client backend'"
 
 
 class Client:
@@ -144,7 +145,9 @@ class Line:
             "enabled": {name: proxy["enabled"] for name, proxy in proxies.items()},
             "settings": control.execute(SETTINGS).fetchall(),
             "sessions of plans": control.execute(OTHERS).fetchone(),
-            "fillers": control.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (FILLER,)).fetchone(),
+            "fillers": control.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (FILLER,)
+            ).fetchone(),
             "stopped": [each.pid for each in servers if each.status() == psutil.STATUS_STOPPED],
         }
 

@@ -61,11 +61,13 @@ class Recording:
         self._own: list[str] = []
         self._handlers: list[str] = []
         self._current = self._own
+        self._before: tuple[Any, ...] = ()
         conn.cursor_factory = self._recording_cursor(self._factory)
 
     def handlers_begin(self) -> None:
         """From here on it is connection_created's receivers that execute."""
         self._current = self._handlers
+        self._before = wire.attributes(self._conn)
 
     def finish(self, role_at_startup: bool = False) -> tuple[bytes, bool]:
         """The reset to send at the end of each request, and whether connection_created must be sent again after it.
@@ -75,7 +77,7 @@ class Recording:
         self._conn.cursor_factory = self._factory
         send_again = any(repeatable(each) is False for each in self._handlers)
         statements = self._own if send_again else [*self._own, *self._handlers]
-        again = [each for each in statements if repeatable(each)] + wire.replay(self._conn)
+        again = [each for each in statements if repeatable(each)] + wire.replay(self._conn, self._before)
         if not again and not role_at_startup:
             return DISCARD, send_again
         # A statement may end in a comment: hence the line break before each separator.

@@ -46,8 +46,8 @@ class Wire(Protocol):
     def tidy(self, conn: Any) -> bool:
         """Drop the client's memory of the request; False when the connection is in a mode that cannot be kept."""
 
-    def replay(self, conn: Any) -> list[str]:
-        """Statements by which the driver itself changed the session, lost by a reset."""
+    def replay(self, conn: Any, before: tuple[Any, ...]) -> list[str]:
+        """Statements by which the driver itself changed the session since its attributes were `before`."""
 
     def text(self, cursor: Any, sql: Any, params: Any) -> str:
         """The statement that `cursor` just executed, with its parameters in it."""
@@ -142,7 +142,7 @@ class Psycopg3:
             backlog.clear()
         return True
 
-    def replay(self, conn: Any) -> list[str]:
+    def replay(self, conn: Any, before: tuple[Any, ...]) -> list[str]:
         return []  # its isolation level travels with each BEGIN
 
     def text(self, cursor: Any, sql: Any, params: Any) -> str:
@@ -160,7 +160,7 @@ class Psycopg2:
 
     _NAMES = ("autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory")
     # psycopg2.extensions.ISOLATION_LEVEL_*
-    _LEVELS = ("", "read committed", "repeatable read", "serializable", "read uncommitted")
+    _LEVELS = ("DEFAULT", "'read committed'", "'repeatable read'", "'serializable'", "'read uncommitted'")
 
     def __init__(self) -> None:
         self._libpq = _Libpq.beside_psycopg2()
@@ -225,17 +225,19 @@ class Psycopg2:
         # A two-phase transaction of psycopg2's own (tpc_begin): its state would outlive the reset.
         return conn.status in (1, 2)  # STATUS_READY, STATUS_BEGIN
 
-    def replay(self, conn: Any) -> list[str]:
-        # In autocommit psycopg2 keeps the isolation level in the session, where a reset wipes it out.
+    def replay(self, conn: Any, before: tuple[Any, ...]) -> list[str]:
+        # In autocommit, changing one of these is a statement of psycopg2's own, which passes by every cursor. (Django's
+        # isolation_level is set before autocommit, so it is none: psycopg2 sends it with BEGIN.)
         if not conn.autocommit:
             return []
+        _, isolation_level, readonly, deferrable, *_ = before
         found = []
-        if conn.isolation_level:
-            found.append(f"SET default_transaction_isolation TO '{self._LEVELS[conn.isolation_level]}'")
-        if conn.readonly is not None:
-            found.append(f"SET default_transaction_read_only TO {'on' if conn.readonly else 'off'}")
-        if conn.deferrable is not None:
-            found.append(f"SET default_transaction_deferrable TO {'on' if conn.deferrable else 'off'}")
+        if conn.isolation_level != isolation_level:
+            found.append(f"SET default_transaction_isolation TO {self._LEVELS[conn.isolation_level or 0]}")
+        if conn.readonly != readonly:
+            found.append(f"SET default_transaction_read_only TO {_switch(conn.readonly)}")
+        if conn.deferrable != deferrable:
+            found.append(f"SET default_transaction_deferrable TO {_switch(conn.deferrable)}")
         return found
 
     def text(self, cursor: Any, sql: Any, params: Any) -> str:
@@ -243,6 +245,10 @@ class Psycopg2:
 
     def is_named(self, cursor: Any) -> bool:
         return cursor.name is not None
+
+
+def _switch(value: bool | None) -> str:
+    return "DEFAULT" if value is None else "on" if value else "off"
 
 
 class _Libpq:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 from lab.fault import Seen, Sighting, Site, Socket
 
@@ -27,17 +29,20 @@ def struck(before: set[int], sockets: Iterable[Socket], armed: bool) -> tuple[se
     return (fin, gone) if armed else (fin | gone, set())
 
 
-def look_out(site: Site, how: str) -> Seen:
-    """Ask before the cut; the look-out then reports when every connection of that time has ended in that way."""
+@contextmanager
+def severed(site: Site, how: Literal["fin", "rst"]) -> Iterator[Seen]:
+    """Cut; seen when every connection of that time has ended in that way, and so has one of our own."""
     before = established(site.sockets())
     sessions = tuple(session.id for session in site.sessions())
+    with site.witness() as end:
 
-    def seen() -> Sighting | None:
-        now = site.sockets()
-        fin, rst = struck(before, now, site.link.armed)
-        ended, otherwise = (rst, fin) if how == "RST" else (fin, rst)
-        if not ended or otherwise or established(now) & before:
-            return None
-        return Sighting(f"{len(ended)} of {len(before)} connections ended with {how}", sessions)
+        def seen() -> Sighting | None:
+            now = site.sockets()
+            fin, rst = struck(before, now, site.link.armed)
+            ended, otherwise = (rst, fin) if how == "rst" else (fin, rst)
+            if not ended or otherwise or established(now) & before or end() != how:
+                return None
+            return Sighting(f"{len(ended)} of {len(before)} connections ended with {how.upper()}", sessions)
 
-    return seen
+        site.link.cut()
+        yield seen

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from faults.network.ended import look_out
+from faults.network.ended import severed
 from lab.fault import Fault, Seen, Site, fault
 
 
@@ -13,9 +12,6 @@ from lab.fault import Fault, Seen, Site, fault
 class SeverFin(Fault):
     """Every connection of the plan ends with FIN, as when a load balancer drops them; new ones are accepted."""
 
-    @contextmanager
-    def strike(self, site: Site) -> Iterator[Seen]:
+    def strike(self, site: Site) -> AbstractContextManager[Seen]:
         """Cut; there is nothing to heal."""
-        seen = look_out(site, "FIN")
-        site.link.cut()
-        yield seen
+        return severed(site, "fin")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from faults.network.ended import look_out
+from faults.network.ended import severed
 from lab.fault import Fault, Seen, Site, fault
 
 
@@ -20,9 +19,6 @@ class SeverRst(Fault):
         """Arm the line before the first connection."""
         site.link.arm_reset()
 
-    @contextmanager
-    def strike(self, site: Site) -> Iterator[Seen]:
+    def strike(self, site: Site) -> AbstractContextManager[Seen]:
         """Cut; there is nothing to heal."""
-        seen = look_out(site, "RST")
-        site.link.cut()
-        yield seen
+        return severed(site, "rst")

@@ -68,10 +68,9 @@ def _status(arguments: list[str] | None) -> int:
 
 
 def _usage(error: BaseException) -> int:
-    context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
-        sys.stderr.write(f"{context.get_help() if context else error}\n")
-        return BAD_ARGUMENTS
+        return BAD_ARGUMENTS  # the help has been printed instead of a message
+    context = getattr(error, "ctx", None)
     message = str(getattr(error, "format_message", error.__str__)())
     path = context.command_path if context else "lab"
     _say(f"{message.rstrip('.')}; see `{path} --help`")

@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 import unittest
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import new_class
 
 import msgspec
 from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
 from hypothesis import seed as seeded
-from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
+from hypothesis.database import ExampleDatabase
 
 from lab.explore.strategies import plans
 from lab.judge import judge
@@ -28,7 +28,6 @@ from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
-from lab.rig.cache import folder
 from lab.rig.protocol import RigProtocol
 from lab.run import run
 from lab.subject.handle import Zygote
@@ -72,13 +71,15 @@ class Searched:
     """What a search did: iterating over it gives what it found, in the order in which it found it.
 
     `examples` counts the plans that Hypothesis drew, shrinking included, `cases` those that had to be run, and
-    `void` those of them that prove nothing. `spent`: the budget ended it.
+    `void` those of them that prove nothing, `unsteady` the plans that broke a promise once and did not when run again.
+    `spent`: the budget ended it.
     """
 
     found: tuple[Found, ...]
     examples: int
     cases: int
     void: int
+    unsteady: int
     seconds: float
     seed: int
     spent: bool = False
@@ -146,15 +147,11 @@ def search(
         examples=hunt.examples,
         cases=hunt.cases,
         void=hunt.void,
+        unsteady=hunt.unsteady,
         seconds=time.monotonic() - begun,
         seed=seed,
         spent=hunt.spent,
     )
-
-
-def example_database() -> ExampleDatabase:
-    """The examples of earlier searches, in the lab's cache folder."""
-    return DirectoryBasedExampleDatabase(folder() / "examples")
 
 
 @dataclass(frozen=True)
@@ -165,12 +162,17 @@ class _Case:
     record: Record
     findings: tuple[Finding, ...]
     blamed: tuple[str, ...] = ()
+    unsteady: tuple[str, ...] = ()
 
     @property
     def broken(self) -> dict[str, Finding]:
         """The promises that this run shows to be broken, without those that only suffer from one that is to blame."""
         broken = {each.promise: each for each in self.findings if each.verdict is Verdict.BROKEN}
-        return {promise: broken[promise] for promise in self.blamed or broken if promise in broken}
+        return {
+            promise: broken[promise]
+            for promise in self.blamed or broken
+            if promise in broken and promise not in self.unsteady
+        }
 
 
 @dataclass
@@ -189,6 +191,7 @@ class _Hunt:
     examples: int = 0
     cases: int = 0
     void: int = 0
+    unsteady: int = 0
     spent: bool = False
     target: str = ""
     best: _Case | None = None
@@ -250,8 +253,22 @@ class _Hunt:
         if key not in self.seen:
             if time.monotonic() > (self.run_until if self.target else self.draw_until):
                 raise unittest.SkipTest("the budget is spent")  # Hypothesis lets it pass through
-            self.seen[key] = self._run(plan)
+            self.seen[key] = self._twice(plan)
         return self.seen[key]
+
+    def _twice(self, plan: Plan) -> _Case:
+        """A run; one that broke something new is made again, and what only one of the two broke does not count.
+
+        Shrinking would otherwise settle on whatever the machine's noise broke once.
+        """
+        case = self._run(plan)
+        new = [promise for promise in case.broken if promise not in self.found_before]
+        if not new or case.record.void or (self.target and self.target not in new):
+            return case
+        again = self._run(plan)
+        lost = [promise for promise in new if promise not in again.broken]
+        self.unsteady += bool(lost)
+        return replace(case, unsteady=tuple(lost))
 
     def _run(self, plan: Plan) -> _Case:
         record = run(plan, self.rig, self.zygote)

@@ -29,13 +29,17 @@ class Session(Struct, frozen=True, omit_defaults=True):
 
 
 class Census(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All sessions of the plan's own roles at one time; `at` names the occasion, `step` the step just done."""
+    """All sessions of the plan's own roles at one time; `at` names the occasion, `step` the step just done.
+
+    `connects` counts the connections that the plan's lines have accepted from the subject so far; -1: it is not known.
+    """
 
     time: int
     at: str
     step: int = -1
     actor: str = ""
     sessions: tuple[Session, ...] = ()
+    connects: int = -1
 
 
 class Row(Struct, frozen=True, omit_defaults=True):

@@ -96,6 +96,14 @@ class Sql(_Step):
     alias: str = "default"
 
 
+class Look(_Step):
+    """What the session is like: whose it is, where, and every kind of state that a request can leave on it."""
+
+    actor: str
+    swallow: bool = False
+    alias: str = "default"
+
+
 class Autocommit(_Step):
     """`connection.set_autocommit(on)`."""
 
@@ -131,10 +139,31 @@ class Stop(_Step):
     actor: str
 
 
+class Fork(_Step):
+    """The actor's process forks. The child process is called `child`, and its actor `<child>.t0` is a clone of this one.
+
+    Inside a request the clone is inside it too, and inside the same atomic blocks.
+    """
+
+    actor: str
+    child: str = "c0"
+
+
+class Exit(_Step):
+    """A forked child's process ends: by `os._exit`, a `normal` exit, or one after `connections.close_all()`.
+
+    The process that was forked from nobody stays; the step is skipped there.
+    """
+
+    actor: str
+    how: Literal["os._exit", "normal", "close_all"] = "os._exit"
+
+
 class Inject(_Step):
-    """The nemesis applies a fault."""
+    """The nemesis applies a fault: to all sessions of the plan, or to those of one `alias`, which has its own line."""
 
     fault: FaultSpec
+    alias: str = ""
 
 
 class Await(_Step):
@@ -145,7 +174,24 @@ class Heal(_Step):
     """The nemesis ends every fault; what is not healed in the plan is healed before the liveness phase."""
 
 
-ActorStep = Begin | End | Enter | Leave | Write | Read | Fail | Sql | Autocommit | Commit | Rollback | Close | Stop
+ActorStep = (
+    Begin
+    | End
+    | Enter
+    | Leave
+    | Write
+    | Read
+    | Fail
+    | Sql
+    | Look
+    | Autocommit
+    | Commit
+    | Rollback
+    | Close
+    | Stop
+    | Fork
+    | Exit
+)
 NemesisStep = Inject | Await | Heal
 Step = ActorStep | NemesisStep
 
@@ -156,7 +202,8 @@ class Plan(
     """What shall happen to which variant.
 
     `bound` is B, the longest that one call may take, in seconds; a step that takes longer is given up and the
-    subject is killed. `promise` and `moment` say what a directed plan was written for; `expect` what it is known
+    subject is killed. `init` are statements that a connection_created receiver of the project executes on each new
+    session. `promise` and `moment` say what a directed plan was written for; `expect` what it is known
     to show, promise to verdict. `seed` is the number it was drawn from.
     """
 
@@ -168,6 +215,7 @@ class Plan(
     source: str = "hand"
     seed: int = 0
     bound: float = 10.0
+    init: tuple[str, ...] = ()
     expect: dict[str, str] = field(default_factory=dict)
 
     def actors(self) -> tuple[str, ...]:

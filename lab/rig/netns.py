@@ -68,7 +68,7 @@ def probe() -> str:
         tried = subprocess.run(
             [sys.executable, "-c", program],
             cwd="/",
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
             capture_output=True,
             text=True,
             timeout=PROBE_DEADLINE,

@@ -88,12 +88,12 @@ class PostgresServer:
         A slot that somebody else gives back later is free. At the end it waits until the slots are.
         """
         with ExitStack() as stack:
-            stack.callback(self._wait_freed)
-            held = 0
+            pids: list[int] = []
+            stack.callback(self._wait_gone, pids)
             while (connection := self._take_slot()) is not None:
                 stack.callback(connection.close)
-                held += 1
-            yield held
+                pids.append(connection.info.backend_pid)
+            yield len(pids)
 
     def full(self) -> bool:
         """Whether an ordinary role is refused for want of a slot (53300)."""
@@ -127,9 +127,9 @@ class PostgresServer:
                 raise
             return None
 
-    def _wait_freed(self) -> None:
-        count = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
-        if not process.wait_until(lambda: self._ask(count, FILLER) == 0, FREE_TIMEOUT):
+    def _wait_gone(self, pids: list[int]) -> None:
+        count = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND pid = ANY(%s)"
+        if not process.wait_until(lambda: self._ask(count, FILLER, pids) == 0, FREE_TIMEOUT):
             raise ServerNotReady(f"connection slots were not freed within {FREE_TIMEOUT:.0f} s")
 
     def _forget(self, name: str) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import psycopg
 
 from lab.errors import ProxyLost, ServerNotReady
-from lab.fault import Knock, Link, Server, Socket, Subject
+from lab.fault import End, Knock, Link, Server, Socket, Subject
 from lab.records.census import Row, Session
 from lab.rig import tcp
 from lab.rig.link import PlanLink
@@ -22,6 +22,7 @@ from lab.rig.protocol import RigProtocol, Seat
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 """The shortest question to a PostgreSQL server; the answer is one byte, and no session is made."""
 
+WITNESS_TIMEOUT = 0.3  # seconds; a line on which there is silence carries a witness all the same
 ANSWER_DEADLINE = 3.0  # seconds for the healed line to answer at the end of a plan
 CLEAR_DEADLINE = 5.0  # seconds for terminated leftovers to vanish
 
@@ -176,11 +177,26 @@ class PlanSite:
         """The subject's sockets to this plan's line, from the kernel's table in the subject's network namespace."""
         return tcp.clients(self.subject.pid, self._port)
 
+    @contextmanager
+    def witness(self) -> Iterator[Callable[[], End]]:
+        """A connection of our own through the line; yields the way to ask how it has ended."""
+        try:
+            connection = socket.create_connection((self._rig.host, self._port), WITNESS_TIMEOUT)
+        except OSError:
+            yield lambda: "refused"
+            return
+        with connection:
+            with suppress(OSError):
+                connection.sendall(SSL_REQUEST)
+                connection.recv(1)  # answered: it has come through to the server
+            connection.setblocking(False)
+            yield lambda: _end(connection)
+
     def knock(self, timeout: float, size: int = 8) -> Knock:
         """Ask through the line on a fresh connection and wait at most `timeout` seconds."""
         begun = time.monotonic()
         seconds, count = 0.0, 0
-        end: Literal["open", "fin", "rst", "refused"] = "open"
+        end: End = "open"
         try:
             with socket.create_connection((self._rig.host, self._port), timeout) as connection:
                 connection.sendall(_question(size))
@@ -197,6 +213,17 @@ class PlanSite:
         except TimeoutError:
             pass
         return Knock(seconds or time.monotonic() - begun, count, end)
+
+
+def _end(connection: socket.socket) -> End:
+    """How the other side has ended a connection; asking does not change it."""
+    try:
+        return "open" if connection.recv(1, socket.MSG_PEEK) else "fin"
+    except BlockingIOError:
+        return "open"
+    except OSError:
+        connection.close()
+        return "rst"
 
 
 def _question(size: int) -> bytes:

@@ -63,7 +63,7 @@ class Child:
         answer: Message = json.loads(data)
         if "interrupted" in answer:
             self._interrupted += 1
-            return self.receive(0.0)
+            return self.receive(timeout)  # that of the step comes next
         return answer
 
     def interrupted(self) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from fix_fault import Line, OpenLine
 
-from lab.fault import FAULTS, Fault, Seen, Sighting
+from fix_fault import Line, OpenLine
+from lab.fault import FAULTS, Fault, Sighting
 
 KINDS = list(FAULTS)
 AT_REST = "SELECT pg_sleep(0.1)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from typing import Any, Callable
@@ -12,6 +13,24 @@ from django.db import connections, transaction
 
 Message = dict[str, Any]
 
+LOOK = """
+SELECT lab.session(), current_database()::text, session_user::text, current_user::text, current_setting('TimeZone'),
+       current_setting('transaction_isolation'), current_setting('default_transaction_isolation'),
+       current_setting('search_path'), current_setting('default_transaction_read_only'),
+       current_setting('statement_timeout'), coalesce(current_setting('lab.mark', true), ''),
+       coalesce(current_setting('lab.alias', true), ''),
+       (SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_catalog.pg_class
+        WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind = 'r'),
+       (SELECT count(*) FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'advisory'),
+       (SELECT string_agg(c, ' ' ORDER BY c) FROM pg_catalog.pg_listening_channels() AS c),
+       (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_prepared_statements WHERE from_sql)
+"""
+LOOK_FIELDS = (
+    "session database user role timezone isolation default_isolation search_path read_only statement_timeout mark alias"
+    " temp_tables advisory_locks channels prepared"
+).split()
+"""Prepared statements are those of PREPARE: what the driver prepares by itself is its own business."""
+
 
 class Interrupted(Exception):
     """Raised by the signal handler in whatever the main actor is doing, as a worker's time limit does."""
@@ -21,6 +40,10 @@ class ViewRaised(Exception):
     """Leaves an atomic block that the plan wants rolled back; the application catches it outside."""
 
 
+class Forked(BaseException):
+    """Ends the fork step in the child, which never was asked for it."""
+
+
 class Sender:
     """Stands for the handler class that Django sends its request signals from."""
 
@@ -28,7 +51,14 @@ class Sender:
 class Actor:
     """Runs steps on one thread; atomic blocks that were entered are left as a `with` statement would leave them."""
 
-    def __init__(self, name: str, reply: Callable[[Message], None], *, stays: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        reply: Callable[[Message], None],
+        fork: Callable[[Actor, Message], int],
+        *,
+        stays: bool = False,
+    ) -> None:
         self.name = name
         self._stays = stays  # the main thread cannot end before the process does
         self.busy = False
@@ -37,6 +67,12 @@ class Actor:
         self._blocks: list[tuple[str, Any]] = []
         self._in_request = False
         self._view_over = False  # an error left the view: the rest of the request's steps are skipped
+        self._fork = fork
+
+    def become(self, name: str, reply: Callable[[Message], None]) -> None:
+        """In a forked child: the clone of the thread that forked, under a name of its own, with steps of its own."""
+        self.name, self._reply, self._stays = name, reply, True
+        self._steps = queue.SimpleQueue()
 
     def put(self, message: Message | None) -> None:
         """Hand over the next step; None ends the actor."""
@@ -52,7 +88,7 @@ class Actor:
     def _obey(self, message: Message) -> None:
         do = message["do"]
         answer: Message = {"id": message["id"], "actor": self.name, "value": {}}
-        if self._view_over and do not in ("begin", "end", "stop"):
+        if self._view_over and do not in ("begin", "end", "stop", "exit"):
             answer["ending"] = "skip"
             return self._reply(answer)
         try:
@@ -63,6 +99,8 @@ class Actor:
                 self.busy = False
             answer["ending"] = "skip" if value is None else "ok"
             answer["value"] = value or {}
+        except Forked:
+            return  # the parent answers
         except Exception as error:  # whatever the variant raises is what we came to see
             answer["ending"] = "error"
             answer["chain"] = chain_of(error)
@@ -187,6 +225,29 @@ class Actor:
             cursor.execute(message["text"])
             row = cursor.fetchone() if cursor.description else None
         return {"row": [None if cell is None else str(cell) for cell in row or ()]}
+
+    def _do_look(self, message: Message) -> Message:
+        found = dict(zip(LOOK_FIELDS, self._row(message, LOOK)))
+        # Asked without a connection of its own making: what Django believes of the one that it has.
+        return {**found, "autocommit": connections[message["alias"]].get_autocommit()}
+
+    # -- processes ----------------------------------------------------------------------------------------------
+
+    def _do_fork(self, message: Message) -> Message:
+        pid = self._fork(self, message)
+        if not pid:
+            raise Forked
+        return {"pid": pid, "child": message["child"]}
+
+    def _do_exit(self, message: Message) -> Message | None:
+        if "." not in self.name:
+            return None
+        self._reply({"id": message["id"], "actor": self.name, "value": {}, "ending": "ok"})
+        if message["how"] == "os._exit":
+            os._exit(0)
+        if message["how"] == "close_all":
+            connections.close_all()
+        raise SystemExit(0)
 
     def _do_stop(self, message: Message) -> Message | None:
         return None if self._stays else {"done": True}

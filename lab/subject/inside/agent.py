@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import actor as actors
@@ -56,8 +57,7 @@ def main(channel: socket.socket) -> None:
             return
         message = json.loads(data)
         if "reap" in message:
-            _, status = os.waitpid(message["reap"], 0)
-            channel.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+            channel.send(json.dumps({"status": reap(message["reap"])}).encode())
             continue
         pid = os.fork()
         if pid == 0:
@@ -67,32 +67,59 @@ def main(channel: socket.socket) -> None:
         channel.send(json.dumps({"pid": pid}).encode())
 
 
+def reap(pid: int) -> int:
+    """The exit status of a plan's process, and an end to what it had forked: that has become ours, and been killed."""
+    _, status = os.waitpid(pid, 0)
+    for line in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split():
+        if _group(int(line)) == pid:
+            os.waitpid(int(line), 0)
+    return os.waitstatus_to_exitcode(status)
+
+
 def child(channel: socket.socket, message: dict[str, Any]) -> None:
     """One plan's life. The main thread is the actor `t0`: only there do signal handlers run."""
     status = 1
     try:
         die_with_parent()
         os.environ.update(message["environ"])
-        Stage(channel, message["databases"]).run()
+        Stage(channel, message["databases"], message.get("init", ())).run()
         status = 0
+    except SystemExit:  # a forked child's normal exit: Python shuts down as it would in any program
+        status = -1
+        raise
     except BaseException:  # it must not run on as a second zygote
         traceback.print_exc()
     finally:
         sys.stderr.flush()
-        os._exit(status)
+        if status >= 0:
+            os._exit(status)
 
 
 class Stage:
     """Reads steps from the channel on a thread of its own and hands them to the actors."""
 
-    def __init__(self, channel: socket.socket, databases: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self, channel: socket.socket, databases: dict[str, dict[str, Any]], init: Sequence[str] = ()
+    ) -> None:
         self._channel = channel
+        self._children: list[int] = []
+        self._init = tuple(init)
         self._lock = threading.Lock()
         self._actors: dict[str, actors.Actor] = {}
         self._threads: list[threading.Thread] = []
-        self._main = actors.Actor("t0", self._reply, stays=True)
+        self._main = actors.Actor("t0", self._reply, self._fork, stays=True)
         self._actors["t0"] = self._main
         self._point_at(databases)
+        if self._init:
+            from django.db.backends.signals import connection_created
+
+            connection_created.connect(self._initialise)
+
+    def _initialise(self, connection: Any, **_: Any) -> None:
+        """What a project's own receiver does."""
+        with connection.cursor() as cursor:
+            for statement in self._init:
+                cursor.execute(statement)
 
     @staticmethod
     def _point_at(databases: dict[str, dict[str, Any]]) -> None:
@@ -101,7 +128,10 @@ class Stage:
 
         base = settings.DATABASES["default"]
         for alias, where in databases.items():
-            options = {**base["OPTIONS"], **where.pop("OPTIONS", {})}
+            own = where.pop("OPTIONS", {})
+            options = {**base["OPTIONS"], **own}
+            if "options" in own and "options" in base["OPTIONS"]:
+                options["options"] = f"{base['OPTIONS']['options']} {own['options']}"
             settings.DATABASES[alias] = {**base, **where, "OPTIONS": options}
 
     def run(self) -> None:
@@ -121,21 +151,43 @@ class Stage:
             raise actors.Interrupted("the worker's time limit")
 
     def _read(self) -> None:
-        while data := self._channel.recv(LONGEST_MESSAGE):
-            message = json.loads(data)
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._channel, LONGEST_MESSAGE, 1)
+            message = json.loads(data) if data else {"do": "bye"}
             if message["do"] == "bye":
                 break
+            message["descriptors"] = descriptors
             self._actor(message["actor"]).put(message)
+        for pid in self._children:  # they have ended: the lab sees to that
+            os.waitpid(pid, 0)
         for actor in self._actors.values():
             actor.put(None)
 
     def _actor(self, name: str) -> actors.Actor:
         if name not in self._actors:
-            self._actors[name] = actors.Actor(name, self._reply)
+            self._actors[name] = actors.Actor(name, self._reply, self._fork)
             thread = threading.Thread(target=self._actors[name].loop, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
         return self._actors[name]
+
+    def _fork(self, actor: actors.Actor, message: dict[str, Any]) -> int:
+        """Fork with `actor` as the child's only thread; the child's own channel came with the message."""
+        (descriptor,) = message["descriptors"]
+        pid = os.fork()
+        if pid:
+            os.close(descriptor)
+            self._children.append(pid)
+            return pid
+        die_with_parent()
+        self._channel.close()
+        self._channel = socket.socket(fileno=descriptor)
+        self._lock = threading.Lock()  # a thread that is not here may have held the old one
+        name = f"{message['child']}.t0"
+        actor.become(name, self._reply)
+        self._main, self._actors, self._threads, self._children = actor, {name: actor}, [], []
+        threading.Thread(target=self._read, name="lab-reader", daemon=True).start()
+        return 0
 
     def _reply(self, answer: dict[str, Any]) -> None:
         data = json.dumps(answer, default=str).encode()

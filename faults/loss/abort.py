@@ -1,0 +1,35 @@
+"""Abort sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from lab.fault import Fault, Seen, Sighting, Site, fault
+
+
+@fault("abort", family="network", needs=["abort"])
+class Abort(Fault):
+    """The client's own kernel ends its connections (ECONNABORTED, as `ss -K` does), and tells the server by RST.
+
+    `scope` is `all`, the `oldest` or the `newest`.
+    """
+
+    scope: Literal["all", "oldest", "newest"] = "all"
+
+    @contextmanager
+    def strike(self, site: Site) -> Iterator[Seen]:
+        """Abort; there is nothing to heal."""
+        part = {"all": slice(None), "oldest": slice(0, 1), "newest": slice(-1, None)}[self.scope]
+        ports, sessions = site.net.connections(), site.sessions()
+        chosen = set(ports[part])
+        struck = tuple(session.id for session in sessions[part]) if len(sessions) == len(ports) else ()
+        aborted = sum(site.net.abort(port) for port in chosen)
+
+        def seen() -> Sighting | None:
+            if not chosen or chosen & set(site.net.connections()):
+                return None
+            return Sighting(f"{aborted} of {len(ports)} connections aborted", struck) if aborted else None
+
+        yield seen

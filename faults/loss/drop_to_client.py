@@ -1,0 +1,17 @@
+"""Drop what goes to the client."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from faults.loss.lost import losing
+from lab.fault import Fault, Seen, Site, fault
+
+
+@fault("drop-to-client", family="network", lasting=True, waits=True, needs=["loss"])
+class DropToClient(Fault):
+    """What the client sends arrives, and no answer ever does: the COMMIT was executed, and nobody tells."""
+
+    def strike(self, site: Site) -> AbstractContextManager[Seen]:
+        """Drop; healing lets everything pass, and late answers arrive."""
+        return losing(site, "client")

@@ -1,0 +1,17 @@
+"""Drop what goes to the server."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from faults.loss.lost import losing
+from lab.fault import Fault, Seen, Site, fault
+
+
+@fault("drop-to-server", family="network", lasting=True, waits=True, needs=["loss"])
+class DropToServer(Fault):
+    """What the client sends never arrives; what the server sends does, but nobody hears it acknowledged."""
+
+    def strike(self, site: Site) -> AbstractContextManager[Seen]:
+        """Drop; healing lets everything pass, and what was sent meanwhile arrives late."""
+        return losing(site, "server")

@@ -1,0 +1,271 @@
+"""Packets of one plan's line that vanish: neither acknowledged nor refused, and nobody is told.
+
+A socket may have a filter that its kernel runs over every packet before TCP sees it (SO_ATTACH_FILTER). One that
+passes nothing makes its socket deaf as a cut cable would: no ACK, no FIN, no RST, no ICMP; the sender retransmits. On
+a listener it swallows the SYN, and what is accepted of it later inherits it. The sockets belong to our own children,
+from which the kernel hands us copies (pidfd_getfd). That needs no tool and no rule of a firewall, and concerns this
+plan alone; what it does is seen in the kernel's counters: segments that one end sent and the other did not get.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from lab.errors import ServerNotReady, ToolMissing
+from lab.fault import Leg, Lost, Towards
+from lab.rig import diag, netns
+from lab.rig.diag import End
+from lab.rig.port import LOOPBACK
+
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+TCP_REPAIR = 19
+PIDFD_GETFD = 438
+SYN_WAIT = 0.02
+"""Seconds in which a connection on loopback would be there; it takes a tenth of a millisecond."""
+
+_RETURN_NOTHING = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
+DEAF = struct.pack("HP", 1, ctypes.addressof(_RETURN_NOTHING))
+"""struct sock_fprog: a program of one instruction, `ret 0`."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+Pids = Callable[[], Iterable[int]]
+
+
+class Wire:
+    """`lab.fault.Net` for one plan: its clients' connections to `port`, and the server sessions behind the proxy.
+
+    `clients`, `relays` and `sessions` give the processes that hold the sockets: the subject, whoever listens on `port`
+    and connects to `server_port`, and the plan's own server processes.
+    """
+
+    def __init__(self, port: int, server_port: int, clients: Pids, relays: Pids, sessions: Pids) -> None:
+        self._port = port
+        self._server_port = server_port
+        self._clients = clients
+        self._relays = relays
+        self._sessions = sessions
+
+    def connections(self, leg: Leg = "client") -> tuple[int, ...]:
+        """The ports from which connections come, in the order of their inodes, which is that of their age."""
+        inside = self._inside(leg)
+        return tuple(port for port, (near, _) in inside.items() if near.state == diag.ESTABLISHED)
+
+    def drop(self, towards: Towards, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
+        """Drop what goes `towards` one end, or both, of these connections; None: all, and new ones get no answer."""
+        if ports is None and leg == "client":
+            self._each(self._listeners(), self._relays(), _deafen)
+        for near, far in self._chosen(leg, ports):
+            holders = self._holders(leg)
+            if towards != "server":
+                self._each([near], holders[0], _deafen)
+            if towards != "client":
+                self._each([far], holders[1], _deafen)
+
+    def restore(self, leg: Leg = "client") -> None:
+        """Let everything pass again; connections that are left go on."""
+        near, far = self._holders(leg)
+        if leg == "client":
+            self._each(self._listeners(), far, _hear)
+        for one, other in self._inside(leg).values():
+            self._each([one], near, _hear)
+            self._each([other], far, _hear)
+
+    def lost(self, leg: Leg = "client") -> dict[int, Lost]:
+        """Segments that one end has sent and the other has not got, by connection, since it was opened."""
+        # Senders first: what passes between the two looks has then arrived more often than it was sent.
+        before, after = self._inside(leg), self._inside(leg)
+        return {
+            port: Lost(
+                to_server=near.sent - after[port][1].received,
+                to_client=far.sent - after[port][0].received,
+                retransmitted=near.retransmitted + far.retransmitted,
+            )
+            for port, (near, far) in before.items()
+            if port in after
+        }
+
+    def provoke(self, leg: Leg = "client") -> None:
+        """Make both ends of each connection send a segment without data: a window probe and the answer to it."""
+        near, far = self._holders(leg)
+        holders = far if leg == "client" else near  # always the proxy's end: it is ours
+        for one, other in self._inside(leg).values():
+            self._each([other if leg == "client" else one], holders, _probe)
+
+    def answers(self) -> bool | None:
+        """Whether a fresh connection is answered: None when it is refused."""
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as fresh:
+            fresh.setblocking(False)  # noqa: FBT003
+            fresh.connect_ex((LOOPBACK, self._port))
+            poll = select.poll()
+            poll.register(fresh, select.POLLOUT)
+            if not poll.poll(SYN_WAIT * 1000):
+                return False
+            return None if fresh.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else True
+
+    def abort(self, port: int) -> bool:
+        """Abort the client's end of a connection: ECONNABORTED there, RST at the other end. False when it is gone."""
+        found = self._inside("client").get(port)
+        return found is not None and diag.destroy(found[0])
+
+    def link_down(self) -> None:
+        """Take the loopback down: everything on it, the lab's own calls to the proxy as well, is silent."""
+        netns.set_link(up=False)
+
+    def link_up(self) -> None:
+        """Take it up again."""
+        netns.set_link(up=True)
+
+    def link_drops(self) -> int:
+        """How many packets the loopback has refused to carry because it was down."""
+        for line in Path("/proc/self/net/dev").read_text(encoding="ascii").splitlines():
+            name, _, figures = line.partition(":")
+            if name.strip() == netns.LINK:
+                return int(figures.split()[11])
+        return 0
+
+    # -- which sockets -----------------------------------------------------------------------------------------------
+
+    def _inside(self, leg: Leg) -> dict[int, tuple[End, End]]:
+        """Both ends of the plan's connections by the port that they come from: (client's end, server's end)."""
+        port = self._port if leg == "client" else self._server_port
+        far = {end.target: end for end in diag.ends(source=port) if end.state != diag.LISTEN}
+        near = sorted(diag.ends(target=port), key=lambda end: end.inode)
+        both = {end.source: (end, far[end.source]) for end in near if end.source in far}
+        if leg == "client":
+            return both
+        ours = {inode for pid in self._sessions() for inode in _descriptors(pid)}
+        return {port: ends for port, ends in both.items() if ends[1].inode in ours}
+
+    def _chosen(self, leg: Leg, ports: Collection[int] | None) -> list[tuple[End, End]]:
+        return [ends for port, ends in self._inside(leg).items() if ports is None or port in ports]
+
+    def _listeners(self) -> list[End]:
+        return [end for end in diag.ends(source=self._port) if end.state == diag.LISTEN]
+
+    def _holders(self, leg: Leg) -> tuple[list[int], list[int]]:
+        """The processes that may hold the clients' ends, and those that may hold the servers'."""
+        relays = list(self._relays())
+        return (_families(self._clients()), relays) if leg == "client" else (relays, list(self._sessions()))
+
+    @staticmethod
+    def _each(ends: Iterable[End], pids: Iterable[int], act: Callable[[socket.socket], None]) -> None:
+        """Do something to these sockets, wherever among these processes they are; what has gone meanwhile is left."""
+        wanted = {end.inode for end in ends} - {0}
+        for pid in pids:
+            for inode, descriptor in _descriptors(pid).items():
+                if inode in wanted:
+                    with suppress(ProcessLookupError), _copy(pid, descriptor) as copy:
+                        act(copy)
+                    wanted.discard(inode)
+            if not wanted:
+                return
+
+
+def _deafen(copy: socket.socket) -> None:
+    copy.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, DEAF)
+
+
+def _hear(copy: socket.socket) -> None:
+    with suppress(FileNotFoundError):  # it has no filter
+        copy.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+
+
+def _probe(copy: socket.socket) -> None:
+    """Leaving TCP's repair mode sends a window probe, so that the peer answers at once (CRIU needs it so)."""
+    with suppress(OSError):  # it has been closed
+        copy.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+        copy.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
+
+
+def _families(pids: Iterable[int]) -> list[int]:
+    """These processes and their descendants: a forked child shares its parent's sockets."""
+    found: list[int] = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            found += [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    return found
+
+
+def _descriptors(pid: int) -> dict[int, int]:
+    """A process's sockets: inode to descriptor."""
+    found: dict[int, int] = {}
+    folder = f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            with suppress(OSError):
+                kind, _, inode = os.readlink(f"{folder}/{name}").partition(":[")
+                if kind == "socket":
+                    found[int(inode[:-1])] = int(name)
+    return found
+
+
+@contextmanager
+def _copy(pid: int, descriptor: int) -> Iterator[socket.socket]:
+    """Our copy of another process's socket; given back at once, for while we hold it a close there ends nothing."""
+    with ExitStack() as stack:
+        handle = os.pidfd_open(pid)
+        stack.callback(os.close, handle)
+        copied = _libc.syscall(PIDFD_GETFD, handle, descriptor, 0)
+        if copied < 0:
+            code = ctypes.get_errno()
+            if code == 9:  # EBADF: closed meanwhile
+                raise ProcessLookupError(code, os.strerror(code))
+            raise ServerNotReady(f"no copy of a socket of process {pid}: {os.strerror(code)}", "run lab doctor")
+        yield stack.enter_context(socket.socket(fileno=copied))
+
+
+# -- whether it works here -----------------------------------------------------------------------------------------------
+
+_ECHO = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+peer, _ = listener.accept()
+while data := peer.recv(100):
+    peer.sendall(data)
+"""
+
+
+def try_out() -> None:
+    """Lose a packet between this process and a child of it, see it counted, and heal. Raises `ToolMissing`."""
+    with subprocess.Popen([sys.executable, "-c", _ECHO], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout is not None
+            port = int(child.stdout.readline())
+            wire = Wire(port, port, lambda: [os.getpid()], lambda: [child.pid], list)
+            with socket.create_connection((LOOPBACK, port), 2.0) as client:
+                _expect_loss(wire, client)
+        except (OSError, ServerNotReady) as error:
+            raise ToolMissing(f"no packet loss: {error}", netns.REMEDY) from error
+        finally:
+            child.kill()
+
+
+def _expect_loss(wire: Wire, client: socket.socket) -> None:
+    client.sendall(b"a")
+    client.recv(1)
+    for towards in ("server", "client"):
+        before = wire.lost()
+        wire.drop(towards)
+        wire.provoke()
+        _, port = client.getsockname()
+        gone, was = wire.lost()[port], before[port]
+        if not (gone.to_server > was.to_server if towards == "server" else gone.to_client > was.to_client):
+            raise ServerNotReady("a filter on a socket loses nothing")
+        if wire.answers() is not False:
+            raise ServerNotReady("a filter on a listener loses nothing")
+        wire.restore()
+    client.sendall(b"b")
+    if client.recv(1) != b"b":
+        raise ServerNotReady("a connection does not go on after a loss")

@@ -1,0 +1,43 @@
+"""The embedded rig in a network namespace of its own: the same servers, and packets that can be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Self
+
+import psutil
+
+from lab.errors import BadInput, ServerNotReady
+from lab.fault import Net
+from lab.rig import netns, route
+from lab.rig.loss import Wire
+from lab.rig.rig import Rig
+
+
+class NetnsRig(Rig):
+    """PostgreSQL and Toxiproxy on a private loopback. Call `netns.enter()` first, before any thread starts.
+
+    The lab's own SQL takes a unix socket, so that it gets through while the loopback is down.
+    """
+
+    name = "netns"
+    capabilities = Rig.capabilities | {"loss", "link", "abort"}
+    control_socket = True
+
+    def __enter__(self) -> Self:
+        if not netns.entered():
+            raise BadInput("the netns rig runs in a network namespace, and this process is in none", "use --rig netns")
+        if others := netns.others_up():
+            raise ServerNotReady(f"the lab's namespace is not private: {', '.join(others)} is up", "take it down")
+        route.require_loopback(self.host)
+        return super().__enter__()
+
+    def net(
+        self, port: int, clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]
+    ) -> Net:
+        """The packets of one plan's line."""
+        return Wire(port, self.postgres.port, clients, self._relays, sessions)
+
+    def _relays(self) -> list[int]:
+        """Whoever may stand between a client and PostgreSQL: Toxiproxy, and the tap in this process."""
+        return [self.toxiproxy.pid, psutil.Process().pid]
