@@ -36,10 +36,15 @@ StopMode = Literal["smart", "fast", "immediate"]
 
 
 class Sighting(NamedTuple):
-    """What was seen of a fault: evidence in words, and the sessions that it ended or cut off."""
+    """What was seen of a fault: evidence in words, and the sessions that it ended or cut off.
+
+    A session of which only the server process is known is given as "PID@". `at_ns` is when it struck, by the monotonic
+    clock, where that is known; -1: when it was seen.
+    """
 
     evidence: str
     struck: tuple[str, ...] = ()
+    at_ns: int = -1
 
 
 Seen = Callable[[], "Sighting | None"]
@@ -103,7 +108,7 @@ class Net(Protocol):
         """The plan's established connections, the oldest first."""
 
     def drop(self, towards: Towards, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
-        """Drop all packets `towards` one end of these connections; None: of all, and of new ones on the client's leg."""
+        """Drop what goes `towards` one end of these connections; None: of all, and of new ones on the client's leg."""
 
     def restore(self, leg: Leg = "client") -> None:
         """Let everything pass; connections that are left go on where they were. Idempotent."""
@@ -146,6 +151,9 @@ class Link(Protocol):
     def refuse(self) -> None:
         """End every connection and refuse new ones."""
 
+    def turn_away(self) -> None:
+        """End every connection, and each new one as soon as it is there, until `accept`."""
+
     def accept(self) -> None:
         """Take connections again, with no toxic but those of `arm_reset`."""
 
@@ -160,6 +168,50 @@ class Link(Protocol):
 
     def thaw(self) -> None:
         """Let it run again."""
+
+
+Sides = Literal["both", "client", "server"]
+Way = Literal["fin", "rst", "stall", "half-close", "split", "delay", "drop-reply"]
+"""What the tap does at a moment; `lab tap --help` says what the side that is hit sees of it."""
+
+
+class Acted(NamedTuple):
+    """The tap did what it was armed for.
+
+    `pid` is the connection's server process, 0 before it has said so; `at_ns` is the monotonic clock.
+    """
+
+    moment: str
+    way: Way
+    where: str
+    pid: int
+    at_ns: int
+
+
+class Wire(Protocol):
+    """The tap in front of the plan's proxy: acts at moments of the PostgreSQL protocol (`lab list moments`)."""
+
+    def check(self, moment: str) -> None:
+        """Raise BadInput when that is no moment."""
+
+    def arm(self, moment: str, way: Way, sides: Sides = "both", *, delay_ms: int = 100) -> None:
+        """Act once when the moment comes; its occurrences are counted from now on."""
+
+    def acts(self) -> tuple[Acted, ...]:
+        """What was done so far."""
+
+    def disarm(self) -> None:
+        """Forget what has not been done yet."""
+
+    def resume(self) -> None:
+        """End all stalls: what was held back passes now."""
+
+    def sever(self) -> None:
+        """End, with FIN, the connections on which something was done and that are still there."""
+
+
+Attempt = Literal["served", "refused", "cut", "unreachable"]
+"""What came of trying to get a session: it answered; the password was refused; it ended when asked; there was none."""
 
 
 class Server(Protocol):
@@ -190,6 +242,12 @@ class Server(Protocol):
     def setting(self, name: str, value: str) -> AbstractContextManager[None]:
         """A server setting by ALTER SYSTEM and reload, for every session; put back at the end."""
 
+    def value(self, name: str) -> str:
+        """A setting as a session of the server has it now."""
+
+    def lock_out(self, user: str) -> AbstractContextManager[None]:
+        """The role's password is another one for the length of the block; sessions that are there stay."""
+
     def stopped(self, pid: int) -> bool:
         """Whether the kernel holds that process stopped."""
 
@@ -204,6 +262,10 @@ class Subject(Protocol):
     """The process that runs the variant, from outside."""
 
     pid: int
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the process and of those that it has forked."""
 
     def interrupt(self) -> None:
         """Send the signal whose handler raises an exception in whatever the main actor is doing."""
@@ -223,6 +285,18 @@ class Site(Protocol):
     def subject(self) -> Subject: ...
     @property
     def net(self) -> Net: ...
+    @property
+    def wire(self) -> Wire: ...
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The roles that this plan's sessions log in as."""
+
+    def attempt(self, user: str) -> Attempt:
+        """Try to get a session as that role through the line, with the subject's password, and to ask it something."""
+
+    def greeting(self) -> int:
+        """How many bytes the server sends through the line until a new session is ready."""
 
     def sessions(self) -> tuple[Session, ...]:
         """The census of this plan's sessions now."""

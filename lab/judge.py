@@ -10,7 +10,7 @@ from lab.records.verdict import Finding, Verdict
 def judge(record: Record, promises: list[Promise] | None = None) -> tuple[Finding, ...]:
     """One finding for each promise (default: all), in the order of their names; a pure function of the record.
 
-    A void record proves nothing, so everything that applies is unknown.
+    A void record proves nothing, so everything that applies is unknown; only that the subject's process died counts.
     """
     return tuple(_finding(record, promise) for promise in promises or PROMISES.values())
 
@@ -20,9 +20,13 @@ def _finding(record: Record, promise: Promise) -> Finding:
         return Finding(promise=promise.id, verdict=Verdict.NA, summary=reason)
     if reason := promise.seen_not_to_apply(record):
         return Finding(promise=promise.id, verdict=Verdict.NA, summary=reason)
-    if record.void and record.fate != "died":  # that the subject's process ended is no fault of the rig
-        return promise.unknown(f"void: {record.void}")
-    return promise.judge(record)
+    if not record.void:
+        return promise.judge(record)
+    if record.fate == "died":  # no fault of the rig makes the subject's process end
+        finding = promise.judge(record)
+        if finding.verdict is Verdict.BROKEN:
+            return finding
+    return promise.unknown(f"void: {record.void}")
 
 
 def cause(findings: tuple[Finding, ...]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from lab.errors import BadInput, LabError, ProxyLost, ServerNotReady
-from lab.fault import Fault, Seen, Sighting, build
+from lab.fault import Fault, Seen, Sighting, build, needs
 from lab.records.census import Census, Row, Session
 from lab.records.history import Cause, Ending, Event, Op, Phase
 from lab.records.landing import Landing
@@ -24,6 +24,8 @@ from lab.records.plan import (
     Commit,
     End,
     Enter,
+    Exit,
+    Fork,
     Heal,
     Inject,
     Leave,
@@ -35,6 +37,7 @@ from lab.records.plan import (
     Write,
 )
 from lab.records.record import Fate, Record
+from lab.rig.choose import remedy
 from lab.rig.protocol import RigProtocol
 from lab.rig.site import PlanSite, open_site
 from lab.subject.handle import Child, ChildEnded, Zygote
@@ -44,6 +47,7 @@ LOOKS = (0.004, 0.008, 0.016, 0.032, 0.064)  # seconds between looks at the serv
 SLACK = 0.5  # seconds beyond the bound before a step is given up: the machine's noise is not the variant's
 LAND = 1.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
 CUT = 0.1  # seconds for sessions to notice that healing a fault has ended their connections
+FAREWELL = 0.03  # seconds for what an ending process says to reach the server and have an effect there
 SETTLE = 0.5  # seconds that a session has to become idle or vanish after its request
 PROBES = 2  # requests of each actor in the liveness phase, beyond one for each session that was struck
 HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
@@ -90,12 +94,8 @@ def run(
     when the plan asks for a fault that does not exist or that this rig cannot do.
     """
     faults = [build(spec) for spec in plan.faults()]
-    for each in faults:
-        if lacking := each.needs - rig.capabilities:
-            raise BadInput(
-                f"the {rig.name} rig cannot do {each.kind}: it lacks {', '.join(sorted(lacking))}",
-                "choose another rig with --rig",
-            )
+    if missing := needs(plan) - rig.capabilities:
+        raise BadInput(f"the {rig.name} rig lacks {', '.join(sorted(missing))}", remedy(needs(plan)))
     alone = any(each.exclusive for each in faults)
     try:
         with rig.exclusive() if alone else rig.shared():
@@ -135,6 +135,8 @@ class Run:
         self._gone: set[str] = set()  # actors that hang, were stopped, or lost their process
         self._requests: dict[str, int] = {}
         self._open: set[str] = set()  # actors inside a request
+        self._most = 0  # the largest number of them so far
+        self._lingering: frozenset[str] = frozenset()  # the sessions of the last census
         self._gates: dict[int, int] = {}
         self._fate: Fate = "ended"
         self._exit = ""
@@ -148,10 +150,10 @@ class Run:
         rows: tuple[Row, ...] = ()
         with open_site(self._rig, self._id, self._aliases()) as site, self._heal_on_exit():
             self._site = site
-            for each in self._all_faults:
-                each.prepare(site)
+            for each, alias in zip(self._all_faults, self._fault_aliases(), strict=True):
+                each.prepare(site.of(alias))
             self._hold_gates()
-            self._child = self._zygote.fork(site.environ, site.databases)
+            self._child = self._zygote.fork(site.environ, site.databases, self._plan.init)
             site.adopt(self._child)
             ended = False
             try:
@@ -159,7 +161,7 @@ class Run:
                 self._heal()
                 if self._wants_liveness:
                     self._liveness()
-                self._take_census("final")
+                self._take_census("final", settle=True)
                 ended = True
             except ChildEnded:
                 self._lose_child()
@@ -191,6 +193,12 @@ class Run:
     def _aliases(self) -> tuple[str, ...]:
         named = {getattr(step, "alias", "default") for step in self._plan.steps}
         return ("default", *sorted(named - {"default"}))
+
+    def _fault_aliases(self) -> list[str]:
+        """For each fault the alias whose line and sessions it is meant for; "": all."""
+        there = self._aliases()
+        injects = [step for step in self._plan.steps if isinstance(step, Inject)]
+        return [step.alias if step.alias in there else "" for step in injects]
 
     def _why_void(self) -> str:
         lost = [landing.kind for landing in self._landings if not landing.landed]
@@ -276,11 +284,14 @@ class Run:
         actor = step.actor
         if actor in self._pending:
             self._await_actor(actor)
-        if actor in self._gone:
+        if actor in self._gone or not self._child.runs(actor):
+            return
+        if isinstance(step, Fork) and self._child.runs(f"{step.child}.t0"):
             return
         if isinstance(step, Begin):
             self._requests[actor] = self._requests.get(actor, -1) + 1
             self._open.add(actor)
+            self._most = max(self._most, len(self._open))
         pending = _Pending(index, step, time.monotonic(), phase, gate=self._gates.get(index))
         self._note(pending, "invoke")
         self._child.send(self._message(pending))
@@ -326,9 +337,14 @@ class Run:
         answer = self._child.receive(timeout)
         if answer is None:
             return False
+        if "ended" in answer:
+            self._lose_process(answer["ended"])
+            return True
         pending = self._pending.get(answer["actor"])
         if pending is None or pending.index != answer["id"]:
             return True  # the late answer of a step that was given up
+        if isinstance(pending.step, Exit) and answer["ending"] == "ok":
+            return True  # it has ended when its channel is closed
         ending = _ending(pending.step, answer)
         value = dict(answer.get("value", {}))
         if "left" in answer:
@@ -336,7 +352,39 @@ class Run:
         self._finish(answer["actor"], pending, ending, value, tuple(Cause(**link) for link in answer.get("chain", ())))
         if isinstance(pending.step, Stop) and ending == "ok":
             self._gone.add(answer["actor"])
+            self._open.discard(answer["actor"])
+            self._take_census("stop", pending.index, answer["actor"], settle=True)
+        if isinstance(pending.step, Fork) and ending == "ok":
+            self._add_clone(answer["actor"], f"{pending.step.child}.t0")
+            self._take_census("fork", pending.index, answer["actor"])
         return True
+
+    def _add_clone(self, actor: str, clone: str) -> None:
+        """The actor of a forked child: inside a request when the one that forked was."""
+        self._requests[clone] = -1
+        if actor in self._open:
+            self._requests[clone] = 0
+            self._open.add(clone)
+
+    def _lose_process(self, process: str) -> None:
+        """A forked process has ended, because it was told to or not."""
+        for actor in {*self._requests, *self._pending}:
+            if actor.rpartition(".")[0] != process:
+                continue
+            self._gone.add(actor)
+            self._open.discard(actor)
+            if (pending := self._pending.get(actor)) is not None:
+                told = isinstance(pending.step, Exit)
+                self._finish(actor, pending, "ok" if told else "info", chain=() if told else (DIED,))
+                self._wait_for_farewell()
+                self._take_census("exit", pending.index, actor)
+
+    def _wait_for_farewell(self) -> None:
+        """What a process said to the server when it ended takes a moment to have an effect."""
+        before = {session.id for session in self._site.sessions()}
+        until = time.monotonic() + FAREWELL
+        while before == {session.id for session in self._site.sessions()} and time.monotonic() < until:
+            time.sleep(0.002)
 
     def _reap_unblocked(self) -> None:
         """A step that waited for another actor's and no longer does returns before anything else is begun."""
@@ -422,7 +470,9 @@ class Run:
     def _inject(self, index: int, fault: Fault) -> None:
         stack = ExitStack()
         now = self._now()
-        seen = stack.enter_context(fault.strike(self._site))
+        step = self._plan.steps[index]
+        alias = step.alias if isinstance(step, Inject) and step.alias in self._aliases() else ""
+        seen = stack.enter_context(fault.strike(self._site.of(alias)))
         struck = _Struck(fault, index, now, stack, seen)
         self._struck.append(struck)
         self._event("inject", index, fault=fault.kind)
@@ -463,6 +513,8 @@ class Run:
 
     def _heal(self, index: int = -1) -> None:
         """End every fault, the last one first; one that was never seen has not landed."""
+        if self._struck:
+            self._take_census("heal", index)
         while self._struck:
             struck = self._struck[-1]  # taken off when healed: a look-out may find that a server is lost
             self._sight(struck, LAND if struck.fault.lazy else 0.0)
@@ -518,11 +570,21 @@ class Run:
             if time.monotonic() >= until or not self._unsettled(sessions):
                 break
             time.sleep(0.002)
-        self._census.append(Census(time=self._now(), at=at, step=step, actor=actor, sessions=sessions))
+        connects = self._site.connects()
+        self._census.append(
+            Census(time=self._now(), at=at, step=step, actor=actor, sessions=sessions, connects=connects)
+        )
+        self._lingering = frozenset(session.id for session in sessions)
 
     def _unsettled(self, sessions: tuple[Session, ...]) -> bool:
-        """Whether more sessions hold a transaction than there are requests in flight."""
-        return sum(session.xact or session.state == "active" for session in sessions) > len(self._open)
+        """Whether more sessions hold a transaction than there are requests in flight, or there are more than ever were.
+
+        One that has been waited for once is not waited for again.
+        """
+        if sum(session.xact or session.state == "active" for session in sessions) > len(self._open):
+            return True
+        allowed = max(self._most * len(self._site.databases), self._zygote.traits.pool_max)
+        return len(sessions) > allowed and not self._lingering.issuperset(session.id for session in sessions)
 
 
 def _ending(step: ActorStep, answer: dict[str, Any]) -> Ending:

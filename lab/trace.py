@@ -259,15 +259,18 @@ class Trace:
         return sum(self._idle(landing) for landing in self.landed)
 
     def _idle(self, landing: Landing) -> int:
-        dead = set(landing.struck)
+        # A session that answers later was frozen or cut off for a while, and not dead.
+        alive = {call.session for call in self.calls if call.begin > landing.healed}
+        dead = set(landing.struck) - alive
         number = len(dead) - self._used(dead, landing.time, landing.at)
         cut = set(landing.cut) - dead
         return max(number, 0) + max(len(cut) - self._used(cut, landing.healed, landing.healed), 0)
 
     def _used(self, sessions: set[str], since: int, until: int) -> int:
-        """How many of the sessions, which died at some time between the two, cost the request that was using them an error; one not seen to use any uses one.
+        """How many of the sessions, which died between the two, cost the request that was using them an error.
 
-        A session that dies unnoticed under a running request is as stale for the next one as an idle one.
+        A request that was not seen to use any counts for one. A session that dies unnoticed under a running request is
+        as stale for the next one as an idle one.
         """
         used = 0
         for request in self.requests:
@@ -301,10 +304,8 @@ class _Actor:
                 each.take(call)
             self._blocks = [] if call.f == "end" else self._blocks
             return
-        if call.f == "leave" and self._blocks:
-            alias = self._blocks.pop()
-        else:
-            alias = getattr(call.plan, "alias", "default")
+        inner = self._blocks.pop() if call.f == "leave" and self._blocks else ""
+        alias = inner or getattr(call.plan, "alias", "default")
         if alias not in self._aliases:
             self._aliases[alias] = _Units(call.actor, alias, self._run, self._manual)
         self._aliases[alias].take(call)
@@ -361,7 +362,7 @@ class _Units:
     def _on_other(self, call: Call) -> None:
         if self._unit is not None:
             self._unit.calls.append(call)
-            self._unit.swallowed |= call.failed  # the server may have aborted what is open, and the application was told
+            self._unit.swallowed |= call.failed  # the application was told that the server may have aborted all of it
 
     def _on_begin(self, call: Call) -> None:
         """request_started tidies up as request_finished does; nothing is left to tidy where a request had ended."""
@@ -417,7 +418,8 @@ class _Units:
 
     def _on_autocommit(self, call: Call) -> None:
         if self._marks or call.failed:
-            return self._on_other(call)
+            self._on_other(call)
+            return
         on = bool(call.value.get("on"))
         if on:  # switching autocommit on ends the transaction, how is not said
             self._decide("doubt", call)
@@ -425,19 +427,22 @@ class _Units:
 
     def _on_commit(self, call: Call) -> None:
         if self._marks:
-            return self._on_other(call)
-        self._decide("doubt" if call.failed else "acked", call)
+            self._on_other(call)
+        else:
+            self._decide("doubt" if call.failed else "acked", call)
 
     def _on_rollback(self, call: Call) -> None:
         if self._marks:
-            return self._on_other(call)
-        self._decide("doubt" if call.failed else "aborted", call)
+            self._on_other(call)
+        else:
+            self._decide("doubt" if call.failed else "aborted", call)
 
     def _on_close(self, call: Call) -> None:
         if self._marks and self._unit is not None:
             self._unit.closed_inside = True
             self._unit.vague |= self._unit.kind == "manual"
-            return self._on_other(call)
+            self._on_other(call)
+            return
         self._decide("doubt" if call.failed else "closed", call)
         self._manual, self._by_hand = self._default_manual, False  # the next connection is as the settings say
 

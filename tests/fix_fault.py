@@ -10,16 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 
 from lab.fault import Fault, Seen, Sighting
 from lab.records.variant import Variant
-from lab.rig import tcp
+from lab.rig import process, tcp
 from lab.rig.postgres import SUPERUSER
 from lab.rig.rig import Rig
-from lab.rig.server import FILLER
 from lab.rig.site import PlanSite, open_site
 from lab.subject.handle import Child, Zygote
 
@@ -129,26 +127,25 @@ class Line:
         assert self._state() == self.before
         assert self.rig.control().execute("SELECT 1").fetchone() == (1,)
 
+    def recover(self) -> None:
+        """As the lab does between plans, and make the site believe that it began after it."""
+        self.rig.recover()
+        self.site._epoch = self.site.server.epoch()
+
     def _state(self) -> dict[str, Any]:
         control = self.rig.control()
-        others = lambda: control.execute(OTHERS).fetchone() == (0,)  # noqa: E731
-        until = time.monotonic() + 3.0
         self.client.disconnect()
-        while not others() and time.monotonic() < until:
-            time.sleep(0.005)
+        process.wait_until(lambda: control.execute(OTHERS).fetchone() == (0,), 3.0)
         with self.rig.toxiproxy._api() as api:
             proxies = api.get("/proxies").json()
-        servers = [psutil.Process(self.rig.toxiproxy.pid), *self.rig.postgres.postmaster.children()]
+        servers = [self.rig.toxiproxy.pid, *(child.pid for child in self.rig.postgres.postmaster.children())]
         return {
             "toxics": {name: [toxic["type"] for toxic in proxy["toxics"]] for name, proxy in proxies.items()},
             "listeners": {name: proxy["listen"] for name, proxy in proxies.items()},
             "enabled": {name: proxy["enabled"] for name, proxy in proxies.items()},
             "settings": control.execute(SETTINGS).fetchall(),
             "sessions of plans": control.execute(OTHERS).fetchone(),
-            "fillers": control.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (FILLER,)
-            ).fetchone(),
-            "stopped": [each.pid for each in servers if each.status() == psutil.STATUS_STOPPED],
+            "stopped": [pid for pid in servers if self.rig.server.stopped(pid)],
         }
 
 
@@ -177,6 +174,8 @@ def open_line(rig: Rig, keeper: Zygote) -> Iterator[OpenLine]:
     with ExitStack() as stack:
 
         def opened(*faults: Fault, shared: bool = False) -> Line:
+            if lacking := frozenset[str]().union(*(fault.needs for fault in faults)) - rig.capabilities:
+                pytest.skip(f"this rig lacks {', '.join(lacking)}")
             stack.enter_context(rig.shared() if shared else rig.exclusive())
             site = stack.enter_context(open_site(rig, f"{next(RUNS):012x}", ("default",)))
             for fault in faults:

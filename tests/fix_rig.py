@@ -1,4 +1,4 @@
-"""A running rig for tests, and what is needed to watch a lab that dies."""
+"""What is needed to watch a lab that dies; the running rig is the plugin's `rig`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.rig.rig import Rig
-
 ROOT = Path(__file__).resolve().parents[1]
 GONE_WITHIN = 5.0
 """Seconds in which nothing of a killed lab may be left."""
-
-
-@pytest.fixture(scope="session")
-def rig() -> Iterator[Rig]:
-    """One rig for the whole session (per worker): tests hold `rig.shared()` or `rig.exclusive()` as plans do."""
-    with Rig() as running:
-        yield running
 
 
 class LabProcess:

@@ -9,13 +9,13 @@ from django.db.backends.postgresql.base import CursorDebugWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.utils import InterfaceError
 
-from backend_under_test.persistent_core.wire import wire
-
 if TYPE_CHECKING:
     from backend_under_test.persistent_core.wrapper import PersistentWrapper
 
     class _Base(CursorWrapper):
         """With what Django's stubs leave out."""
+
+        WRAP_ERROR_ATTRS: frozenset[str]
 
         def _execute(self, sql: Any, params: Any, *ignored_wrapper_args: Any) -> Any: ...
         def _executemany(self, sql: Any, param_list: Any, *ignored_wrapper_args: Any) -> Any: ...
@@ -33,9 +33,9 @@ class _Leased(_Base):
     db: PersistentWrapper
 
     def __init__(self, cursor: Any, db: PersistentWrapper) -> None:
-        super().__init__(cursor, db)
+        self.cursor = cursor
+        self.db = db
         self._lease = db.lease
-        self._named = wire.is_named(cursor)
 
     def _execute(self, sql: Any, params: Any, *ignored_wrapper_args: Any) -> Any:
         if self._lease != self.db.lease:
@@ -47,21 +47,46 @@ class _Leased(_Base):
             self._refuse()
         return super()._executemany(sql, param_list, *ignored_wrapper_args)
 
-    def __getattr__(self, attr: str) -> Any:
-        # Only what is not defined above comes here; a cursor in the client only hands out what it has already got.
-        if self._named and self._lease != self.db.lease:
+    def callproc(self, procname: Any, params: Any = None, kparams: Any = None) -> Any:
+        """As CursorWrapper's."""
+        if self._lease != self.db.lease:
             self._refuse()
-        return super().__getattr__(attr)
+        return super().callproc(procname, params, kparams)
+
+    def __getattr__(self, attr: str) -> Any:
+        # Django's, but fetching from a cursor in the client only hands out rows that have arrived: no deadline.
+        value = getattr(self.cursor, attr)
+        return self.db.unguarded_errors(value) if attr in self.WRAP_ERROR_ATTRS else value
 
     def __iter__(self) -> Iterator[Any]:
-        if not self._named:
-            # Django holds the error wrapper open around the caller's loop; here it would keep a deadline running
-            # while the caller works on rows that arrived long ago.
-            with self.db.unguarded_errors:
-                yield from self.cursor
-            return
+        # Django holds the error wrapper open around the caller's loop; here it would keep a deadline running while the
+        # caller works on rows that arrived long ago.
+        with self.db.unguarded_errors:
+            yield from self.cursor
+
+    def close(self) -> None:
+        """No-op after its lease: the reset has closed what it had in the server."""
+        if self._lease == self.db.lease:
+            self.cursor.close()
+
+    def _refuse(self) -> None:
+        raise InterfaceError("This cursor belongs to a session that was closed. Ask for a new one: connection.cursor()")
+
+
+class _LeasedNamed(_Leased):
+    """One that lives in the server: every fetch asks it."""
+
+    def __getattr__(self, attr: str) -> Any:
+        if self._lease != self.db.lease:
+            self._refuse()
+        value = getattr(self.cursor, attr)
+        return self.db.wrap_database_errors(value) if attr in self.WRAP_ERROR_ATTRS else value
+
+    def __iter__(self) -> Iterator[Any]:
         rows = iter(self.cursor)
         while True:
+            if self._lease != self.db.lease:
+                self._refuse()
             with self.db.wrap_database_errors:
                 try:
                     row = next(rows)
@@ -70,22 +95,22 @@ class _Leased(_Base):
             yield row
 
     def close(self) -> None:
-        """No-op after its lease: the reset has closed what it had in the server."""
-        if self._lease != self.db.lease:
-            return
-        if self._named:
+        if self._lease == self.db.lease:
             with self.db.deadline_armed():
                 self.cursor.close()
-        else:
-            self.cursor.close()
-
-    def _refuse(self) -> None:
-        raise InterfaceError("This cursor belongs to a session that was closed. Ask for a new one: connection.cursor()")
 
 
 class LeasedCursor(_Leased, CursorWrapper):
     """CursorWrapper, with a lease."""
 
 
+class LeasedNamedCursor(_LeasedNamed, CursorWrapper):
+    """The same for a server-side cursor."""
+
+
 class LeasedDebugCursor(_Leased, CursorDebugWrapper):
-    """The same when queries are logged (DEBUG)."""
+    """When queries are logged (DEBUG)."""
+
+
+class LeasedNamedDebugCursor(_LeasedNamed, CursorDebugWrapper):
+    """Both."""

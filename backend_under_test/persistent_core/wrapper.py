@@ -27,7 +27,12 @@ from django.db.utils import DatabaseError, DatabaseErrorWrapper, Error, Operatio
 from django.utils.asyncio import async_unsafe
 from django.utils.functional import cached_property
 
-from backend_under_test.persistent_core.cursor import LeasedCursor, LeasedDebugCursor
+from backend_under_test.persistent_core.cursor import (
+    LeasedCursor,
+    LeasedDebugCursor,
+    LeasedNamedCursor,
+    LeasedNamedDebugCursor,
+)
 from backend_under_test.persistent_core.holder import Holder, begin_use, close_idle, end_use
 from backend_under_test.persistent_core.limit import CLIENT_CHECK_MS, LIBPQ_DEFAULTS, Limits
 from backend_under_test.persistent_core.session import Session
@@ -522,13 +527,13 @@ class PersistentWrapper(PostgresWrapper):
         with self.deadline_armed():
             return bool(super().is_usable())
 
-    def make_cursor(self, cursor: Any) -> LeasedCursor:
+    def make_cursor(self, cursor: Any) -> LeasedCursor | LeasedNamedCursor:
         """A cursor that ends with its lease."""
-        return LeasedCursor(cursor, self)
+        return LeasedNamedCursor(cursor, self) if wire.is_named(cursor) else LeasedCursor(cursor, self)
 
-    def make_debug_cursor(self, cursor: Any) -> LeasedDebugCursor:
+    def make_debug_cursor(self, cursor: Any) -> LeasedDebugCursor | LeasedNamedDebugCursor:
         """The same, logging."""
-        return LeasedDebugCursor(cursor, self)
+        return LeasedNamedDebugCursor(cursor, self) if wire.is_named(cursor) else LeasedDebugCursor(cursor, self)
 
     @contextmanager
     def _nodb_cursor(self) -> Iterator[Any]:

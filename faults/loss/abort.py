@@ -28,8 +28,10 @@ class Abort(Fault):
         aborted = sum(site.net.abort(port) for port in chosen)
 
         def seen() -> Sighting | None:
-            if not chosen or chosen & set(site.net.connections()):
+            # One that its client has closed is still remembered, an aborted one is in no table.
+            left = {socket.port for socket in site.sockets()}
+            if not aborted or chosen & left:
                 return None
-            return Sighting(f"{aborted} of {len(ports)} connections aborted", struck) if aborted else None
+            return Sighting(f"{aborted} of {len(ports)} connections aborted", struck)
 
         yield seen

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from lab.fault import Leg, Lost, Net, Seen, Sighting, Site, Towards
 
 NOTHING = Lost(0, 0, 0)
+CLIENT: tuple[Leg, ...] = ("client",)
 
 
 @contextmanager
 def losing(
-    site: Site, towards: Towards, legs: Collection[Leg] = ("client",), ports: Collection[int] | None = None
+    site: Site, towards: Towards, legs: Collection[Leg] = CLIENT, ports: Collection[int] | None = None
 ) -> Iterator[Seen]:
     """Drop for the length of the block; `ports` None: on all connections, and new ones get no answer.
 
@@ -20,7 +21,7 @@ def losing(
     """
     struck = tuple(session.id for session in site.sessions())
     before = {leg: site.net.lost(leg) for leg in legs}
-    chosen = {leg: [port for port in site.net.connections(leg) if ports is None or port in ports] for leg in legs}
+    chosen = {leg: [port for port in before[leg] if ports is None or port in ports] for leg in legs}
 
     def seen() -> Sighting | None:
         if ports is None and "client" in legs and site.net.answers() is not False:

@@ -17,12 +17,11 @@ PATIENCE = 2.0  # seconds to wait for an answer, beyond the delay
 
 @contextmanager
 def slowed(site: Site, least: float, size: int, kind: str, stream: Stream, **attributes: int) -> Iterator[Seen]:
-    """Install the toxic, heal at the end; seen when questions of `size` bytes take `least` seconds and longer than before.
+    """Install the toxic, heal at the end; seen when questions of `size` bytes take longer than before.
 
-    Healing ends the connections.
+    By `least` seconds, that is. Healing ends the connections.
     """
-    before = [site.knock(PATIENCE, size) for _ in range(BASELINE)]
-    normal = min((knock.seconds for knock in before if knock.answered), default=math.inf)
+    normal = _fastest(site, size)
     times = min(math.ceil(NOISE / least), TIMES)
 
     def seen() -> Sighting | None:
@@ -39,3 +38,14 @@ def slowed(site: Site, least: float, size: int, kind: str, stream: Stream, **att
         yield seen
     finally:
         site.link.accept()
+
+
+def _fastest(site: Site, size: int) -> float:
+    """Seconds for an answer before the toxic; infinite when there is none, so that nothing can be later."""
+    fastest = math.inf
+    for _ in range(BASELINE):
+        knock = site.knock(PATIENCE, size)
+        if not knock.answered:
+            return math.inf
+        fastest = min(fastest, knock.seconds)
+    return fastest

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
 from lab.check.lanes import run_in_lanes
@@ -153,6 +156,7 @@ class _Check:
             known={promise for trial in ledger.trials for promise in trial.broken},
             number=len(ledger.gathered.cases) + 1,
         )
+        ledger.ended = time.monotonic()
         for trial in ledger.searched.trials:
             self._progress.planned(entry.variant.name, 1)
             self._enter(ledger, trial, begun)
@@ -198,13 +202,24 @@ class _Check:
 
 
 def _describe(entry: Entry) -> VariantInfo:
-    """The variant as it ran: what its settings module says is known from inside the subject only, as text."""
+    """The variant as it ran; what its settings module says is known from inside the subject only."""
     variant, traits = entry.variant, entry.zygote.traits
-    inherited = {key: value for key, value in traits.settings.items() if variant.module and key != "OPTIONS"}
+    inherited = {key: _value(text) for key, text in traits.settings.items()} if variant.module else {}
+    options = inherited.pop("OPTIONS", {})
     return VariantInfo(
         name=variant.name,
         engine=entry.zygote.engine,
         driver=variant.driver,
         settings={**inherited, **variant.settings},
-        options=variant.options,
+        options={**(options if isinstance(options, dict) else {}), **variant.options},
     )
+
+
+def _value(text: str) -> Any:
+    """A printed setting as JSON knows it, else the text."""
+    try:
+        value = ast.literal_eval(text)
+        json.dumps(value)
+    except (ValueError, SyntaxError, TypeError):
+        return text
+    return value

@@ -40,8 +40,13 @@ def run_in_lanes(
     gate = threading.Lock()
 
     def begin(job: J) -> None:
-        if not ended.is_set():
+        if ended.is_set():
+            return
+        try:
             work(job)
+        except BaseException:
+            ended.set()
+            raise
 
     def begin_later(job: J) -> None:
         with gate:

@@ -31,7 +31,7 @@ from lab.records.result import Result, exit_status
 from lab.records.variant import Variant
 from lab.report.json import write_json
 from lab.report.progress import progress
-from lab.report.terminal import console, result_table, short
+from lab.report.terminal import console, print_result, short
 from lab.rig.rig import Rig
 from lab.store import Store, default_root
 
@@ -76,7 +76,7 @@ def check_command(
     results = judge_variants(variants, options, store)
     out = console()
     for result in results:
-        out.print(result_table(result))
+        print_result(out, result)
     if json is not None:
         write_json(json, results)
     return exit_status(results)

@@ -14,7 +14,7 @@ from lab.cli.options import BoundFlag, BudgetFlag, JsonFlag, Names, PromiseFlag,
 from lab.records.result import exit_status
 from lab.report.html import write_html
 from lab.report.json import write_json
-from lab.report.terminal import console, matrix_table
+from lab.report.terminal import console, print_matrix
 
 HtmlFlag = Annotated[
     Path | None,
@@ -46,7 +46,7 @@ def matrix(
     prepare_file("--html", html)
     options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound, search=0.0)
     results = judge_variants(variants, options, store)
-    console().print(matrix_table(results))
+    print_matrix(console(), results)
     if json is not None:
         write_json(json, results)
     if html is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.promise import Promise, promise
 from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, inject, query, request
-from lab.records.plan import Close, Enter, Fail, Heal, Leave, Plan, Read, Write
+from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Heal, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -55,6 +55,8 @@ class Atomic(Promise):
             "t0", Enter("t0"), Write("t0"), LOSE_ANSWER, Write("t0", swallow=True), Heal(), Write("t0"), Leave("t0")
         )
         yield self.plan(variant, "error swallowed", *cut, *query("t0"), title="answer lost")
+        off = (Autocommit("t0"), Write("t0"), FIN, Write("t0", swallow=True), Write("t0", swallow=True), Commit("t0"))
+        yield self.plan(variant, "autocommit off", *query("t0"), *request("t0", *off), *query("t0"))
         restart = request("t0", Enter("t0"), Write("t0"), inject("restart"), Write("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "error swallowed", *restart, *query("t0"), title="restart")
         closed = request("t0", Enter("t0"), Write("t0"), Close("t0"), Write("t0", swallow=True), Leave("t0"))
@@ -66,11 +68,7 @@ class Atomic(Promise):
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
-        units = [
-            unit
-            for unit in trace.units
-            if unit.kind == "atomic" and any(call.ending == "ok" and call.f in ("read", "write") for call in unit.calls)
-        ]
+        units = [unit for unit in trace.units if unit.kind in ("atomic", "manual") and not unit.vague and _served(unit)]
         for unit in units:
             if fault := _fault(trace, unit):
                 return self.broken(fault, (unit.closer or unit.calls[-1]).step)
@@ -80,8 +78,12 @@ class Atomic(Promise):
             if trace.during(unit.begin, unit.end) or unit.closed_inside or unit.swallowed or _erred(unit)
         ]
         if not at_stake:
-            return self.unknown("no atomic block met a fault")
-        return self.kept(f"{len(at_stake)} blocks met a fault and none was torn")
+            return self.unknown("no transaction met a fault")
+        return self.kept(f"{len(at_stake)} transactions met a fault and none was torn")
+
+
+def _served(unit: Unit) -> bool:
+    return any(call.ending == "ok" and call.f in ("read", "write") for call in unit.calls)
 
 
 def _erred(unit: Unit) -> bool:
@@ -89,18 +91,19 @@ def _erred(unit: Unit) -> bool:
 
 
 def _fault(trace: Trace, unit: Unit) -> str:
-    """What is wrong with one block, "" when nothing is."""
+    """What is wrong with one transaction, "" when nothing is."""
+    what = "block" if unit.kind == "atomic" else "transaction"
     wanted = [token for token in unit.written if not token.undone]
     there = [token for token in wanted if trace.present.get(token.name)]
     sessions = {call.session for call in unit.calls if call.session}
     if len(sessions) > 1:
-        return f"the statements of one block ran on {len(sessions)} sessions"
+        return f"the statements of one {what} ran on {len(sessions)} sessions"
     if len({token.call.value.get("xid") for token in unit.written}) > 1:
-        return "the writes of one block belong to different transactions"
+        return f"the writes of one {what} belong to different transactions"
     if 0 < len(there) < len(wanted):
-        return f"{len(there)} of the {len(wanted)} writes of one block are there"
+        return f"{len(there)} of the {len(wanted)} writes of one {what} are there"
     if unit.outcome == "acked" and wanted and not there:
-        return f"the block was left without an error and none of its {len(wanted)} writes is there"
+        return f"the {what} ended without an error and none of its {len(wanted)} writes is there"
     failed = [token for token in unit.tokens if token.call.ending == "info" and not token.undone]
     if wanted and not there and any(trace.present.get(token.name) for token in failed):
         return "a write that raised is there and those before it are not"

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import inject, keeps, query, request
-from lab.records.plan import Enter, Leave, Plan, Read, Write
+from lab.promises.phrase import block, inject, keeps, query, request, several
+from lab.records.plan import Begin, End, Enter, Heal, Leave, Plan, Read, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Trace
+from lab.trace import Call, Request, Trace
+
+SILENT = ("black-hole", "stall", "freeze", "refuse", "fill-slots")
+MANY = 4
+"""As many sessions as a backend may be thought to have that states no number, and as many as a plan of ours takes."""
 
 
 @promise
 class BoundedWait(Promise):
-    """At stake when a call was under way while the server was silent (black hole, stall, frozen session)."""
+    """At stake when a call was under way while the server was silent or refused, or while others had all sessions."""
 
     id = "bounded-wait"
     sentence = (
@@ -32,6 +36,18 @@ class BoundedWait(Promise):
             variant, "query", *request("t0", Read("t0"), inject("freeze"), Read("t0")), title="frozen session"
         )
         yield self.plan(variant, "COMMIT", *request("t0", Enter("t0"), Write("t0"), hole, Leave("t0")))
+        refuse = inject("refuse")
+        yield self.plan(variant, "refused", *query("t0"), refuse, *query("t0"), Heal(), *query("t0"))
+        yield self.plan(variant, "refused", refuse, *block("t0"), Heal(), *query("t0"), title="refused at first")
+        number = traits.pool_max or MANY
+        if number <= MANY and several(variant, number + 1):
+            crowd = [f"t{number}" for number in range(1, number + 1)]
+            took = [step for actor in crowd for step in (Begin(actor), Enter(actor), Write(actor))]
+            last = (Begin("t0"), Read("t0"), End("t0"))  # the Heal keeps what follows from being done before it
+            gave = [step for actor in crowd for step in (Leave(actor), End(actor))]
+            yield self.plan(variant, "exhausted", *took, *last, Heal(), *gave)
+            died = [step for actor in crowd for step in (Begin(actor), Enter(actor), Write(actor), Stop(actor))]
+            yield self.plan(variant, "a holder that died", *died, *query("t0"))
         back = request("t0", Enter("t0"), Write("t0"), Leave("t0"), hole)
         yield self.plan(variant, "return", *back)
 
@@ -44,15 +60,30 @@ class BoundedWait(Promise):
             if call.hung or call.seconds > bound:
                 took = "had not returned" if call.hung else "returned"
                 return self.broken(f"{call.f} {took} after {bound:g} s", call.step)
-        if not any(_waited(trace, call) for call in calls):
-            return self.unknown("no call had to wait for a silent server")
+        if not any(_waited(trace, call) for call in calls) and not _crowded(trace):
+            return self.unknown("no call had to wait for a server or for others")
         return self.kept(f"every call returned within {bound:g} s")
 
 
-SILENT = ("black-hole", "stall", "freeze")
-
-
 def _waited(trace: Trace, call: Call) -> bool:
-    """Whether the call was made to a server that was silent: it ended in an error, or it only had to let go."""
-    silent = any(landing.kind in SILENT for landing in trace.during(call.begin, call.end))
-    return silent and (call.failed or call.f in ("end", "close"))
+    """Whether the call was made to a server that was silent or refused: it failed, or it only had to let go."""
+    faults = any(landing.kind in SILENT for landing in trace.during(call.begin, call.end))
+    return faults and (call.failed or call.f in ("end", "close"))
+
+
+def _crowded(trace: Trace) -> bool:
+    """Whether a request asked for a session while others had as many as there are, or as many as we try."""
+    number = trace.record.traits.pool_max or MANY
+    for me in trace.requests:
+        asked = next((call for call in me.calls if call.f in ("read", "write")), None)
+        if asked is not None:
+            others = [one for one in trace.requests if one.begin < asked.begin and _holds(one, asked.begin)]
+            if sum(one is not me for one in others) >= number:
+                return True
+    return False
+
+
+def _holds(request: Request, time: int) -> bool:
+    """Whether it has a session that it has not given back by then; a thread that stops gives nothing back."""
+    stopped = request.calls[-1].f == "stop"
+    return bool(request.sessions) and (stopped or request.end > time)

@@ -45,9 +45,8 @@ class CommitsOnClose(Promise):
             yield self.plan(which, form, *request("t0", *work, *after), *query("t0"))
             yield self.plan(which, f"{form}, cut before COMMIT", *request("t0", *work, TERMINATE, *after), *query("t0"))
             held = (*before, Write("t0"), Write("t0", hold="commit"))
-            late: tuple[Step, ...] = (*after, TERMINATE) if after else ()
-            if late:
-                yield self.plan(which, f"{form}, cut at COMMIT", *request("t0", *held, *late), *query("t0"))
+            late = (*request("t0", *held, *after, TERMINATE),) if after else (*request("t0", *held), TERMINATE)
+            yield self.plan(which, f"{form}, cut at COMMIT", *late, *query("t0"))
             lost = (*request("t0", *work, LOSE_ANSWER, *after), Heal(), *query("t0"))
             yield self.plan(which, f"{form}, answer lost", *lost)
 

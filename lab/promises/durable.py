@@ -21,6 +21,17 @@ def acknowledged(unit: Unit, close_commits: bool) -> bool:
     return unit.outcome == "acked" or (unit.outcome == "closed" and close_commits)
 
 
+def _how(unit: Unit) -> str:
+    """By what the application was told that the work is done, and what came before."""
+    assert unit.closer is not None
+    told = {"autocommit": "by the statement", "atomic": "by leaving atomic()"}.get(unit.kind, f"by {unit.closer.f}()")
+    if unit.closer.f == "end":
+        told = "by the end of the request"
+    if unit.closed_inside:
+        return f"{told} after a close() inside"
+    return f"{told} after an error that the application swallowed" if unit.swallowed else told
+
+
 @promise
 class Durable(Promise):
     """At stake when a write was acknowledged and a fault struck afterwards, or its block was closed inside."""
@@ -59,12 +70,8 @@ class Durable(Promise):
         for unit in told:
             lost = [token for token in unit.written if not token.undone and not trace.present.get(token.name)]
             if lost:
-                how = "a close() inside" if unit.closed_inside else "an error that was swallowed" if unit.swallowed else ""
-                after = f" after {how}" if how else ""
-                return self.broken(
-                    f"{len(lost)} of {len(unit.written)} writes that {unit.kind} acknowledged are gone{after}",
-                    lost[0].call.step,
-                )
+                what = f"{len(lost)} of {len(unit.written)} writes were acknowledged {_how(unit)} and are gone"
+                return self.broken(what, lost[0].call.step)
         struck = max((landing.at for landing in trace.landed), default=-1)
         raised = [unit for unit in units if unit not in told and unit.closer and (unit.closed_inside or unit.swallowed)]
         if not raised and not any(unit.end < struck or unit.closed_inside or unit.swallowed for unit in told):

@@ -62,6 +62,8 @@ class IdleAfterClose(Promise):
 
 
 def _ended(trace: Trace, census: Census, session: str) -> bool:
-    """Whether no request that is still in flight can be the one that uses the session."""
-    running = [request for request in trace.requests if request.begin < census.time < request.end]
-    return not any(session in request.sessions or not request.sessions for request in running)
+    """Whether the session is that of a request that has ended: nobody who is in flight has it, or may have it."""
+    before = [request for request in trace.requests if request.begin < census.time]
+    running = [request for request in before if request.end > census.time]
+    users = [request for request in before if session in request.sessions]
+    return not running or bool(users and users[-1] not in running and all(request.sessions for request in running))

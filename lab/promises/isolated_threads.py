@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import query
-from lab.records.plan import Begin, Close, End, Enter, Leave, Plan, Read, Write
+from lab.promises.phrase import FIN, query, request
+from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.trace import FOREVER, Request, Trace
+
+TROUBLE: dict[str, tuple[Step, ...]] = {
+    "a statement was refused": (Read("t0"), Fail("t0", "statement_timeout")),
+    "refused in atomic()": (Enter("t0"), Write("t0"), Fail("t0")),
+    "FIN": (Read("t0"), FIN, Read("t0")),
+    "closed by hand": (Read("t0"), Close("t0")),
+}
+"""What may make a backend hand a connection back twice."""
 
 
 @promise
@@ -28,7 +36,10 @@ class IsolatedThreads(Promise):
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         both = (Begin("t0"), Begin("t1"))
         ends = (End("t0"), End("t1"))
-        yield self.plan(variant, "query first", *both, Read("t0"), Read("t1"), Read("t0"), Read("t1"), *ends)
+        queries = (*both, Read("t0"), Read("t1"), Read("t0"), Read("t1"), *ends)
+        yield self.plan(variant, "query first", *queries)
+        others = (Begin("t1"), Begin("t2"), Read("t1"), Read("t2"), Read("t1"), Read("t2"), End("t1"), End("t2"))
+        yield self.plan(variant, "query first", *others, title="neither is the main thread")
         blocks = (Enter("t0"), Enter("t1"), Write("t0"), Write("t1"), Leave("t0", "rollback"), Leave("t1"))
         yield self.plan(variant, "atomic() first", *both, *blocks, *ends)
         between = (Enter("t0"), Write("t0"), Write("t1"), Write("t0"), Leave("t0", "rollback"))
@@ -39,6 +50,8 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "a close() in one", *both, *closed, *ends)
         ended = (Begin("t0"), Enter("t0"), Write("t0"), Begin("t1"), Read("t1"), End("t1"), Leave("t0", "rollback"))
         yield self.plan(variant, "a close() in one", *ended, End("t0"), title="request_finished")
+        for name, trouble in TROUBLE.items():
+            yield self.plan(variant, "after an error", *request("t0", *trouble), *both, *between, *ends, title=name)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
@@ -52,12 +65,10 @@ class IsolatedThreads(Promise):
                 if _at_once(one, other, session):
                     step = max(one.calls[0].step, other.calls[0].step)
                     return self.broken(f"{one.actor} and {other.actor} used one session at the same time", step)
-        owners: dict[str, set[str]] = {}
-        for unit in trace.units:
-            for token in unit.written:
-                owners.setdefault(str(token.call.value.get("xid")), set()).add(unit.actor)
-        if shared := [actors for actors in owners.values() if len(actors) > 1]:
-            return self.broken(f"{' and '.join(sorted(shared[0]))} wrote in one transaction")
+        for one, other in pairs:
+            if shared := _transactions(one).keys() & _transactions(other).keys():
+                step = max(_transactions(other)[shared.pop()], one.calls[0].step)
+                return self.broken(f"{one.actor} and {other.actor} wrote in one transaction", step)
         if not any(_asked(one) and _asked(other) for one, other in pairs):
             return self.unknown("no two requests were in flight together")
         return self.kept(f"{len(pairs)} pairs of requests in flight together shared nothing")
@@ -65,6 +76,18 @@ class IsolatedThreads(Promise):
 
 def _asked(request: Request) -> bool:
     return any(call.f in ("read", "write", "enter") for call in request.calls)
+
+
+def _transactions(request: Request) -> dict[tuple[str, str], int]:
+    """The transactions that a request wrote in, each with the step of its first write there.
+
+    An xid is named with its session: a crashed server gives the xid of what it had not stored a second time.
+    """
+    found: dict[tuple[str, str], int] = {}
+    for call in request.calls:
+        if call.f == "write" and call.session and "xid" in call.value:
+            found.setdefault((call.session, str(call.value["xid"])), call.step)
+    return found
 
 
 def _hold(request: Request, session: str) -> tuple[int, int]:

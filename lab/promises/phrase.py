@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lab.records.plan import Begin, End, Enter, FaultSpec, Inject, Leave, Read, Step, Write
+from lab.records.record import Record
 from lab.records.variant import Traits, Variant
+from lab.trace import Trace
 
 
 def inject(kind: str, **params: Any) -> Inject:
@@ -51,9 +53,19 @@ def keeps(variant: Variant, traits: Traits) -> bool:
     return traits.conn_max_age != 0 or traits.pool_max > 0 or traits.own_close
 
 
+def kept_nothing(record: Record) -> str:
+    """Why a run shows that an ENGINE which closes by itself keeps nothing, where nobody says that it does; "" else."""
+    variant, traits = record.plan.variant, record.traits
+    if variant.keeps is not None or traits.conn_max_age != 0 or traits.pool_max or not traits.own_close:
+        return ""
+    used = [session for request in Trace(record).requests for session in request.sessions]
+    return NOTHING_SEEN_KEPT if len(used) > 1 and len(set(used)) == len(used) else ""
+
+
 def several(variant: Variant, number: int = 2) -> bool:
     """Whether the variant is made for that many requests at once."""
     return variant.threads is None or variant.threads >= number
 
 
+NOTHING_SEEN_KEPT = "no request was seen to get a session that an earlier one had used"
 NOTHING_KEPT = "nothing is kept between requests (CONN_MAX_AGE is 0, no pool, Django's own close)"

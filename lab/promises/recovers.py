@@ -86,12 +86,11 @@ class Recovers(Promise):
             return self.unknown("no ordinary request came after the heal")
         # The first request may itself have been the one that found a stale session.
         spare = trace.stale - sum(bool(request.errors) and request.begin > _struck(trace) for request in met[:1])
-        for request in after:
-            if request.errors:
-                spare -= 1
-                if spare < 0:
-                    error = request.errors[0]
-                    return self.broken(f"{request.actor} still got an error at {error.f} after the heal", error.step)
+        for failed in (one for one in after if one.errors):
+            spare -= 1
+            if spare < 0:
+                error = failed.errors[0]
+                return self.broken(f"{failed.actor} still got an error at {error.f} after the heal", error.step)
         return self.kept(f"{len(after)} requests after the heal, none failed for it")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import NOTHING_KEPT, SEVER, at_once, block, keeps, query, several
+from lab.promises.phrase import NOTHING_KEPT, SEVER, at_once, block, keeps, kept_nothing, query, several
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -25,6 +25,9 @@ class ReplacesStale(Promise):
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
         return "" if keeps(variant, traits) else NOTHING_KEPT
 
+    def seen_not_to_apply(self, record: Record) -> str:
+        return kept_nothing(record)
+
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         for how, fault in SEVER.items():
             for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
@@ -40,8 +43,12 @@ class ReplacesStale(Promise):
         trace = Trace(record)
         if not trace.stale:
             return self.unknown("no idle session died")
-        if any(request.running_between(landing.time, landing.at) for landing in trace.landed for request in trace.requests):
+        requests = trace.requests
+        if any(request.running_between(landing.time, landing.at) for landing in trace.landed for request in requests):
             return self.unknown("a fault struck a running request too: what follows belongs to recovers")
+        struck = min(landing.time for landing in trace.landed)
+        if any(request.ordinary and request.errors and request.begin < struck for request in trace.requests):
+            return self.unknown("requests failed before any session died")
         after = [request for request in trace.requests if request.begin > trace.healed and request.ordinary]
         if not after:
             return self.unknown("no ordinary request came after the heal")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import NOTHING_KEPT, block, keeps, query, several
+from lab.promises.phrase import NOTHING_KEPT, block, keeps, kept_nothing, query, several
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.trace import Trace
+
+SPARE = 2
+"""Sessions for each actor that an ENGINE may open which states no number: the one in use, and one of its own."""
 
 
 @promise
@@ -26,6 +30,9 @@ class Reuses(Promise):
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
         return "" if keeps(variant, traits) else NOTHING_KEPT
 
+    def seen_not_to_apply(self, record: Record) -> str:
+        return kept_nothing(record)
+
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         yield self.plan(variant, "query first", *query("t0"), *query("t0"), *query("t0"))
         yield self.plan(variant, "atomic() first", *block("t0"), *block("t0"), *block("t0"))
@@ -37,20 +44,22 @@ class Reuses(Promise):
         requests = trace.requests
         if record.landings or not all(request.ordinary and not request.errors for request in requests):
             return self.unknown("a fault or an unusual step explains a new session")
-        if any(later.begin < earlier.end for earlier, later in zip(requests, requests[1:], strict=False)):
+        if any(later.begin < earlier.end for earlier, later in pairwise(requests)):
             return self.unknown("requests ran at the same time")
         actors = {request.actor for request in requests}
         if not any(sum(request.actor == actor for request in requests) > 1 for actor in actors):
             return self.unknown("no actor made two requests")
+        last = max(request.calls[-1].step for request in requests)
         allowed = record.traits.pool_max or len(actors)
-        seen = {session for request in requests for session in request.sessions}
-        seen |= {session.id for census in record.census if census.at != "after exit" for session in census.sessions}
-        if len(seen) > allowed:
-            last = max(request.calls[-1].step for request in requests)
-            return self.broken(f"{len(requests)} requests one at a time used {len(seen)} sessions", last)
+        used = {session for request in requests for session in request.sessions}
+        if len(used) > allowed:
+            return self.broken(f"{len(requests)} requests one at a time used {len(used)} sessions", last)
+        opened = {session.id for census in record.census if census.at != "after exit" for session in census.sessions}
+        if len(used | opened) > (record.traits.pool_max or SPARE * allowed):
+            return self.broken(f"{len(requests)} requests one at a time opened {len(used | opened)} sessions", last)
         if not record.traits.pool_max:
             for actor in actors:
                 mine = {session for request in requests if request.actor == actor for session in request.sessions}
                 if len(mine) > 1:
                     return self.broken(f"the requests of {actor} did not all run on its one session")
-        return self.kept(f"{len(requests)} requests one at a time used {len(seen)} of {allowed} sessions")
+        return self.kept(f"{len(requests)} requests one at a time used {len(used)} of {allowed} sessions")

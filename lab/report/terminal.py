@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -36,7 +35,7 @@ def short(path: str) -> str:
     return min(relative, path, key=len)
 
 
-def result_table(result: Result) -> RenderableType:
+def print_result(out: Console, result: Result) -> None:
     """One variant: what ran, the table of promises, how to see each broken one again, and the sum."""
     table = Table(box=box.ROUNDED, show_lines=True, expand=False)
     table.add_column("promise", no_wrap=True)
@@ -46,10 +45,16 @@ def result_table(result: Result) -> RenderableType:
     for name, promise in result.promises.items():
         shown = mark(promise)
         table.add_row(_name(name, promise), Text(str(shown), shown.style), _moments(promise), Text(promise.summary))
-    return Group(Text(headline(result), "bold"), table, *_replays(result), Text(sentence(result)))
+    _line(out, Text(headline(result), "bold"))
+    out.print(table)
+    for name, promise in result.promises.items():
+        if promise.evidence:
+            _line(out, Text(f"{name}, broken in {len(promise.evidence)} plans; see it again with"))
+            _line(out, Text(f"  lab replay {short(promise.evidence[0])}"))
+    _line(out, Text(sentence(result)))
 
 
-def matrix_table(results: Sequence[Result]) -> RenderableType:
+def print_matrix(out: Console, results: Sequence[Result]) -> None:
     """Promise x variant, a legend, and the moments at which each broken one breaks."""
     table = Table(box=box.ROUNDED)
     table.add_column("promise", no_wrap=True)
@@ -57,9 +62,18 @@ def matrix_table(results: Sequence[Result]) -> RenderableType:
         table.add_column(result.variant.name, no_wrap=True)
     for name in promise_names(results):
         table.add_row(name, *(_cell(result.promises.get(name)) for result in results))
-    legend = Text("\n").join(Text.assemble((f"{each!s:<10}", each.style), each.meaning) for each in MARKS)
-    details = [line for result in results for line in _details(result)]
-    return Group(table, legend, Text(), *details, Text(), *(Text(sentence(result)) for result in results))
+    out.print(table)
+    for each in MARKS:
+        _line(out, Text.assemble((f"{each!s:<10}", each.style), each.meaning))
+    for result in results:
+        _line(out, Text.assemble("\n", (sentence(result), "bold")))
+        for line in _details(result):
+            _line(out, line)
+
+
+def _line(out: Console, line: Text) -> None:
+    """One line, however long: a command must not be folded, or it cannot be copied."""
+    out.print(line, soft_wrap=True)
 
 
 def promise_names(results: Sequence[Result]) -> list[str]:
@@ -114,28 +128,13 @@ def _cell(promise: PromiseResult | None) -> Text:
     return Text(str(shown), shown.style)
 
 
-def _replays(result: Result) -> list[RenderableType]:
-    lines: list[RenderableType] = []
-    for name, promise in result.promises.items():
-        if promise.evidence:
-            lines.append(Text(f"{name}: {promise.cases} cases; see it again with"))
-            lines.append(Text(f"  lab replay {short(promise.evidence[0])}", no_wrap=True, overflow="ignore"))
-    return lines
-
-
-def _details(result: Result) -> list[RenderableType]:
-    lines: list[RenderableType] = []
+def _details(result: Result) -> list[Text]:
+    lines = []
     for name, promise in result.promises.items():
         if promise.verdict is not Verdict.BROKEN:
             continue
         shown = mark(promise)
         at = " · ".join(moment for moment, each in promise.moments.items() if each is Verdict.BROKEN)
-        because = "" if promise.cause in (None, name) else f" (because of {promise.cause})"
-        lines.append(Text.assemble((f"{shown} ", shown.style), f"{result.variant.name} {name}{because}: at {at}"))
+        because = "" if promise.cause in (None, name) else f", because of {promise.cause}"
+        lines.append(Text.assemble("  ", (str(shown), shown.style), f" {name}{because}: {at}"))
     return lines
-
-
-def folder_of(result: Result) -> str:
-    """The store folder that holds a result's evidence, "" when it has none."""
-    paths = [path for promise in result.promises.values() for path in promise.evidence]
-    return str(Path(paths[0]).parents[2]) if paths else ""

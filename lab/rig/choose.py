@@ -25,18 +25,22 @@ def prepare(name: str | None = None) -> str:
     For netns this process moves into a namespace of its own, out of which nothing can be fetched any more. Raises
     `BadInput` for a name that is none, `ToolMissing` where the machine cannot have that rig.
     """
-    chosen = name or os.environ.get(VARIABLE) or DEFAULT
-    if chosen not in RIGS:
-        raise BadInput(f"there is no rig {chosen!r}", f"known: {', '.join(RIGS)}")
-    if chosen == NetnsRig.name and not netns.entered():
+    rig = chosen(name)
+    if rig == NetnsRig.name and not netns.entered():
         _build_toxiproxy()
         netns.enter()
-    return chosen
+    return rig
 
 
-def open_rig(
-    name: str = DEFAULT, progress: Progress = lambda _: None, max_connections: int = MAX_CONNECTIONS
-) -> Rig:
+def chosen(name: str | None = None) -> str:
+    """The name of the rig to use, without preparing anything. Raises `BadInput`."""
+    rig = name or os.environ.get(VARIABLE) or DEFAULT
+    if rig not in RIGS:
+        raise BadInput(f"there is no rig {rig!r}", f"known: {', '.join(RIGS)}")
+    return rig
+
+
+def open_rig(name: str = DEFAULT, progress: Progress = lambda _: None, max_connections: int = MAX_CONNECTIONS) -> Rig:
     """The rig that `prepare` has returned the name of, not yet entered."""
     return RIGS[name](progress, max_connections)
 
@@ -46,14 +50,10 @@ def capable(needs: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name, rig in RIGS.items() if rig.capabilities.issuperset(needs))
 
 
-def lacking(rig: str, needs: Iterable[str]) -> str:
-    """A line that says what this rig lacks and which has it; "" when it lacks nothing."""
-    missing = frozenset(needs) - RIGS[rig].capabilities if rig in RIGS else frozenset(needs)
-    if not missing:
-        return ""
+def remedy(needs: Iterable[str]) -> str:
+    """What to do to have all of this."""
     others = capable(needs)
-    has = f"--rig {' or '.join(others)} has it" if others else "no rig has it"
-    return f"the {rig} rig lacks {', '.join(sorted(missing))}: {has}"
+    return f"use --rig {' or '.join(others)}" if others else "no rig has all of it"
 
 
 def _build_toxiproxy() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lab.errors import LabError, ToolMissing
-from lab.rig import binaries, cache, guardian, port, process, template, toxiproxy_binary
+from lab.rig import binaries, cache, guardian, netns, port, process, template, toxiproxy_binary
 
 OLDEST_PYTHON = (3, 11)
 DISTRIBUTIONS = {"psycopg2": ("psycopg2", "psycopg2-binary"), "psycopg": ("psycopg",), "django": ("django",)}
@@ -47,6 +47,7 @@ def _findings() -> Iterator[Finding]:
         "toxiproxy": _toxiproxy,
         "ports": _ports,
         "guardian": _guardian,
+        "netns rig": _netns,
     }
     for name, check in checks.items():
         try:
@@ -113,6 +114,14 @@ def _ports() -> Finding:
     with port.reserve() as reserved:
         what = f"loopback can be listened on, e.g. at {reserved.number}"
         return Finding("ports", ok=True, what=what, where=port.LOOPBACK)
+
+
+def _netns() -> Finding:
+    """A rig beside the default one: where the machine refuses it, the lab works without."""
+    try:
+        return Finding("netns rig", ok=True, what=netns.probe())
+    except ToolMissing as error:
+        return Finding("netns rig", ok=True, what=f"not possible here: {error}", remedy=error.remedy)
 
 
 def _guardian() -> Finding:

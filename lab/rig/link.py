@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lab.errors import ProxyLost
-from lab.fault import Stream
+from lab.fault import Link, Stream
 from lab.rig import toxic
 from lab.rig.protocol import ProxyProtocol
+from lab.wire.tap import Line
 
 TOXICS: dict[str, type[toxic.Toxic]] = {
     each.kind: each
@@ -18,11 +19,15 @@ TOXICS: dict[str, type[toxic.Toxic]] = {
 class PlanLink:
     """`lab.fault.Link` over one proxy: what was armed stays armed, every other toxic goes with the proxy.
 
-    While the proxy's server is frozen it must not be called: each call would wait for its deadline.
+    While the proxy's server is frozen it must not be called: each call would wait for its deadline. A `tap` in front of
+    it refuses what it refuses: who listens must not answer for who does not.
     """
 
-    def __init__(self, proxy: ProxyProtocol, freeze: Callable[[], None], thaw: Callable[[], None]) -> None:
+    def __init__(
+        self, proxy: ProxyProtocol, freeze: Callable[[], None], thaw: Callable[[], None], tap: Line | None = None
+    ) -> None:
         self._line = proxy
+        self._tap = tap
         self._armed: tuple[toxic.Installed, ...] = ()
         self._refusing = False
         self._frozen = 0
@@ -47,12 +52,21 @@ class PlanLink:
 
     def refuse(self) -> None:
         """End every connection and refuse new ones."""
+        if self._tap is not None:
+            self._tap.refuse()
         self._proxy.refuse()
+        self._refusing = True
+
+    def turn_away(self) -> None:
+        """End every connection, and each new one as soon as it is there."""
+        self._proxy.turn_away()
         self._refusing = True
 
     def accept(self) -> None:
         """Take connections again, with no toxic but those of `arm_reset`."""
         self._proxy.recreate(self._armed)
+        if self._tap is not None:
+            self._tap.admit()
         self._refusing = False
 
     def add(self, kind: str, stream: Stream, **attributes: int) -> None:
@@ -75,3 +89,60 @@ class PlanLink:
         if self._frozen:
             raise ProxyLost("the proxy server is stalled and cannot be given another fault", "heal the stall first")
         return self._line
+
+
+def all_links(links: Sequence[Link]) -> Link:
+    """One link that does to all of them what is done to it."""
+    return links[0] if len(links) == 1 else _AllLinks(links)
+
+
+class _AllLinks:
+    """Several lines, treated alike; the proxies' server is one."""
+
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._links = links
+
+    @property
+    def armed(self) -> bool:
+        """Whether connections end with RST on all of them."""
+        return all(link.armed for link in self._links)
+
+    def arm_reset(self) -> None:
+        """From now on every close of a new connection is an RST."""
+        for link in self._links:
+            link.arm_reset()
+
+    def cut(self) -> None:
+        """End every connection."""
+        for link in self._links:
+            link.cut()
+
+    def refuse(self) -> None:
+        """End every connection and refuse new ones."""
+        for link in self._links:
+            link.refuse()
+
+    def turn_away(self) -> None:
+        """End every connection, and each new one as soon as it is there."""
+        for link in self._links:
+            link.turn_away()
+
+    def accept(self) -> None:
+        """Take connections again."""
+        for link in self._links:
+            link.accept()
+
+    def add(self, kind: str, stream: Stream, **attributes: int) -> None:
+        """Install a toxic on all of them."""
+        for link in self._links:
+            link.add(kind, stream, **attributes)
+
+    def freeze(self) -> None:
+        """Stop the proxies' server."""
+        for link in self._links:
+            link.freeze()
+
+    def thaw(self) -> None:
+        """Let it run again."""
+        for link in self._links:
+            link.thaw()

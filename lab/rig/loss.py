@@ -31,7 +31,7 @@ from lab.rig.port import LOOPBACK
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 TCP_REPAIR = 19
 PIDFD_GETFD = 438
-SYN_WAIT = 0.02
+SYN_WAIT = 0.005
 """Seconds in which a connection on loopback would be there; it takes a tenth of a millisecond."""
 
 _RETURN_NOTHING = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
@@ -58,33 +58,36 @@ class Wire:
 
     def connections(self, leg: Leg = "client") -> tuple[int, ...]:
         """The ports from which connections come, in the order of their inodes, which is that of their age."""
-        inside = self._inside(leg)
-        return tuple(port for port, (near, _) in inside.items() if near.state == diag.ESTABLISHED)
+        return tuple(port for port, ends in self._inside(leg, diag.ends()).items() if _established(*ends))
 
     def drop(self, towards: Towards, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
         """Drop what goes `towards` one end, or both, of these connections; None: all, and new ones get no answer."""
+        table = diag.ends()
         if ports is None and leg == "client":
-            self._each(self._listeners(), self._relays(), _deafen)
-        for near, far in self._chosen(leg, ports):
-            holders = self._holders(leg)
-            if towards != "server":
-                self._each([near], holders[0], _deafen)
-            if towards != "client":
-                self._each([far], holders[1], _deafen)
+            self._each(self._listeners(table), self._relays(), _deafen)
+            table = diag.ends()  # what was accepted while we looked
+        chosen = [ends for port, ends in self._inside(leg, table).items() if ports is None or port in ports]
+        near, far = self._holders(leg)
+        if towards != "server":
+            self._each([ends[0] for ends in chosen], near, _deafen)
+        if towards != "client":
+            self._each([ends[1] for ends in chosen], far, _deafen)
 
     def restore(self, leg: Leg = "client") -> None:
         """Let everything pass again; connections that are left go on."""
         near, far = self._holders(leg)
+        table = diag.ends()
         if leg == "client":
-            self._each(self._listeners(), far, _hear)
-        for one, other in self._inside(leg).values():
-            self._each([one], near, _hear)
-            self._each([other], far, _hear)
+            self._each(self._listeners(table), far, _hear)
+            table = diag.ends()
+        inside = self._inside(leg, table).values()
+        self._each([ends[0] for ends in inside], near, _hear)
+        self._each([ends[1] for ends in inside], far, _hear)
 
     def lost(self, leg: Leg = "client") -> dict[int, Lost]:
         """Segments that one end has sent and the other has not got, by connection, since it was opened."""
         # Senders first: what passes between the two looks has then arrived more often than it was sent.
-        before, after = self._inside(leg), self._inside(leg)
+        before, after = self._inside(leg, diag.ends()), self._inside(leg, diag.ends())
         return {
             port: Lost(
                 to_server=near.sent - after[port][1].received,
@@ -92,20 +95,18 @@ class Wire:
                 retransmitted=near.retransmitted + far.retransmitted,
             )
             for port, (near, far) in before.items()
-            if port in after
+            if port in after and _established(near, far)
         }
 
     def provoke(self, leg: Leg = "client") -> None:
         """Make both ends of each connection send a segment without data: a window probe and the answer to it."""
-        near, far = self._holders(leg)
-        holders = far if leg == "client" else near  # always the proxy's end: it is ours
-        for one, other in self._inside(leg).values():
-            self._each([other if leg == "client" else one], holders, _probe)
+        ours = 1 if leg == "client" else 0  # the proxy's end
+        self._each([ends[ours] for ends in self._inside(leg, diag.ends()).values()], self._holders(leg)[ours], _probe)
 
     def answers(self) -> bool | None:
         """Whether a fresh connection is answered: None when it is refused."""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as fresh:
-            fresh.setblocking(False)  # noqa: FBT003
+            fresh.setblocking(False)
             fresh.connect_ex((LOOPBACK, self._port))
             poll = select.poll()
             poll.register(fresh, select.POLLOUT)
@@ -115,7 +116,7 @@ class Wire:
 
     def abort(self, port: int) -> bool:
         """Abort the client's end of a connection: ECONNABORTED there, RST at the other end. False when it is gone."""
-        found = self._inside("client").get(port)
+        found = self._inside("client", diag.ends()).get(port)
         return found is not None and diag.destroy(found[0])
 
     def link_down(self) -> None:
@@ -136,33 +137,30 @@ class Wire:
 
     # -- which sockets -----------------------------------------------------------------------------------------------
 
-    def _inside(self, leg: Leg) -> dict[int, tuple[End, End]]:
+    def _inside(self, leg: Leg, table: list[End]) -> dict[int, tuple[End, End]]:
         """Both ends of the plan's connections by the port that they come from: (client's end, server's end)."""
         port = self._port if leg == "client" else self._server_port
-        far = {end.target: end for end in diag.ends(source=port) if end.state != diag.LISTEN}
-        near = sorted(diag.ends(target=port), key=lambda end: end.inode)
+        far = {end.target: end for end in table if end.source == port and end.state != diag.LISTEN}
+        near = sorted((end for end in table if end.target == port), key=lambda end: end.inode)
         both = {end.source: (end, far[end.source]) for end in near if end.source in far}
         if leg == "client":
             return both
         ours = {inode for pid in self._sessions() for inode in _descriptors(pid)}
         return {port: ends for port, ends in both.items() if ends[1].inode in ours}
 
-    def _chosen(self, leg: Leg, ports: Collection[int] | None) -> list[tuple[End, End]]:
-        return [ends for port, ends in self._inside(leg).items() if ports is None or port in ports]
+    def _listeners(self, table: list[End]) -> list[End]:
+        return [end for end in table if end.source == self._port and end.state == diag.LISTEN]
 
-    def _listeners(self) -> list[End]:
-        return [end for end in diag.ends(source=self._port) if end.state == diag.LISTEN]
-
-    def _holders(self, leg: Leg) -> tuple[list[int], list[int]]:
+    def _holders(self, leg: Leg) -> tuple[Iterable[int], Iterable[int]]:
         """The processes that may hold the clients' ends, and those that may hold the servers'."""
         relays = list(self._relays())
-        return (_families(self._clients()), relays) if leg == "client" else (relays, list(self._sessions()))
+        return (_family(self._clients()), relays) if leg == "client" else (relays, self._sessions())
 
     @staticmethod
     def _each(ends: Iterable[End], pids: Iterable[int], act: Callable[[socket.socket], None]) -> None:
         """Do something to these sockets, wherever among these processes they are; what has gone meanwhile is left."""
         wanted = {end.inode for end in ends} - {0}
-        for pid in pids:
+        for pid in pids if wanted else ():
             for inode, descriptor in _descriptors(pid).items():
                 if inode in wanted:
                     with suppress(ProcessLookupError), _copy(pid, descriptor) as copy:
@@ -170,6 +168,10 @@ class Wire:
                     wanted.discard(inode)
             if not wanted:
                 return
+
+
+def _established(near: End, far: End) -> bool:
+    return near.state == far.state == diag.ESTABLISHED
 
 
 def _deafen(copy: socket.socket) -> None:
@@ -188,13 +190,13 @@ def _probe(copy: socket.socket) -> None:
         copy.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 0)
 
 
-def _families(pids: Iterable[int]) -> list[int]:
-    """These processes and their descendants: a forked child shares its parent's sockets."""
-    found: list[int] = []
-    for pid in pids:
+def _family(pids: Iterable[int]) -> Iterator[int]:
+    """These processes, and then their descendants: a forked child shares its parent's sockets, and may outlive it."""
+    parents = list(pids)
+    yield from parents
+    for pid in parents:
         with suppress(psutil.Error):
-            found += [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    return found
+            yield from (child.pid for child in psutil.Process(pid).children(recursive=True))
 
 
 def _descriptors(pid: int) -> dict[int, int]:
@@ -225,7 +227,7 @@ def _copy(pid: int, descriptor: int) -> Iterator[socket.socket]:
         yield stack.enter_context(socket.socket(fileno=copied))
 
 
-# -- whether it works here -----------------------------------------------------------------------------------------------
+# -- whether it works here -------------------------------------------------------------------------------------------
 
 _ECHO = """
 import socket, sys

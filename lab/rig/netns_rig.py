@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Self
-
-import psutil
 
 from lab.errors import BadInput, ServerNotReady
 from lab.fault import Net
@@ -32,12 +31,10 @@ class NetnsRig(Rig):
         route.require_loopback(self.host)
         return super().__enter__()
 
-    def net(
-        self, port: int, clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]
-    ) -> Net:
+    def net(self, port: int, clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]) -> Net:
         """The packets of one plan's line."""
         return Wire(port, self.postgres.port, clients, self._relays, sessions)
 
     def _relays(self) -> list[int]:
         """Whoever may stand between a client and PostgreSQL: Toxiproxy, and the tap in this process."""
-        return [self.toxiproxy.pid, psutil.Process().pid]
+        return [self.toxiproxy.pid, os.getpid()]

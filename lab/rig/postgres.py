@@ -22,6 +22,9 @@ CONNECT_TIMEOUT = 5
 """Seconds for the lab's own connections (libpq takes whole seconds)."""
 
 
+LONGEST_SOCKET = 107
+"""Characters of a unix socket's path that the kernel takes."""
+
 CLOSE_TIMEOUT = 1.0
 """Seconds to end in order at the end; there is nothing to keep, and a frozen session would make it long."""
 
@@ -31,12 +34,14 @@ class Postgres:
 
     `start`, `stop`, `restart`, `kill` and `crash` are for one thread at a time (`Rig.exclusive`); all else is for any.
     The port stays the same for life. `max_connections` counts all slots; `settings.RESERVED_SLOTS` of them are for
-    superusers alone.
+    superusers alone. With `unix_socket` the lab's own connections go by a socket in the data folder, which needs no
+    network.
     """
 
-    def __init__(self, home: Home, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, home: Home, max_connections: int = MAX_CONNECTIONS, *, unix_socket: bool = False) -> None:
         self.home = home
         self.max_connections = max_connections
+        self.unix_socket = unix_socket
         self.password = secrets.token_urlsafe(16)
         """The superuser's."""
         self.seat_password = secrets.token_urlsafe(16)
@@ -49,6 +54,9 @@ class Postgres:
         usable = binaries.usable_by(found, identity, home.folder)
         self.postmaster = Postmaster(Site(usable, home.folder / "data", home, identity, self.log_path))
         self._port = port.reserve()
+        if unix_socket and len(str(self._socket())) > LONGEST_SOCKET:
+            self._port.release()
+            raise ServerNotReady(f"{home.folder} is too long a name for a socket in it", "set TMPDIR to a shorter one")
 
     @property
     def port(self) -> int:
@@ -125,7 +133,7 @@ class Postgres:
     def parameters(self, user: str = SUPERUSER, dbname: str = "lab") -> dict[str, Any]:
         """Connection parameters for psycopg and psycopg2, straight to the server and not through a proxy."""
         return {
-            "host": port.LOOPBACK,
+            "host": str(self._socket().parent) if self.unix_socket else port.LOOPBACK,
             "port": self.port,
             "user": user,
             "password": self.password if user == SUPERUSER else self.seat_password,
@@ -167,11 +175,14 @@ class Postgres:
             file.seek(start)
             return file.read(-1 if end is None else max(0, end - start)).decode(errors="replace")
 
+    def _socket(self) -> Path:
+        return self.postmaster.site.data / f".s.PGSQL.{self.port}"
+
     def _copy_template(self) -> str:
         site = self.postmaster.site
         folder = template.ensure(site.binaries, site.identity, self.home, self._template_key)
         template.copy_tree(folder / "data", site.data, self.home)
-        settings.write(site.data, self.port, self.max_connections, site.binaries.major)
+        settings.write(site.data, self.port, self.max_connections, site.binaries.major, unix_socket=self.unix_socket)
         return Path(folder / "password").read_text(encoding="ascii")
 
     def _set_passwords(self, first_password: str) -> None:

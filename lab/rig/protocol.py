@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import psycopg
 
-from lab.fault import Server, Stream
+from lab.fault import Net, Server, Stream
 from lab.rig.toxic import Installed, Toxic
+from lab.wire.tap import Line
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,17 @@ class ProxyProtocol(Protocol):
     def arm_reset(self) -> None:
         """From the next connection on, every close is an RST to both sides."""
 
+    def accepted(self) -> int:
+        """How many connections it has taken so far; -1: it is not known."""
+
     def cut(self) -> None:
         """End all connections and listen again with the same toxics."""
 
     def refuse(self) -> None:
         """End all connections and let new ones be refused."""
+
+    def turn_away(self) -> None:
+        """End all connections, and every new one as soon as it is there."""
 
     def accept(self) -> None:
         """Listen again after `refuse`, with the same toxics."""
@@ -73,7 +80,9 @@ class RigProtocol(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What faults may need: "proxy" (toxics), "freeze", "terminate", "restart", "crash", "slots"."""
+        """What faults may need: "proxy" (toxics), "freeze", "terminate", "restart", "crash", "slots"; some rigs: "loss",
+        "link" (the interface down), "abort" (of a socket).
+        """
 
     @property
     def lab_id(self) -> str:
@@ -111,6 +120,15 @@ class RigProtocol(Protocol):
 
     def proxy(self, name: str) -> AbstractContextManager[ProxyProtocol]:
         """A way to the server for one plan; `name` is unique among live plans. Gone at the end."""
+
+    def net(self, port: int, clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]) -> Net:
+        """The packets of the line at `port`; `clients` and `sessions` give the pids at its two ends.
+
+        Raises `BadInput` when the rig is not capable of "loss".
+        """
+
+    def line(self, port: int) -> Line:
+        """A line of the wire tap in front of a proxy at `port`; use it as a context manager."""
 
     def freeze(self) -> None:
         """Stop the proxies' server: silence for every plan, nothing lost."""

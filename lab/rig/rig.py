@@ -8,15 +8,16 @@ import secrets
 import select
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import psycopg
 
-from lab.errors import ServerNotReady
-from lab.rig import cache, port, process
+from lab.errors import BadInput, ServerNotReady
+from lab.fault import Net
+from lab.rig import cache, port, process, route
 from lab.rig.guard import Guard
 from lab.rig.lock import SharedLock
 from lab.rig.postgres import MAX_CONNECTIONS, Postgres
@@ -26,6 +27,7 @@ from lab.rig.server import PostgresServer
 from lab.rig.toxic import Installed
 from lab.rig.toxiproxy import Proxy, Toxiproxy
 from lab.rig.toxiproxy_binary import Progress, ensure_toxiproxy
+from lab.wire.tap import Line, Tap
 
 SEATS = 40
 """As many as template.sql makes."""
@@ -42,7 +44,9 @@ class Rig:
 
     name = "embedded"
     host = port.LOOPBACK
-    capabilities: frozenset[str] = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots"})
+    capabilities: frozenset[str] = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots", "wire"})
+    control_socket = False
+    """Whether the lab's own SQL goes by a unix socket instead of the network."""
 
     def __init__(self, progress: Progress = lambda _: None, max_connections: int = MAX_CONNECTIONS) -> None:
         self.lab_id = secrets.token_hex(6)
@@ -57,15 +61,19 @@ class Rig:
         self._seats: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._controls = _Controls()
         self._recovery = threading.Lock()
+        self._tap = Tap()
+        self._tapping = threading.Lock()
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
+        route.require_loopback(self.host)
         with ExitStack() as stack:
             # The guardian first: from here on nothing can stay behind.
             self.guard = Guard(self.lab_id, [self.folder, cache.stages(self.lab_id)])
             stack.callback(self.guard.release)
             self._start(stack)
             self.guard.wait_armed()
+            stack.callback(self._tap.stop)
             for ordinal in range(SEATS):
                 self._seats.put(ordinal)
             self._exit = stack.pop_all()
@@ -115,6 +123,16 @@ class Rig:
         """A proxy to PostgreSQL for one plan; use it as a context manager. Raises `ProxyLost`."""
         return self.toxiproxy.proxy(name, self.postgres.port, toxics)
 
+    def net(self, port: int, clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]) -> Net:
+        """The packets of one plan's line, in rigs that are capable of loss; this one is not: `BadInput`."""
+        raise BadInput(f"the {self.name} rig cannot lose packets", "use --rig netns")
+
+    def line(self, port: int) -> Line:
+        """A line of the wire tap in front of a proxy; the tap's thread is started for the first one."""
+        with self._tapping:
+            self._tap.start()
+        return self._tap.open((self.host, port), listen_host=self.host)
+
     def freeze(self) -> None:
         """Stop the proxies' server: silence for every plan, nothing lost."""
         self.toxiproxy.freeze()
@@ -140,7 +158,7 @@ class Rig:
         self.toxiproxy = Toxiproxy(home, ensure_toxiproxy(self._progress, self.lab_id))
         stack.callback(self.toxiproxy.close)
         self.toxiproxy.start()
-        self.postgres = Postgres(home, self._max_connections)
+        self.postgres = Postgres(home, self._max_connections, unix_socket=self.control_socket)
         stack.callback(self.postgres.close)
         self.postgres.start()
         self.server = PostgresServer(self.postgres, self.control)

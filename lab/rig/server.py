@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal as signals
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -118,6 +119,21 @@ class PostgresServer:
             except ServerNotReady:
                 self._forget(name)  # it is not there to be asked, and must not come back with it
                 raise
+
+    def value(self, name: str) -> str:
+        """A setting as a session of the server has it now: ours, which takes a change with its next statement."""
+        return str(self._ask("SELECT current_setting(%s)", name))
+
+    @contextmanager
+    def lock_out(self, user: str) -> Iterator[None]:
+        """The role's password is another one for the length of the block; sessions that are there stay."""
+        before = str(self._ask("SELECT rolpassword FROM pg_authid WHERE rolname = %s", user))
+        change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+        try:
+            self._execute(change.format(sql.Identifier(user), sql.Literal(secrets.token_hex(8))))
+            yield
+        finally:
+            self._execute(change.format(sql.Identifier(user), sql.Literal(before)))  # as it was hashed
 
     def _take_slot(self) -> psycopg.Connection[Any] | None:
         try:

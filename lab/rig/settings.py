@@ -9,11 +9,10 @@ from lab.rig.port import LOOPBACK
 RESERVED_SLOTS = 16
 """Connection slots for superusers only: the lab's own threads get in when a fault fills the others."""
 
-HBA = f"host all all {LOOPBACK}/32 scram-sha-256\n"
+HBA = f"host all all {LOOPBACK}/32 scram-sha-256\nlocal all all scram-sha-256\n"
 
 _SETTINGS: dict[str, str | int] = {
     "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",
     "password_encryption": "scram-sha-256",
     "superuser_reserved_connections": RESERVED_SLOTS,
     # Durability against a power failure is not what we test; a killed server loses nothing with fsync off.
@@ -42,9 +41,13 @@ _SETTINGS: dict[str, str | int] = {
 }
 
 
-def write(data: Path, port: int, max_connections: int, major: int) -> None:
-    """Write both files into the data folder of a server of `major` version; ALTER SYSTEM stays free for faults."""
-    settings = {**_SETTINGS, "port": port, "max_connections": max_connections}
+def write(data: Path, port: int, max_connections: int, major: int, *, unix_socket: bool = False) -> None:
+    """Write both files into the data folder of a server of `major` version; ALTER SYSTEM stays free for faults.
+
+    With `unix_socket` it listens in its data folder as well.
+    """
+    sockets = str(data) if unix_socket else ""
+    settings = {**_SETTINGS, "port": port, "max_connections": max_connections, "unix_socket_directories": sockets}
     if major >= 16:
         # The cost of a password check, which is not what we test: 2-3 ms a connect instead of 10.
         settings["scram_iterations"] = 1

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
 
 from lab.errors import ProxyLost, ServerNotReady
-from lab.fault import End, Knock, Link, Server, Socket, Subject
+from lab.fault import Attempt, End, Knock, Net, Server, Socket, Subject
 from lab.records.census import Row, Session
 from lab.rig import tcp
-from lab.rig.link import PlanLink
-from lab.rig.protocol import RigProtocol, Seat
+from lab.rig.link import PlanLink, all_links
+from lab.rig.protocol import ProxyProtocol, RigProtocol, Seat
+from lab.rig.wired import PlanWire
+from lab.wire import tap
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 """The shortest question to a PostgreSQL server; the answer is one byte, and no session is made."""
 
 WITNESS_TIMEOUT = 0.3  # seconds; a line on which there is silence carries a witness all the same
+TCP_INFO_SIZE, TCP_BYTES_RECEIVED_AT = 136, 128
+TCP_BYTES_RECEIVED = struct.Struct("=Q")
+"""Of the kernel's `struct tcp_info`: tcpi_bytes_received."""
+
 ANSWER_DEADLINE = 3.0  # seconds for the healed line to answer at the end of a plan
 CLEAR_DEADLINE = 5.0  # seconds for terminated leftovers to vanish
 
@@ -51,33 +60,75 @@ class Waiter(Protocol):
     extra: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Line:
+    """One alias's own way to the server, with the wire tap in front where the plan wants it."""
+
+    link: PlanLink
+    proxy: ProxyProtocol
+    tap: tap.Line | None = None
+
+    @property
+    def port(self) -> int:
+        """Where the subject connects to for this alias."""
+        return self.proxy.port if self.tap is None else self.tap.port
+
+
 class PlanSite:
     """All that a plan and its faults may touch or look at. Used by the plan's own thread."""
 
-    def __init__(self, rig: RigProtocol, seat: Seat, link: Link, port: int, run: str, aliases: tuple[str, ...]) -> None:
+    def __init__(self, rig: RigProtocol, seat: Seat, lines: Mapping[str, Line], run: str) -> None:
         self._rig = rig
         self._seat = seat
-        self._port = port
+        self._lines = dict(lines)
+        self._port = lines["default"].port
         self._run = run
         self._users = [seat.name, seat.second]
+        self._alias = ""
+        self._ours: list[None] = []  # one for each connection of our own; shared by all views of the site
         self._child: Subject | None = None
         self._epoch = rig.server.epoch()
         self._restarts = rig.server.restarts
-        self.link = link
+        self.link = all_links([line.link for line in lines.values()])
         self.server: Server = rig.server
         self.environ = {"PGAPPNAME": f"lab-{run}"}
-        self.databases = {alias: self._where(alias) for alias in aliases}
+        self.databases = {alias: self._where(alias) for alias in lines}
 
     def _where(self, alias: str) -> dict[str, Any]:
-        """Where the server is, for one alias: all but `default` use the seat's second user and the second database."""
-        first = alias == "default"
+        """Where the server is, for one alias: all but `default` use the seat's second user and options of their own.
+
+        `twin` is in the same database as `default` and has another role, all others are in the second database.
+        """
+        own: dict[str, Any] = {} if alias == "default" else {"OPTIONS": {"options": f"-c lab.alias={alias}"}}
+        if alias == "twin":
+            own["OPTIONS"]["assume_role"] = "lab_other"
         return {
             "HOST": self._rig.host,
-            "PORT": str(self._port),
-            "USER": self._seat.name if first else self._seat.second,
+            "PORT": str(self._lines[alias].port),
+            "USER": self._seat.second if own else self._seat.name,
             "PASSWORD": self._seat.password,
-            "NAME": "lab" if first else "lab2",
+            "NAME": "lab" if alias in ("default", "twin") else "lab2",
+            **own,
         }
+
+    def of(self, alias: str) -> PlanSite:
+        """What a fault may touch that is meant for one alias: its line and its sessions; "": this whole site."""
+        if not alias:
+            return self
+        view = copy.copy(self)
+        line = self._lines[alias]
+        vars(view).update(_alias=alias, _lines={alias: line}, _port=line.port, link=line.link)
+        return view
+
+    @property
+    def wire(self) -> PlanWire:
+        """The tap's part of the line; only where the site was opened with it."""
+        return PlanWire({alias: line.tap for alias, line in self._lines.items() if line.tap is not None})
+
+    @property
+    def net(self) -> Net:
+        """The packets of the line; raises BadInput when the rig is not capable of loss."""
+        return self._rig.net(self._port, lambda: [self.subject.pid], lambda: [each.pid for each in self.sessions()])
 
     def adopt(self, child: Subject) -> None:
         """The subject's process runs now."""
@@ -90,6 +141,46 @@ class PlanSite:
             raise RuntimeError("the subject has not been forked yet")
         return self._child
 
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The roles that this plan's sessions log in as."""
+        return tuple({where["USER"]: None for alias, where in self.databases.items() if alias in self._lines})
+
+    def attempt(self, user: str) -> Attempt:
+        """Try to get a session as that role through the line, with the subject's password, and to ask it something."""
+        try:
+            connection = self._connect(user)
+        except psycopg.OperationalError as refusal:
+            return "refused" if "password authentication failed" in str(refusal) else "unreachable"
+        with suppress(psycopg.Error), connection:
+            connection.execute("SELECT 1")
+            return "served"
+        return "cut"
+
+    def greeting(self) -> int:
+        """How many bytes the server sends through the line until a new session is ready."""
+        with self._connect(self.users[0]) as connection, socket.socket(fileno=os.dup(connection.fileno())) as line:
+            info = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
+            return int(TCP_BYTES_RECEIVED.unpack_from(info, TCP_BYTES_RECEIVED_AT)[0])
+
+    def _connect(self, user: str) -> psycopg.Connection[Any]:
+        """A session of our own, with the parameters that the subject's have."""
+        where = next(each for each in self.databases.values() if each["USER"] == user)
+        self._ours.append(None)
+        return psycopg.connect(
+            host=where["HOST"],
+            port=self._port,
+            user=user,
+            password=where["PASSWORD"],
+            dbname=where["NAME"],
+            application_name=self.environ["PGAPPNAME"],
+            client_encoding="UTF8",
+            connect_timeout=3,
+            sslmode="disable",
+            gssencmode="disable",
+            autocommit=True,
+        )
+
     # -- the server's view ------------------------------------------------------------------------------------------
 
     def _query(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
@@ -100,7 +191,16 @@ class PlanSite:
 
     def sessions(self) -> tuple[Session, ...]:
         """The census of this plan's sessions now."""
-        return tuple(Session(*row) for row in self._query(CENSUS, self._users))
+        found = tuple(Session(*row) for row in self._query(CENSUS, self._users))
+        if not self._alias:
+            return found
+        where = self.databases[self._alias]
+        return tuple(each for each in found if (each.user, each.database) == (where["USER"], where["NAME"]))
+
+    def connects(self) -> int:
+        """How many connections the subject has made to its lines so far, however they ended; -1: it is not known."""
+        counts = [line.proxy.accepted() for line in self._lines.values()]
+        return -1 if min(counts) < 0 else sum(counts) - len(self._ours)
 
     def waits(self, others: Mapping[str, Waiter], me: Waiter, grace: float) -> str:
         """Where a step waits: `server` (for a lock there), `client` (after `grace` seconds of doing nothing), or ""."""
@@ -121,12 +221,15 @@ class PlanSite:
         return any(each.id == session and each.wait.startswith("Lock:") for each in self.sessions())
 
     def _cpu(self) -> int:
-        """Clock ticks that the subject has used so far: a step that waits uses none."""
-        try:
-            fields = Path(f"/proc/{self.subject.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return -1
-        return int(fields[11]) + int(fields[12])
+        """Clock ticks that the subject's processes have used so far: a step that waits uses none."""
+        ticks = 0
+        for pid in self.subject.pids:
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            except OSError:
+                continue
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks
 
     def lock(self, keys: Iterable[int]) -> None:
         """Shut the gates `keys`: whoever calls `lab.gate` with one of them waits."""
@@ -154,8 +257,9 @@ class PlanSite:
             time.sleep(0.001)  # a process that ends makes no event that we could wait for
         if self._epoch != self.server.epoch() and self._restarts == self.server.restarts:
             raise ServerNotReady("PostgreSQL was restarted under this plan by somebody else")
-        if not (knock := self.knock(ANSWER_DEADLINE)).answered:
-            raise ProxyLost(f"the plan's line does not answer after the heal ({knock.end})")
+        for alias in self._lines:
+            if not (knock := self.of(alias).knock(ANSWER_DEADLINE)).answered:
+                raise ProxyLost(f"the plan's line does not answer after the heal ({knock.end})")
 
     def held(self) -> tuple[str, ...]:
         """The tokens that are committed now, in the order in which they were written."""
@@ -175,7 +279,7 @@ class PlanSite:
 
     def sockets(self) -> tuple[Socket, ...]:
         """The subject's sockets to this plan's line, from the kernel's table in the subject's network namespace."""
-        return tcp.clients(self.subject.pid, self._port)
+        return tuple(each for line in self._lines.values() for each in tcp.clients(self.subject.pid, line.port))
 
     @contextmanager
     def witness(self) -> Iterator[Callable[[], End]]:
@@ -185,6 +289,7 @@ class PlanSite:
         except OSError:
             yield lambda: "refused"
             return
+        self._ours.append(None)
         with connection:
             with suppress(OSError):
                 connection.sendall(SSL_REQUEST)
@@ -199,6 +304,7 @@ class PlanSite:
         end: End = "open"
         try:
             with socket.create_connection((self._rig.host, self._port), timeout) as connection:
+                self._ours.append(None)
                 connection.sendall(_question(size))
                 while not count or size > len(SSL_REQUEST):
                     connection.settimeout(max(begun + timeout - time.monotonic(), 0.001))
@@ -240,7 +346,16 @@ def _question(size: int) -> bytes:
 
 
 @contextmanager
-def open_site(rig: RigProtocol, run: str, aliases: tuple[str, ...]) -> Iterator[PlanSite]:
-    """A seat and a line of the plan's own; both are given back whatever happens."""
-    with rig.seat() as seat, rig.proxy(run) as proxy:
-        yield PlanSite(rig, seat, PlanLink(proxy, rig.freeze, rig.thaw), proxy.port, run, aliases)
+def open_site(rig: RigProtocol, run: str, aliases: tuple[str, ...], *, wire: bool = False) -> Iterator[PlanSite]:
+    """A seat of the plan's own and a line for each alias, `default` among them; all are given back whatever happens.
+
+    `wire`: the tap is in front of each.
+    """
+    with ExitStack() as stack:
+        seat = stack.enter_context(rig.seat())
+        lines = {}
+        for alias in aliases:
+            proxy = stack.enter_context(rig.proxy(run if alias == "default" else f"{run}-{alias}"))
+            tapped = stack.enter_context(rig.line(proxy.port)) if wire else None
+            lines[alias] = Line(PlanLink(proxy, rig.freeze, rig.thaw, tapped), proxy, tapped)
+        yield PlanSite(rig, seat, lines, run)

@@ -197,6 +197,9 @@ class Proxy:
         self._upstream_port = upstream_port
         self._generation = server.generation
         self._port = port.reserve()
+        self._nowhere: port.Port | None = None
+        self._log = server.log_path.stat().st_size
+        self._accepted = 0
         self._listening = False
 
     def __enter__(self) -> Self:
@@ -234,6 +237,24 @@ class Proxy:
         self._check_generation()
         self._delete()
 
+    def accepted(self) -> int:
+        """How many connections it has taken so far: its server writes a line for each before it does anything else."""
+        with self._server.log_path.open("rb") as log:
+            log.seek(self._log)
+            lines = log.read()
+        lines = lines[: lines.rfind(b"\n") + 1]
+        self._log += len(lines)
+        mine = f'"name":"{self.name}"'.encode()
+        self._accepted += sum(mine in line and b"Accepted client" in line for line in lines.splitlines())
+        return self._accepted
+
+    def turn_away(self) -> None:
+        """End all connections, and every new one with FIN as soon as it is there: behind the proxy nobody listens."""
+        self._check_generation()
+        self._nowhere = self._nowhere or port.reserve()
+        self._delete()
+        self._create(self.toxics, self._nowhere.number)
+
     def accept(self) -> None:
         """Listen again after `refuse`, with the same toxics. No-op when listening."""
         self._check_generation()
@@ -253,10 +274,12 @@ class Proxy:
                 self._delete()
         self._listening = False
         self._port.release()
+        if self._nowhere is not None:
+            self._nowhere.release()
 
-    def _create(self, toxics: tuple[Installed, ...]) -> None:
+    def _create(self, toxics: tuple[Installed, ...], upstream_port: int | None = None) -> None:
         self._listening = True  # also when it fails halfway: then there may be something to delete
-        self._server.create(self.name, self.port, self._upstream_port, toxics)
+        self._server.create(self.name, self.port, upstream_port or self._upstream_port, toxics)
         self.toxics = toxics
 
     def _delete(self) -> None:

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,37 +36,74 @@ class ChildEnded(Exception):
 
 
 class Child:
-    """One plan's subject process, seen from the lab. Used by one thread at a time."""
+    """One plan's subject process, seen from the lab, with the processes that it forks. Used by one thread at a time."""
 
     def __init__(self, zygote: Zygote, channel: socket.socket, pid: int) -> None:
         self._zygote = zygote
         self._channel = channel
         self._interrupted = 0
+        self._forked: dict[str, socket.socket] = {}
+        self._pids: dict[str, int] = {}
         self.pid = pid
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of the process and of those that it has forked and that have not ended."""
+        return (self.pid, *self._pids.values())
+
+    def runs(self, actor: str) -> bool:
+        """Whether there is a process for the actor: `c0.t0` needs one called c0."""
+        process, dot, _ = actor.rpartition(".")
+        return not dot or process in self._forked
+
     def send(self, message: Message) -> None:
-        """Hand over a step; raises ChildEnded when nobody is there to take it."""
+        """Hand over a step; raises ChildEnded when nobody is there to take it. A `fork` comes with a channel."""
+        process = message["actor"].rpartition(".")[0] if "actor" in message else ""
+        channel = self._forked.get(process, self._channel)
         try:
-            self._channel.send(json.dumps(message).encode())
+            if message["do"] != "fork":
+                channel.send(json.dumps(message).encode())
+                return
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._forked[message["child"]] = ours
+            with theirs:
+                socket.send_fds(channel, [json.dumps(message).encode()], [theirs.fileno()])
         except OSError as error:
-            raise ChildEnded(str(error)) from None
+            if channel is self._channel:
+                raise ChildEnded(str(error)) from None  # of a forked one, `receive` tells
 
     def receive(self, timeout: float) -> Message | None:
-        """The next answer, or None when there is none within `timeout` seconds; raises ChildEnded."""
-        ready, _, _ = select.select([self._channel], [], [], max(timeout, 0.0))
+        """The next answer, or None when there is none within `timeout` seconds; raises ChildEnded.
+
+        When a forked process has ended, the answer is its name as `ended`.
+        """
+        channels = {self._channel: "", **{channel: name for name, channel in self._forked.items()}}
+        ready, _, _ = select.select(list(channels), [], [], max(timeout, 0.0))
         if not ready:
             return None
+        channel = ready[0]
         try:
-            data = self._channel.recv(LONGEST_MESSAGE)
+            data = channel.recv(LONGEST_MESSAGE)
         except OSError as error:
-            raise ChildEnded(str(error)) from None
+            if channel is self._channel:
+                raise ChildEnded(str(error)) from None
+            data = b""
         if not data:
-            raise ChildEnded("the channel is closed")
+            return self._ended(channels[channel])
         answer: Message = json.loads(data)
         if "interrupted" in answer:
             self._interrupted += 1
             return self.receive(timeout)  # that of the step comes next
+        if "child" in answer.get("value", {}):
+            self._pids[answer["value"]["child"]] = answer["value"]["pid"]
         return answer
+
+    def _ended(self, process: str) -> Message:
+        if not process:
+            raise ChildEnded("the channel is closed")
+        self._forked.pop(process).close()
+        self._pids.pop(process, None)
+        return {"ended": process}
 
     def interrupted(self) -> int:
         """How often the handler has run inside a step; its message comes before the step's answer."""
@@ -80,14 +119,26 @@ class Child:
 
     def end(self, deadline: float = 2.0) -> int:
         """Let it end by itself within `deadline` seconds, then kill it; its exit status, negative for a signal."""
+        until = time.monotonic() + deadline
         try:
+            self._end_forked(until)
             self.send({"do": "bye"})
-            until = time.monotonic() + deadline
             while time.monotonic() < until:
                 self.receive(until - time.monotonic())
         except ChildEnded:
             return self._reap()
         return self.kill()
+
+    def _end_forked(self, until: float) -> None:
+        """Let what it has forked end, until then; then kill it: the process itself waits for its children."""
+        for channel in self._forked.values():
+            with suppress(OSError):
+                channel.send(b'{"do": "bye"}')
+        while self._forked and time.monotonic() < until:
+            self.receive(until - time.monotonic())
+        for pid in self._pids.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def kill(self) -> int:
         """SIGKILL, wherever it is; its exit status."""
@@ -98,7 +149,8 @@ class Child:
         return self._reap()
 
     def _reap(self) -> int:
-        self._channel.close()
+        for channel in (self._channel, *self._forked.values()):
+            channel.close()
         return self._zygote.reap(self.pid)
 
 
@@ -155,11 +207,12 @@ class Zygote:
         self.engine: str = hello.pop("engine")
         self.traits = convert(hello, Traits)
 
-    def fork(self, environ: dict[str, str], databases: dict[str, Message]) -> Child:
-        """A child for one plan, with the server's address in its settings."""
+    def fork(self, environ: dict[str, str], databases: dict[str, Message], init: Sequence[str] = ()) -> Child:
+        """A child for one plan, with the server's address in its settings; `init`: what is executed on new sessions."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            answer = self._call({"environ": environ, "databases": databases}, FORK_DEADLINE, theirs.fileno())
+            message = {"environ": environ, "databases": databases, "init": list(init)}
+            answer = self._call(message, FORK_DEADLINE, theirs.fileno())
         return Child(self, ours, answer["pid"])
 
     def reap(self, pid: int) -> int:

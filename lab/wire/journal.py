@@ -27,7 +27,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="me
     `connection` and `ordinal` count from 1, the ordinal within its direction. `type` is the protocol's letter, "" for
     start-up messages. `start` is the offset of its first byte in the direction's stream, `length` all its bytes, header
     included. `tx` is the transaction state of the last ReadyForQuery that came by, this one included ("" before the
-    first).
+    first). `pid` is the server process, in BackendKeyData alone.
     """
 
     connection: int
@@ -43,6 +43,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="me
     verb: str = ""
     sqlstate: str = ""
     dropped: bool = False
+    pid: int = 0
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="event", tag_field="kind"):
@@ -69,6 +70,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="act", 
     `moment` is the rule's text, "now" for an act by hand. `direction`, `ordinal` and `byte` say which message the act
     found: so many of its bytes had passed (they are absent for an act by hand, and 0 between messages). `upstream` and
     `downstream` are the bytes that had passed in each direction; `message` is its name and `moments` are its moments.
+    `pid` is the server process, 0 before it has said so.
     """
 
     connection: int
@@ -84,6 +86,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="act", 
     message: str = ""
     moments: tuple[str, ...] = ()
     tx: str = ""
+    pid: int = 0
 
 
 Record = Message | Event | Act

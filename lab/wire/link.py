@@ -438,6 +438,7 @@ class Link:
                 frame.verb,
                 frame.sqlstate,
                 dropped,
+                self.conversation.pid if frame.letter == "K" else 0,
             )
         )
 
@@ -523,6 +524,7 @@ class Link:
                 frame.name if frame else "",
                 frame.moments if frame else (),
                 self.conversation.tx,
+                self.conversation.pid,
             )
         )
         if self.alive and not (self.connected or self.server.open):

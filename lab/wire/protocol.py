@@ -99,7 +99,7 @@ def _kinds(names: dict[str, str], large: str, peek: dict[str, int]) -> dict[int,
 
 
 _UPSTREAM = _kinds(UPSTREAM_TYPES, "QPBFdp", {"Q": PEEK, "P": PEEK, "B": 256, "E": 128, "C": 128})
-_DOWNSTREAM = _kinds(DOWNSTREAM_TYPES, "DdTVENAt", {"C": 64, "E": 128, "N": 128, "R": 4, "Z": 1})
+_DOWNSTREAM = _kinds(DOWNSTREAM_TYPES, "DdTVENAt", {"C": 64, "E": 128, "N": 128, "R": 4, "Z": 1, "K": 4})
 
 
 class Frame:
@@ -252,14 +252,15 @@ class Conversation:
     """Both directions of one connection and what they mean together.
 
     `tx` is the transaction state of the last ReadyForQuery: "I" idle, "T" in a transaction, "E" in a failed one, "" not
-    known. `opaque` lists directions that stopped being framed and why ("encrypted" or "garbage"); the reader empties
-    it.
+    known. `pid` is the server process, 0 before it has said so. `opaque` lists directions that stopped being framed and
+    why ("encrypted" or "garbage"); the reader empties it.
     """
 
     def __init__(self) -> None:
         self.up = Framer(self, "upstream")
         self.down = Framer(self, "downstream")
         self.tx = ""
+        self.pid = 0
         self.opaque: list[tuple[Direction, str]] = []
         self._requested = ""
         self._statements: dict[bytes, tuple[str, ...]] = {}
@@ -335,6 +336,8 @@ class Conversation:
             frame.sqlstate = _sqlstate(frame.body)
         if letter in ("I", "s"):
             self._settle()
+        if letter == "K" and len(frame.body) == _WORD.size:  # the pid; the secret key behind it is not looked at
+            (self.pid,) = _WORD.unpack(frame.body)
         return _DOWN_MOMENTS.get(frame.name, ())
 
     def _ready(self, body: bytes) -> tuple[str, ...]:

@@ -111,14 +111,21 @@ class Blunt:
         self.server = BluntTool(site.server)
         self.subject = BluntTool(site.subject)
 
+    @property
+    def net(self) -> Any:
+        return BluntTool(self._site.net)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._site, name)
+
+
+NET_LOOKS = ("connections", "lost", "provoke", "answers", "link_drops")
 
 
 class BluntTool:
     """Looks go through, deeds do nothing and say that they did something."""
 
-    LOOKS = ("stopped", "fatal_ends", "epoch", "full", "interrupted", "pid", "restarts")
+    LOOKS = ("stopped", "fatal_ends", "epoch", "full", "interrupted", "pid", "restarts", *NET_LOOKS)
 
     def __init__(self, tool: Any, **fixed: Any) -> None:
         self._tool = tool

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from chain import chain_of
 from django.core import signals
@@ -26,9 +27,9 @@ SELECT lab.session(), current_database()::text, session_user::text, current_user
        (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_prepared_statements WHERE from_sql)
 """
 LOOK_FIELDS = (
-    "session database user role timezone isolation default_isolation search_path read_only statement_timeout mark alias"
-    " temp_tables advisory_locks channels prepared"
-).split()
+    *("session", "database", "user", "role", "timezone", "isolation", "default_isolation", "search_path"),
+    *("read_only", "statement_timeout", "mark", "alias", "temp_tables", "advisory_locks", "channels", "prepared"),
+)
 """Prepared statements are those of PREPARE: what the driver prepares by itself is its own business."""
 
 
@@ -90,7 +91,8 @@ class Actor:
         answer: Message = {"id": message["id"], "actor": self.name, "value": {}}
         if self._view_over and do not in ("begin", "end", "stop", "exit"):
             answer["ending"] = "skip"
-            return self._reply(answer)
+            self._reply(answer)
+            return
         try:
             self.busy = True
             try:
@@ -227,7 +229,7 @@ class Actor:
         return {"row": [None if cell is None else str(cell) for cell in row or ()]}
 
     def _do_look(self, message: Message) -> Message:
-        found = dict(zip(LOOK_FIELDS, self._row(message, LOOK)))
+        found = dict(zip(LOOK_FIELDS, self._row(message, LOOK), strict=True))
         # Asked without a connection of its own making: what Django believes of the one that it has.
         return {**found, "autocommit": connections[message["alias"]].get_autocommit()}
 

@@ -23,6 +23,7 @@ import actor as actors
 import config as configuration
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 LONGEST_MESSAGE = 1 << 16
 INTERRUPT = signal.SIGUSR1
 
@@ -38,6 +39,7 @@ def die_with_parent() -> None:
 def main(channel: socket.socket) -> None:
     """Configure, say hello, then fork on demand until the lab goes away."""
     die_with_parent()
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a plan's process forks is ours when that has ended
     config = json.loads(channel.recv(LONGEST_MESSAGE))
     try:
         configuration.prepare_process(config)
@@ -68,18 +70,22 @@ def main(channel: socket.socket) -> None:
 
 
 def reap(pid: int) -> int:
-    """The exit status of a plan's process, and an end to what it had forked: that has become ours, and been killed."""
+    """The exit status of a plan's process once it has ended, and with it the end of all that it had forked."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # not yet reaped, it keeps its number from being used again
+    os.killpg(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
-    for line in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split():
-        if _group(int(line)) == pid:
-            os.waitpid(int(line), 0)
-    return os.waitstatus_to_exitcode(status)
+    try:
+        while True:
+            os.waitpid(-pid, 0)  # orphans of its group, which have become ours
+    except ChildProcessError:
+        return os.waitstatus_to_exitcode(status)
 
 
 def child(channel: socket.socket, message: dict[str, Any]) -> None:
     """One plan's life. The main thread is the actor `t0`: only there do signal handlers run."""
     status = 1
     try:
+        os.setpgid(0, 0)  # what it forks can then be found, and ended with it
         die_with_parent()
         os.environ.update(message["environ"])
         Stage(channel, message["databases"], message.get("init", ())).run()
@@ -166,7 +172,7 @@ class Stage:
     def _actor(self, name: str) -> actors.Actor:
         if name not in self._actors:
             self._actors[name] = actors.Actor(name, self._reply, self._fork)
-            thread = threading.Thread(target=self._actors[name].loop, name=name, daemon=True)
+            thread = threading.Thread(target=self._actors[name].loop, name="worker", daemon=True)  # names are no identities
             thread.start()
             self._threads.append(thread)
         return self._actors[name]

@@ -1,0 +1,35 @@
+"""Reject connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from faults.network.ended import established
+from lab.fault import Fault, Seen, Sighting, Site, fault
+
+
+@fault("reject", family="network", lasting=True)
+class Reject(Fault):
+    """Every connection ends, and new ones are ended as soon as they are there, as by a proxy whose server is down.
+
+    Unlike refused ones they can be counted.
+    """
+
+    @contextmanager
+    def strike(self, site: Site) -> Iterator[Seen]:
+        """Leave the line without a server; healing gives it back."""
+        before = established(site.sockets())
+        sessions = tuple(session.id for session in site.sessions())
+
+        def seen() -> Sighting | None:
+            knock = site.knock(1.0)
+            if knock.answered or knock.end not in ("fin", "rst") or before & established(site.sockets()):
+                return None
+            return Sighting(f"a fresh connection is ended at once, {len(before)} others have ended", sessions)
+
+        try:
+            site.link.turn_away()
+            yield seen
+        finally:
+            site.link.accept()

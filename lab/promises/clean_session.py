@@ -1,0 +1,94 @@
+"""clean-session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import request, several
+from lab.promises.state import LEAVE, difference, leave, looks, sets, state
+from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Look, Plan, Read, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Call, Request, Trace
+
+
+@promise
+class CleanSession(Promise):
+    """At stake when a request left state on its session, and a later one got that session or it was ended.
+
+    What the session was like before the first state was left is what it must be like for every later request: so
+    what OPTIONS or a connection_created receiver set up belongs to it.
+    """
+
+    id = "clean-session"
+    sentence = (
+        "Session state of one request (SET, role, search_path, time zone, temp tables, advisory locks, LISTEN, "
+        "prepared statements, read-only, isolation level, autocommit, statement_timeout) is not seen by the next."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        look = request("t0", Look("t0"))
+        # Every session that is kept is looked at: a pool that hands out the oldest comes round in so many requests.
+        after: tuple[Step, ...] = look * max(traits.pool_max, 1)
+        if several(variant):
+            after += request("t1", Look("t1"))
+        for kind in LEAVE:
+            yield self.plan(variant, kind, *look, *request("t0", Look("t0"), *leave("t0", kind)), *after)
+        off = request("t0", Look("t0"), Autocommit("t0"), Read("t0"))
+        yield self.plan(variant, "autocommit", *look, *off, *after)
+        everything = (Look("t0"), *leave("t0"))
+        ends: dict[str, tuple[Step, ...]] = {
+            "in atomic()": (Enter("t0"), *everything, Leave("t0")),
+            "then an error": (*everything, Fail("t0")),
+            "then a block never left": (*everything, Enter("t0"), Read("t0")),
+            "then an aborted block never left": (*everything, Enter("t0"), Fail("t0", swallow=True)),
+            "then autocommit off": (*everything, Autocommit("t0"), Read("t0")),
+            "then close()": (*everything, Close("t0")),
+        }
+        for end, steps in ends.items():
+            yield self.plan(variant, f"all of it, {end}", *look, *request("t0", *steps), *after)
+        wrote = request("t0", Look("t0"), *leave("t0", "SET"), Enter("t0"), Write("t0"), Leave("t0"))
+        yield self.plan(variant, "SET", *wrote, *wrote, *after, title="twice, with a transaction")
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        baseline: dict[str, Call] = {}
+        seen = 0
+        for each, look in looks(trace):
+            alias = getattr(look.plan, "alias", "default")
+            before = [call for call in trace.calls if call.begin < look.begin and _left(call, alias)]
+            if not before:
+                baseline.setdefault(alias, look)
+            if alias not in baseline:
+                continue  # there is nothing to compare with
+            own = {field for call in before if call in each.calls for field in sets(call)}
+            was = {field: value for field, value in state(baseline[alias]).items() if field not in own}
+            if changed := difference(was, {field: state(look)[field] for field in was}):
+                return self.broken(f"a later request of {each.actor} found {changed}", look.step)
+            earlier = [other for other in trace.requests if other is not each and set(map(id, before)) & _ids(other)]
+            seen += any(look.session in other.sessions for other in earlier)
+        ended = _ended(record, trace)
+        if not seen and not ended:
+            return self.unknown("no session on which state had been left was looked at again")
+        return self.kept(f"{seen} looks at sessions on which state had been left, and {ended} such sessions ended")
+
+
+def _left(call: Call, alias: str) -> bool:
+    """Whether the call has left state on a session of the alias."""
+    return bool(sets(call)) and getattr(call.plan, "alias", "default") == alias
+
+
+def _ids(request: Request) -> set[int]:
+    return {id(call) for call in request.calls}
+
+
+def _ended(record: Record, trace: Trace) -> int:
+    """How many sessions on which state had been left were gone, without a fault, before the process ended."""
+    struck = {session for landing in record.landings for session in landing.struck + landing.cut}
+    final = {session.id for census in record.census if census.at == "final" for session in census.sessions}
+    if not any(census.at == "final" for census in record.census):
+        return 0
+    dirty = {session for each in trace.requests if any(map(sets, each.calls)) for session in each.sessions}
+    return len(dirty - final - struck)

@@ -1,0 +1,116 @@
+"""initialised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import FIN, TERMINATE, query, request, several
+from lab.promises.state import looks, sets
+from lab.records.plan import Begin, End, Enter, Leave, Look, Plan, Read, Rollback, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Call, Trace
+
+ZONE = "Pacific/Auckland"
+ROLE = "lab_other"
+SERIALIZABLE = {"psycopg2": 3, "psycopg": 4}
+"""Each driver has numbers of its own for the isolation levels."""
+INIT = ("SET lab.mark = 'initialised'", "SET statement_timeout = '55s'")
+"""What a project's connection_created receiver does, and how a look shows it."""
+INIT_SHOWS = {INIT[0]: ("mark", "initialised"), INIT[1]: ("statement_timeout", "55s")}
+
+
+@promise
+class Initialised(Promise):
+    """At stake whenever a request looked at its session, before it had changed anything there, under such settings."""
+
+    id = "initialised"
+    sentence = (
+        "Every session, first or replaced, matches the configuration: time zone, isolation level, autocommit, role, "
+        "custom init; also in a second thread, and after a rollback."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        level = {"isolation_level": SERIALIZABLE[variant.driver], "assume_role": ROLE}
+        configured = msgspec.structs.replace(
+            variant, settings={**variant.settings, "TIME_ZONE": ZONE}, options={**variant.options, **level}
+        )
+        off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
+        for name, which, init in (
+            ("time zone, isolation level, role", configured, ()),
+            ("custom init", variant, INIT),
+            ("all of it", configured, INIT),
+        ):
+            yield from self._moments(which, name, init)
+        for name, init in (("autocommit off", ()), ("autocommit off, custom init", INIT)):
+            yield from self._moments(off, name, init)
+            undone = request("t0", Write("t0"), Look("t0"), Rollback("t0"), Look("t0"), Rollback("t0"))
+            yield self.plan(off, f"{name}, after a rollback", *undone, *request("t0", Look("t0")), init=init)
+
+    def _moments(self, which: Variant, name: str, init: tuple[str, ...]) -> Iterator[Plan]:
+        seen = (Look("t0"), Enter("t0"), Look("t0"), Leave("t0"), Look("t0"))
+        look = request("t0", *seen)
+        yield self.plan(which, f"{name}, first session", *look, *look, init=init)
+        yield self.plan(which, f"{name}, first session", *request("t0", *seen[1:]), init=init, title="atomic() first")
+        for how, fault in (("terminated", TERMINATE), ("FIN", FIN)):
+            idle = (*query("t0"), fault, *query("t0"), *look)
+            yield self.plan(which, f"{name}, replaced session", *idle, init=init, title=f"{how} between requests")
+            inside = (*request("t0", Read("t0"), fault, Read("t0")), *look, *look)
+            yield self.plan(which, f"{name}, replaced session", *inside, init=init, title=f"{how} in a request")
+        undone = request("t0", Enter("t0"), Write("t0"), Leave("t0", "rollback"), *seen)
+        yield self.plan(which, f"{name}, after a rollback", *undone, *look, init=init)
+        if several(which):
+            both: tuple[Step, ...] = (Begin("t0"), Begin("t1"), Look("t0"), Look("t1"))
+            both += (Enter("t1"), Look("t1"), Leave("t1"), End("t1"), End("t0"))
+            yield self.plan(which, f"{name}, second thread", *both, *look, *request("t1", Look("t1")), init=init)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        if record.fate == "refused":
+            return self.broken("under this configuration the variant does not start")
+        expected = _expected(record)
+        seen = 0
+        for each, look in looks(trace, "default"):
+            own = {field for call in each.calls if call.begin < look.begin for field in sets(call)}
+            for field, value in expected.items():
+                if field in own or (field in ("isolation", "autocommit") and _in_block(look) != (field == "isolation")):
+                    continue
+                if look.value.get(field) != value:
+                    found = look.value.get(field) or "nothing"
+                    return self.broken(f"a session's {field.replace('_', ' ')} is {found}, not {value}", look.step)
+                seen += 1
+        if seen:
+            return self.kept(f"{seen} looks at sessions that match the configuration")
+        return self._none_set_up(record, trace)
+
+    def _none_set_up(self, record: Record, trace: Trace) -> Finding:
+        """No look returned: broken where nothing but the configuration can be the reason."""
+        asked = [call for call in trace.calls if call.f in ("look", "read", "write", "enter")]
+        if asked and not record.landings and all(call.failed or call.ending == "skip" for call in asked):
+            cause = next((call.chain[0].cls.rpartition(".")[2] for call in asked if call.chain), "an error")
+            return self.broken(f"no session could be set up under this configuration: {cause}", asked[0].step)
+        return self.unknown("nobody looked at a session")
+
+
+def _in_block(look: Call) -> bool:
+    return bool(look.value.get("in_atomic"))
+
+
+def _expected(record: Record) -> dict[str, Any]:
+    """What a look must show of what the plan's variant configures."""
+    variant = record.plan.variant
+    expected: dict[str, Any] = {"autocommit": record.traits.autocommit}
+    if zone := variant.settings.get("TIME_ZONE"):
+        expected["timezone"] = zone
+    if level := variant.options.get("isolation_level"):
+        levels = {"psycopg2": {1: "read committed", 2: "repeatable read", 3: "serializable"}}
+        levels["psycopg"] = {2: "read committed", 3: "repeatable read", 4: "serializable"}
+        expected["isolation"] = levels[variant.driver].get(level, level)
+    if role := variant.options.get("assume_role"):
+        expected["role"] = role
+    return {**expected, **dict(INIT_SHOWS[text] for text in record.plan.init if text in INIT_SHOWS)}

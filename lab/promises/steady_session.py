@@ -1,0 +1,114 @@
+"""steady-session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import request, several
+from lab.promises.state import FIELDS, LEAVE, difference, leave, sets, state
+from lab.records.plan import Begin, End, Enter, Fail, Leave, Look, Plan, Read, Sql, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Call, Trace
+
+PAUSE = "SELECT pg_sleep(0.3)"
+"""What another request does while this one does nothing."""
+
+
+@promise
+class SteadySession(Promise):
+    """At stake when a request looked at its session again after it had set something there, and no fault struck it."""
+
+    id = "steady-session"
+    sentence = (
+        "What a request sets on its session (SET, temp table, advisory lock) is still there at its next statement."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        kinds = [kind for kind in LEAVE if kind not in ("search_path", "read-only")]
+        look = Look("t0")
+        for kind in kinds:
+            yield self.plan(variant, kind, *request("t0", look, *leave("t0", kind), look, Write("t0"), look))
+        everything = leave("t0", *kinds)
+        block = (Enter("t0"), Write("t0"), Leave("t0"))
+        again = request("t0", look, *everything, look, Read("t0"), look, *block, look)
+        yield self.plan(variant, "after atomic()", *again)
+        yield self.plan(variant, "after atomic()", *request("t0", look), *again, title="kept session")
+        inside = request("t0", look, Enter("t0"), *everything, look, Write("t0"), Read("t0"), look, Leave("t0"), look)
+        yield self.plan(variant, "set in atomic()", *inside)
+        error = (Fail("t0", swallow=True), look, Enter("t0"), Enter("t0"), Fail("t0", swallow=True))
+        yield self.plan(
+            variant,
+            "after a statement's error",
+            *request("t0", look, *everything, look, *error, Leave("t0", "rollback"), Leave("t0"), look),
+        )
+        if several(variant):
+            rest = (Begin("t0"), look, *everything, look, *request("t1", Sql("t1", PAUSE)), look, End("t0"))
+            yield self.plan(variant, "after a pause", *rest)
+            busy: tuple[Step, ...] = (Begin("t0"), Begin("t1"), look, *everything, look)
+            busy += (Read("t1"), Look("t1"), look, End("t1"), look, *request("t1", Read("t1")), look, End("t0"))
+            yield self.plan(variant, "beside another request", *busy)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        compared = 0
+        for each in trace.requests:
+            for alias in dict.fromkeys(_alias(call) for call in each.calls):
+                calls = [call for call in each.calls if _alias(call) == alias]
+                if (moved := _moved(trace, calls)) is not None:
+                    return self.broken("a request without a fault ran on two sessions", moved.step)
+                for before, after, between in _pairs(trace, calls):
+                    if lost := _lost(before, after, between):
+                        return self.broken(f"within one request without a fault, {lost}", after.step)
+                    compared += any(sets(call) for call in calls if call.begin < after.begin)
+        if not compared:
+            return self.unknown("no request looked again at a session on which it had set something")
+        return self.kept(f"{compared} times what a request had set was still there")
+
+
+def _alias(call: Call) -> str:
+    return getattr(call.plan, "alias", "default")
+
+
+def _moved(trace: Trace, calls: list[Call]) -> Call | None:
+    """The first statement that ran on another session than the one before it, and nothing explains that."""
+    last: Call | None = None
+    for call in calls:
+        if call.f in ("close", "exit", "fork") or (call.failed and not call.meant):
+            last = None
+        elif call.session:
+            if last is not None and call.session != last.session and not trace.during(last.begin, call.end):
+                return call
+            last = call
+    return None
+
+
+def _pairs(trace: Trace, calls: list[Call]) -> Iterator[tuple[Call, Call, list[Call]]]:
+    """Two looks in a row with the calls between them, all of which leave the session as it is, or set something."""
+    places = [place for place, call in enumerate(calls) if isinstance(call.plan, Look) and call.ending == "ok"]
+    for first, second in pairwise(places):
+        between = calls[first + 1 : second]
+        if all(map(_harmless, between)) and not trace.during(calls[first].begin, calls[second].end):
+            yield calls[first], calls[second], between
+
+
+def _harmless(call: Call) -> bool:
+    if call.meant:
+        return not call.value.get("in_atomic")
+    rollback = isinstance(call.plan, Leave) and call.plan.outcome == "rollback"
+    return call.ending == "ok" and call.f in ("read", "write", "enter", "leave", "sql") and not rollback
+
+
+def _lost(before: Call, after: Call, between: list[Call]) -> str:
+    """What is not as it was before, or as it was set in between; "" when all is."""
+    expected = state(before)
+    for call in between:
+        for text, field, value in LEAVE.values():
+            if isinstance(call.plan, Sql) and call.plan.text == text:
+                expected[field] = value
+        if sets(call) == FIELDS:
+            return ""  # a statement that we do not know may have changed anything
+    return difference(expected, state(after))

@@ -1,0 +1,139 @@
+"""One test session's lab: what was asked for, and the servers once somebody needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
+
+import pytest
+
+from lab.check import Options, check
+from lab.cli.options import variants_of
+from lab.errors import LabError
+from lab.explore.profiles import example_database, profile
+from lab.explore.search import Searched, search
+from lab.promise import PROMISES, Promise
+from lab.pytest_plugin.items import Judged
+from lab.records.codec import encode
+from lab.records.result import Result
+from lab.records.variant import Variant
+from lab.records.verdict import Verdict
+from lab.rig.choose import chosen, open_rig
+from lab.rig.rig import Rig
+from lab.store import Store, default_root
+from lab.subject.handle import Zygote
+
+
+def open_lab(config: pytest.Config, seed: int) -> Lab:
+    """The lab that the command line asks for; raises pytest.UsageError."""
+    try:
+        return Lab(config, seed)
+    except LabError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+class Lab:
+    """Rig, subjects and verdicts, each made on first use and kept until the session ends."""
+
+    def __init__(self, config: pytest.Config, seed: int) -> None:
+        names: list[str] = config.getoption("--lab-promise")
+        budget: float | None = config.getoption("--lab-budget")
+        self.seed = seed
+        self.profile = profile(config.getoption("--lab-profile"))
+        self.budget = self.profile.seconds if budget is None else budget
+        self.promises: list[Promise] = [PROMISES.get(name) for name in names] if names else PROMISES.values()
+        self.versions: dict[str, str] = {}
+        self.engines = _engines(config)
+        self._exit = ExitStack()
+        self._rig: Rig | None = None
+        self._zygotes: dict[bytes, Zygote] = {}
+        self._results: dict[str, Result] = {}
+
+    def items(self, session: pytest.Session) -> list[pytest.Item]:
+        """The tests of each `--engine`."""
+        return [
+            item
+            for variant in self.engines
+            for item in Judged.from_parent(
+                session, name=variant.name, nodeid=variant.name, lab=self, variant=variant
+            ).collect()
+        ]
+
+    def rig(self) -> Rig:
+        """The session's rig; where there can be none, the whole run ends with one line."""
+        if self._rig is None:
+            try:
+                self._rig = self._exit.enter_context(open_rig(chosen()))
+            except LabError as error:
+                pytest.exit(f"the lab has no rig: {error}", returncode=error.status)
+            self.versions = self._rig.versions()
+        return self._rig
+
+    def zygote(self, variant: Variant) -> Zygote:
+        """The subject of a variant. Raises EngineUnusable."""
+        key = encode(variant)
+        if key not in self._zygotes:
+            rig = self.rig()
+            self._zygotes[key] = self._exit.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
+        return self._zygotes[key]
+
+    def results(self, variants: Sequence[Variant]) -> dict[str, Result]:
+        """The verdicts of all directed plans on each of `variants`, by name; they run once, and side by side."""
+        missing = [variant for variant in variants if variant.name not in self._results]
+        if missing:
+            options = Options(promises=tuple(each.id for each in self.promises), seed=self.seed, search=0.0)
+            results = check(missing, self.rig(), options, Store(default_root()))
+            self._results.update((variant.name, result) for variant, result in zip(missing, results, strict=True))
+        return {variant.name: self._results[variant.name] for variant in variants}
+
+    def result(self, variant: Variant) -> Result:
+        """The same for one of them; all that `--engine` names are judged together."""
+        others = [each for each in self.engines if each.name != variant.name]
+        return self.results([variant, *others])[variant.name]
+
+    def broken(self, variant: Variant) -> set[str]:
+        """The promises that the directed plans break."""
+        return {name for name, one in self.result(variant).promises.items() if one.verdict is Verdict.BROKEN}
+
+    def search(
+        self,
+        variant: Variant,
+        *,
+        promises: Iterable[Promise] | None = None,
+        exclude: Iterable[str] = (),
+        most: int | None = None,
+        seconds: float | None = None,
+    ) -> Searched:
+        """A random search from the session's seed, within the profile's bounds or `seconds`."""
+        return search(
+            variant,
+            self.rig(),
+            self.zygote(variant),
+            seed=self.seed,
+            max_examples=self.profile.examples,
+            budget_seconds=self.budget if seconds is None else seconds,
+            database=example_database(),
+            promises=self.promises if promises is None else promises,
+            exclude=exclude,
+            most=most,
+        )
+
+    def close(self) -> None:
+        """End subjects and servers."""
+        self._exit.close()
+
+
+def _engines(config: pytest.Config) -> list[Variant]:
+    names, settings = config.getoption("--engine"), config.getoption("--lab-settings")
+    if not names and not settings:
+        return []
+    return variants_of(
+        names,
+        path=config.getoption("--lab-path"),
+        driver=config.getoption("--lab-driver"),
+        python=config.getoption("--lab-python"),
+        setting=config.getoption("--lab-setting"),
+        option=config.getoption("--lab-option"),
+        settings=settings,
+        alias=config.getoption("--lab-alias"),
+    )

@@ -1,0 +1,57 @@
+"""Write tests/regressions/ anew: for each promise that a bundled variant breaks, the shortest plan that shows it.
+
+    python tests/chaos/accept.py [VARIANT...]
+
+What stands there is what the chaos tests expect. Read the diff: a plan that is new or gone is a change of a verdict.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from lab.check import Options, check
+from lab.check.variants import rows
+from lab.records.codec import decode_plan, encode
+from lab.records.plan import Plan
+from lab.records.result import Result
+from lab.records.verdict import Verdict
+from lab.rig.rig import Rig
+from lab.store import Store
+
+FOLDER = Path(__file__).resolve().parents[1] / "regressions"
+
+
+def expectations() -> dict[str, Path]:
+    """The plans by `variant.promise`."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.*.json"))}
+
+
+def accept(results: list[Result]) -> None:
+    """Replace the plans of these variants."""
+    for result in results:
+        for old in FOLDER.glob(f"{result.variant.name}.*.json"):
+            old.unlink()
+        for promise, found in result.promises.items():
+            if found.verdict is Verdict.BROKEN:
+                plan = min(map(_read, found.evidence), key=lambda plan: (len(plan.steps), encode(plan)))
+                plan = msgspec.structs.replace(plan, expect={promise: str(Verdict.BROKEN)})
+                (FOLDER / f"{result.variant.name}.{promise}.json").write_bytes(encode(plan))
+
+
+def _read(path: str) -> Plan:
+    return decode_plan(Path(path).read_bytes(), path)
+
+
+def main() -> None:
+    known = rows()
+    chosen = [known[name] for name in sys.argv[1:] or known]
+    with tempfile.TemporaryDirectory() as folder, Rig() as rig:
+        accept(check(chosen, rig, Options(search=0.0), Store(Path(folder))))
+
+
+if __name__ == "__main__":
+    main()

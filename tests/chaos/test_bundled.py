@@ -1,0 +1,62 @@
+"""What a bundled variant is known to break is found again, and what it keeps is kept: strictly, in both directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.accept import expectations
+from lab.check.variants import rows
+from lab.judge import judge
+from lab.promise import PROMISES
+from lab.pytest_plugin.session import Lab
+from lab.records.codec import decode_plan
+from lab.records.plan import Plan
+from lab.records.record import Record
+from lab.records.verdict import Verdict
+from lab.run import run
+
+pytestmark = pytest.mark.chaos
+
+VARIANTS = rows()
+KNOWN = expectations()
+VOID_TRIES = 3  # a void run proves nothing either way
+
+
+@pytest.fixture(autouse=True)
+def _bundled(lab: Lab) -> None:
+    if lab.engines:
+        pytest.skip("--engine names others than the bundled variants")
+
+
+def _run(plan: Plan, lab: Lab) -> Record:
+    for _ in range(VOID_TRIES):
+        record = run(plan, lab.rig(), lab.zygote(plan.variant))
+        if not record.void:
+            return record
+    pytest.fail(f"{plan.title}: void {VOID_TRIES} times: {record.void}")
+
+
+@pytest.mark.parametrize("path", KNOWN.values(), ids=KNOWN)
+def test_known_plan_replays(path: Path, lab: Lab) -> None:
+    plan = decode_plan(path.read_bytes(), path.name)
+    record = _run(plan, lab)
+    found = {each.promise: each for each in judge(record, [PROMISES.get(name) for name in plan.expect])}
+    assert {name: str(each.verdict) for name, each in found.items()} == plan.expect, found
+
+
+@pytest.mark.parametrize("promise", list(PROMISES))
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_directed_verdict(variant: str, promise: str, lab: Lab) -> None:
+    found = lab.results(list(VARIANTS.values()))[variant].promises[promise]
+    expected = {Verdict.BROKEN} if f"{variant}.{promise}" in KNOWN else {Verdict.KEPT, Verdict.NA}
+    assert found.verdict in expected, f"{found.summary}; {found.moments}; {found.evidence}"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nothing_else_breaks_at_random(variant: str, lab: Lab) -> None:
+    known = [promise for promise in PROMISES if f"{variant}.{promise}" in KNOWN]
+    searched = lab.search(VARIANTS[variant], exclude=known)
+    found = [(each.promise, each.finding.summary, each.agreed, each.plan.steps) for each in searched]
+    assert not found, f"--lab-seed={searched.seed}"

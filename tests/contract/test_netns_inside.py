@@ -1,0 +1,179 @@
+"""What only a lab in a namespace can do, seen on the wire. `test_netns_rig.py` runs this file inside one."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from fix_fault import Line, OpenLine
+from lab.fault import FAULTS, Towards
+from lab.rig import netns, route
+
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.skipif(not netns.entered(), reason="not in a namespace: test_netns_rig.py runs it inside one"),
+]
+FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+ALL_PROTOCOLS = 0x0003
+PACKET_HOST = 0
+LOSING: dict[str, Towards] = {"blackout": "both", "drop-to-server": "server", "drop-to-client": "client"}
+
+
+class Capture:
+    """Every packet on the loopback."""
+
+    def __init__(self, packets: socket.socket) -> None:
+        self._packets = packets
+
+    def taken(self) -> list[tuple[int, int, int, int]]:
+        """What has passed so far: protocol, ports, TCP flags."""
+        found = []
+        while select.select([self._packets], [], [], 0)[0]:
+            data, address = self._packets.recvfrom(65536)
+            if address[2] != PACKET_HOST or len(data) < 20:
+                continue  # each packet is seen going out and coming in
+            head = (data[0] & 15) * 4
+            ports = struct.unpack_from("!HH", data, head)
+            found.append((data[9], *ports, data[head + 13] if data[9] == socket.IPPROTO_TCP else 0))
+        return found
+
+
+@contextmanager
+def capture() -> Iterator[Capture]:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ALL_PROTOCOLS)) as packets:
+        packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        yield Capture(packets)
+
+
+def test_namespace_is_private() -> None:
+    assert netns.others_up() == ()
+    route.require_loopback("127.0.0.1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward, pytest.raises(OSError, match="unreachable"):
+        outward.connect(("192.0.2.1", 9))
+
+
+def test_what_the_lab_starts_has_no_capabilities(open_line: OpenLine) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root's processes keep what root has")
+    line = open_line()
+    for pid in (line.site.subject.pid, line.rig.toxiproxy.pid, line.rig.postgres.pid):
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            assert "CapEff:\t0000000000000000" in status.read()
+
+
+@pytest.mark.parametrize("kind", LOSING)
+def test_loss_is_silence_on_the_wire(kind: str, open_line: OpenLine) -> None:
+    fault = FAULTS.get(kind)()
+    line = open_line(fault)
+    line.client.connect()
+    with capture() as wire:
+        with fault.strike(line.site) as seen:
+            assert line.sight(seen) is not None
+            wire.taken()
+            line.client.send("read")
+            assert line.client.quiet(0.7)
+            passed = wire.taken()
+        tcp = [each for each in passed if each[0] == socket.IPPROTO_TCP and line.port in each[1:3]]
+        assert not [each for each in passed if each[0] == socket.IPPROTO_ICMP]
+        assert not [each for each in tcp if each[3] & (FIN | RST)]
+        asked, answered = (sum(each[1 + end] == line.port for each in tcp) for end in (1, 0))
+        # The question is sent again and again, or the answer is, or both.
+        assert (asked if kind != "drop-to-client" else answered) >= 2
+        if kind != "drop-to-client":
+            assert not answered
+        answer = line.client.answer()  # after the heal, late
+    assert answer["ending"] == "ok"
+    line.as_before()
+
+
+def test_dropped_answer_was_executed(open_line: OpenLine) -> None:
+    fault = FAULTS.get("drop-to-client")()
+    line = open_line(fault)
+    line.client.ok("begin")
+    line.client.ok("read")
+    with fault.strike(line.site):
+        line.client.send("write", plan="lost", token="lost")
+        until = time.monotonic() + 3.0
+        count = "SELECT count(*) FROM lab.token WHERE token = 'lost'"
+        while line.rig.control().execute(count).fetchone() == (0,) and time.monotonic() < until:
+            time.sleep(0.005)
+        assert line.client.quiet(0.1)
+        assert line.rig.control().execute(count).fetchone() == (1,)
+    assert line.client.answer()["ending"] == "ok"
+    line.rig.control().execute("DELETE FROM lab.token WHERE token = 'lost'")
+
+
+def test_dropped_connection_leaves_its_neighbour_alone(open_line: OpenLine) -> None:
+    fault = FAULTS.get("drop-connection")()
+    line = open_line(fault)
+    line.client.connect()
+    with line.session() as neighbour:
+        neighbour.execute("SELECT 1")
+        assert len(line.site.net.connections()) == 2
+        with fault.strike(line.site) as seen:
+            sighting = line.sight(seen)
+            assert sighting is not None
+            assert len(sighting.struck) == 1
+            assert neighbour.execute("SELECT 2").fetchone() == (2,)
+            line.client.send("read")
+            assert line.client.quiet(0.3)
+        assert line.client.answer()["ending"] == "ok"
+
+
+def test_loss_concerns_one_plan_alone(open_line: OpenLine) -> None:
+    fault = FAULTS.get("blackout")()
+    first, second = open_line(fault, shared=True), open_line(fault, shared=True)
+    first.client.connect()
+    second.client.connect()
+    with fault.strike(first.site) as seen:
+        assert first.sight(seen) is not None
+        second.client.ok("read")
+
+
+def test_server_notices_a_half_open_session_by_its_own_keepalives(open_line: OpenLine) -> None:
+    fault = FAULTS.get("blackout")(leg="both")
+    line = open_line(fault)
+    for name, value in (("idle", 1), ("interval", 1), ("count", 1)):
+        line.rig.control().execute(f"ALTER ROLE {line.where['USER']} SET tcp_keepalives_{name} = {value}")
+    try:
+        line.client.connect()
+        assert len(line.site.sessions()) == 1
+        with fault.strike(line.site) as seen:
+            assert line.sight(seen) is not None
+            until = time.monotonic() + 6.0
+            while line.site.sessions() and time.monotonic() < until:
+                time.sleep(0.05)
+            assert not line.site.sessions()
+    finally:
+        line.rig.control().execute(f"ALTER ROLE {line.where['USER']} RESET ALL")
+
+
+def test_lab_sees_the_server_while_the_link_is_down(open_line: OpenLine) -> None:
+    line = open_line()
+    line.client.connect()
+    with FAULTS.get("link-down")().strike(line.site) as seen:
+        assert line.sight(seen) is not None
+        assert len(line.site.sessions()) == 1
+    assert line.client.ok("read")
+
+
+@pytest.mark.parametrize("kind", [*LOSING, "drop-connection", "link-down"])
+def test_loss_is_applied_and_healed_quickly(kind: str, open_line: OpenLine) -> None:
+    fault = FAULTS.get(kind)()
+    line = open_line(fault)
+    line.client.connect()
+    assert min(_apply_and_heal(line, kind) for _ in range(12)) < 0.030  # the best: the machine is shared
+
+
+def _apply_and_heal(line: Line, kind: str) -> float:
+    begun = time.monotonic()
+    with FAULTS.get(kind)().strike(line.site):
+        pass
+    return time.monotonic() - begun

@@ -1,0 +1,35 @@
+"""The command line as a person runs it: a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST = 120.0
+"""Seconds after which a command is taken to hang."""
+
+Lab = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def lab_command(tmp_path: Path) -> Lab:
+    """`lab_command("check", "mine", cwd=…, LAB_STORE=…)`: run it in `cwd` (default: a fresh folder) with that environment."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "lab.cli", *arguments],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LAB_STORE": str(tmp_path / "store"), **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LONGEST,
+        )
+
+    return run

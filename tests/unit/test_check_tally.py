@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from lab.check.cases import Case, gather, lane
+from lab.check.lanes import run_in_lanes
+from lab.check.tally import tally
+from lab.check.trial import NOT_RUN, Agreement, Trial
+from lab.promise import Promise
+from lab.records.plan import Begin, End, FaultSpec, Inject, Plan, Read, Step
+from lab.records.record import Record
+from lab.records.result import PromiseResult, Result, VariantInfo, encode_results, exit_status, overall
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding, Verdict
+
+VARIANT = Variant(name="v", claims=("alpha",))
+QUERY: tuple[Step, ...] = (Begin("t0"), Read("t0"), End("t0"))
+KEPT, BROKEN, UNKNOWN, NA = Verdict.KEPT, Verdict.BROKEN, Verdict.UNKNOWN, Verdict.NA
+
+
+class Fake(Promise):
+    sentence = "It keeps its word."
+
+    def __init__(self, name: str, *moments: str, reason: str = "") -> None:
+        self.id = name  # type: ignore[misc]
+        self._moments, self._reason = moments, reason
+
+    def not_applicable(self, variant: Variant, traits: Traits) -> str:
+        return self._reason
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        for moment in self._moments:
+            yield self.plan(variant, moment, *QUERY, *(QUERY if moment == "long" else ()))
+
+    def judge(self, record: Record) -> Finding:
+        return self.kept()
+
+
+ALPHA, BETA = Fake("alpha", "idle", "long"), Fake("beta", "first")
+
+
+def finding(promise: str, verdict: Verdict, summary: str = "why", steps: tuple[int, ...] = ()) -> Finding:
+    return Finding(promise=promise, verdict=verdict, summary=summary, steps=steps)
+
+
+def trial(number: int, made_for: str, moment: str, *findings: Finding, cause: str = "", agree: int = 2) -> Trial:
+    case = Case(number, Plan(variant=VARIANT, steps=QUERY), ((made_for, moment),))
+    broken = [each.promise for each in findings if each.verdict is BROKEN]
+    return Trial(
+        case=case,
+        findings=findings,
+        cases=2 if broken else 1,
+        cause=cause or (broken[0] if broken else ""),
+        evidence=f"/store/{number}/plan.json" if broken else "",
+        agreement={promise: Agreement(agree, 2) for promise in broken},
+    )
+
+
+def alpha(*trials: Trial) -> PromiseResult:
+    return tally(VARIANT, [ALPHA, BETA], {}, trials)["alpha"]
+
+
+def test_equal_plans_are_one_case_made_for_both_promises() -> None:
+    cases = gather(VARIANT, Traits(), [ALPHA, BETA], seed=7).cases
+    assert [case.made_for for case in cases] == [(("alpha", "idle"), ("beta", "first")), (("alpha", "long"),)]
+    assert {case.plan.seed for case in cases} == {7}
+
+
+def test_plans_of_a_promise_that_does_not_apply_are_dropped() -> None:
+    gathered = gather(VARIANT, Traits(), [ALPHA, Fake("beta", "first", "long", reason="nothing is kept")])
+    assert gathered.not_applicable == {"beta": "nothing is kept"}
+    assert all(made == "alpha" for case in gathered.cases for made, _ in case.made_for)
+
+
+@pytest.mark.parametrize(("given", "claimed", "expected"), [(None, None, 10.0), (None, 3.0, 3.0), (2.0, 3.0, 2.0)])
+def test_bound_is_the_labs_else_the_variants_else_ten(
+    given: float | None, claimed: float | None, expected: float
+) -> None:
+    variant = msgspec.structs.replace(VARIANT, bound=claimed)
+    assert {case.plan.bound for case in gather(variant, Traits(), [ALPHA], bound=given).cases} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("faults", "expected"),
+    [
+        ((), "narrow"),
+        (("sever-fin",), "narrow"),
+        (("black-hole",), "wide"),
+        (("restart",), "alone"),
+        (("stall",), "alone"),
+    ],
+)
+def test_lane_follows_the_faults(faults: tuple[str, ...], expected: str) -> None:
+    steps = tuple(Inject(FaultSpec(kind)) for kind in faults)
+    assert lane(Plan(variant=VARIANT, steps=(*QUERY, *steps))) == expected
+
+
+def test_verdict_is_the_worst_of_its_moments() -> None:
+    result = alpha(
+        trial(1, "alpha", "idle", finding("alpha", KEPT)), trial(2, "alpha", "long", finding("alpha", UNKNOWN))
+    )
+    assert result.verdict is UNKNOWN
+    assert result.moments == {"idle": KEPT, "long": UNKNOWN}
+    assert result.summary == "long: why"
+
+
+def test_moment_is_the_worst_of_its_plans() -> None:
+    result = alpha(
+        trial(1, "alpha", "idle", finding("alpha", KEPT)), trial(2, "alpha", "idle", finding("alpha", BROKEN))
+    )
+    assert result.moments == {"idle": BROKEN}
+    assert (result.cases, result.evidence) == (3, ("/store/2/plan.json",))
+
+
+def test_foreign_run_counts_only_where_it_breaks_the_promise() -> None:
+    kept = trial(1, "alpha", "idle", finding("alpha", KEPT))
+    foreign = trial(2, "beta", "first", finding("beta", KEPT), finding("alpha", UNKNOWN))
+    breaking = trial(3, "beta", "second", finding("beta", KEPT), finding("alpha", BROKEN))
+    assert alpha(kept, foreign).moments == {"idle": KEPT}
+    assert alpha(kept, foreign, breaking).moments == {"idle": KEPT, "second": BROKEN}
+
+
+def test_best_evidence_comes_first() -> None:
+    flaky = trial(1, "alpha", "idle", finding("alpha", BROKEN), agree=1)
+    effect = trial(2, "alpha", "long", finding("alpha", BROKEN), finding("beta", BROKEN), cause="beta")
+    root = trial(3, "alpha", "long", finding("alpha", BROKEN))
+    result = alpha(flaky, effect, root)
+    assert result.evidence == tuple(f"/store/{number}/plan.json" for number in (3, 2, 1))
+    assert result.cause == "alpha"
+
+
+def test_disagreement_of_replays_is_said() -> None:
+    result = alpha(trial(1, "alpha", "idle", finding("alpha", BROKEN), agree=1))
+    assert result.verdict is BROKEN
+    assert "only 1 of 2 runs agree: the lab is flaky here" in result.summary
+
+
+def test_spent_budget_leaves_the_moment_unknown() -> None:
+    skipped = Trial(Case(1, Plan(variant=VARIANT, steps=QUERY), (("alpha", "idle"),)), missing=NOT_RUN)
+    result = alpha(skipped)
+    assert (result.verdict, result.moments, result.cases) == (UNKNOWN, {"idle": UNKNOWN}, 0)
+    assert NOT_RUN in result.summary
+
+
+def test_not_applicable_is_never_kept() -> None:
+    result = tally(VARIANT, [ALPHA], {"alpha": "nothing is kept"}, [])["alpha"]
+    assert (result.verdict, result.summary, result.moments) == (NA, "nothing is kept", {})
+
+
+def test_promise_without_plans_is_unknown() -> None:
+    assert alpha().verdict is UNKNOWN
+
+
+def promise(verdict: Verdict, *, claimed: bool = True) -> PromiseResult:
+    return PromiseResult(verdict=verdict, claimed=claimed)
+
+
+def result(**promises: PromiseResult) -> Result:
+    info = VariantInfo(name="v", engine="e", driver="psycopg2")
+    return Result(
+        verdict=overall(promises), variant=info, versions={}, seed=0, seconds=1.0, cases=1, void=0, promises=promises
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"),
+    [
+        ([promise(KEPT), promise(BROKEN, claimed=False)], 0),
+        ([promise(KEPT), promise(UNKNOWN, claimed=False)], 0),
+        ([promise(KEPT), promise(NA)], 0),
+        ([promise(NA)], 0),
+        ([promise(UNKNOWN), promise(KEPT)], 2),
+        ([promise(UNKNOWN), promise(BROKEN)], 1),
+        ([], 0),
+    ],
+)
+def test_exit_status_counts_claims_alone(verdicts: list[PromiseResult], status: int) -> None:
+    assert result(**{f"p{index}": each for index, each in enumerate(verdicts)}).status == status
+
+
+def test_broken_variant_outweighs_an_unknown_one() -> None:
+    kept, unknown, broken = result(), result(a=promise(UNKNOWN)), result(a=promise(BROKEN))
+    assert exit_status([kept, unknown, broken]) == 1
+    assert exit_status([kept, unknown]) == 2
+    assert exit_status([]) == 0
+
+
+def test_document_has_exactly_the_fields_of_the_issue() -> None:
+    document = msgspec.json.decode(encode_results([result(alpha=promise(KEPT))]))
+    assert set(document) == {"verdict", "variant", "versions", "seed", "seconds", "cases", "void", "promises"}
+    assert set(document["variant"]) == {"name", "engine", "driver", "settings", "options"}
+    assert set(document["promises"]["alpha"]) == {
+        "verdict", "claimed", "cause", "cases", "void", "summary", "moments", "evidence",
+    }  # fmt: skip
+    assert set(msgspec.json.decode(encode_results([result(), result()]))) == {"variants"}
+
+
+def test_lanes_run_every_job_once_and_those_alone_first() -> None:
+    done: list[str] = []
+    lanes = {"a": "narrow", "b": "alone", "c": "wide", "d": "alone"}
+    run_in_lanes(list(lanes), lanes.__getitem__, done.append, lambda: None)  # type: ignore[arg-type]
+    assert done[:2] == ["b", "d"]
+    assert sorted(done) == list(lanes)
+
+
+def test_lanes_end_with_the_first_error() -> None:
+    done: list[int] = []
+    aborted: list[bool] = []
+
+    def work(job: int) -> None:
+        if job == 1:
+            raise OSError("no space")
+        done.append(job)
+
+    with pytest.raises(OSError, match="no space"):
+        run_in_lanes(range(50), lambda _: "alone", work, lambda: aborted.append(True))
+    assert (done, aborted) == ([0], [True])

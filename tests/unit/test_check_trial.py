@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.check import trial as trials
+from lab.check.cases import Case
+from lab.check.replay import Replays
+from lab.check.trial import Entry, Trials
+from lab.errors import BadInput
+from lab.promise import Promise
+from lab.records.plan import Begin, End, Plan, Read
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding, Verdict
+from lab.store import Store
+
+PLAN = Plan(variant=Variant(name="v"), steps=(Begin("t0"), Read("t0"), End("t0")), promise="alpha")
+CASE = Case(1, PLAN, (("alpha", "idle"),))
+KEPT, BROKEN, VOID = Verdict.KEPT, Verdict.BROKEN, "not seen to land"
+
+
+class Alpha(Promise):
+    id = "alpha"
+    sentence = "It keeps its word."
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        yield PLAN
+
+    def judge(self, record: Record) -> Finding:
+        return Finding(promise="alpha", verdict=Verdict(record.run))
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the next runs come to, in order: a verdict, or why they are void."""
+    coming: list[str] = []
+
+    def run(plan: Plan, *_: Any) -> Record:
+        what = coming.pop(0)
+        return Record(
+            plan=plan, run=what if what in (KEPT, BROKEN) else "", void="" if what in (KEPT, BROKEN) else what
+        )
+
+    def judge(record: Record) -> tuple[Finding, ...]:
+        if record.void:
+            return (Finding(promise="alpha", verdict=Verdict.UNKNOWN, summary=f"void: {record.void}"),)
+        return (Alpha().judge(record),)
+
+    monkeypatch.setattr(trials, "run", run)
+    monkeypatch.setattr(trials, "judge", judge)
+    return coming
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    zygote: Any = SimpleNamespace(variant=PLAN.variant)
+    return Entry(PLAN.variant, zygote, Store(tmp_path).open("v", 0), (Alpha(),))
+
+
+def conclude(runs: list[str], entry: Entry, *coming: str) -> trials.Trial:
+    runs[:] = coming
+    rig: Any = SimpleNamespace()
+    done = Trials(rig).trial(CASE, entry)
+    assert not runs, "a run too few"
+    return done
+
+
+def test_kept_run_is_one_line(runs: list[str], entry: Entry) -> None:
+    done = conclude(runs, entry, KEPT)
+    assert (done.cases, done.void, done.evidence) == (1, 0, "")
+    assert len((entry.folder.path / "kept.jsonl").read_bytes().splitlines()) == 1
+
+
+def test_broken_run_is_confirmed_and_stored(runs: list[str], entry: Entry) -> None:
+    done = conclude(runs, entry, BROKEN, BROKEN)
+    assert (done.cases, str(done.agreement["alpha"])) == (2, "2 of 2 runs agree")
+    assert Path(done.evidence).name == "plan.json"
+    assert done.cause == "alpha"
+
+
+def test_disagreement_is_looked_into_and_never_hidden(runs: list[str], entry: Entry) -> None:
+    done = conclude(runs, entry, BROKEN, KEPT, KEPT, BROKEN, KEPT)
+    assert done.finding("alpha").verdict is BROKEN
+    assert str(done.agreement["alpha"]) == "only 2 of 5 runs agree: the lab is flaky here"
+
+
+def test_void_run_is_repeated_once_and_both_are_counted(runs: list[str], entry: Entry) -> None:
+    done = conclude(runs, entry, VOID, KEPT)
+    assert (done.cases, done.void, done.finding("alpha").verdict) == (2, 1, KEPT)
+
+
+def test_case_that_stays_void_is_unknown_and_stored(runs: list[str], entry: Entry) -> None:
+    done = conclude(runs, entry, VOID, VOID)
+    assert (done.cases, done.void, done.finding("alpha").verdict) == (2, 2, Verdict.UNKNOWN)
+    assert done.evidence
+
+
+def test_void_confirmation_is_counted_and_repeated(runs: list[str], entry: Entry) -> None:
+    done = conclude(runs, entry, BROKEN, VOID, BROKEN, BROKEN, BROKEN)
+    assert (done.cases, done.void) == (5, 1)
+    assert str(done.agreement["alpha"]) == "4 of 4 runs agree"
+
+
+def test_moment_that_is_confirmed_needs_no_second_confirmation(runs: list[str], entry: Entry) -> None:
+    conclude(runs, entry, BROKEN, BROKEN)
+    done = conclude(runs, entry, BROKEN)
+    assert (done.cases, str(done.agreement["alpha"])) == (1, "seen once")
+    assert done.evidence
+
+
+def test_plan_that_the_rig_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch, entry: Entry) -> None:
+    def run(*_: Any) -> Record:
+        raise BadInput("this rig cannot do it", "choose another")
+
+    monkeypatch.setattr(trials, "run", run)
+    rig: Any = SimpleNamespace()
+    done = Trials(rig).trial(CASE, entry)
+    assert (done.cases, done.finding("alpha").summary) == (0, "not run: this rig cannot do it; choose another")
+
+
+# -- replays ----------------------------------------------------------------------------------------------------------
+
+
+def replays(*verdicts: Verdict, void: int = 0, expect: Verdict | None = None) -> Replays:
+    plan = Plan(variant=PLAN.variant, steps=PLAN.steps, promise="alpha", expect={"alpha": expect} if expect else {})
+    return Replays(plan, tuple((Finding(promise="alpha", verdict=each),) for each in verdicts), void)
+
+
+def test_replays_count_agreement_and_expectation() -> None:
+    many = replays(BROKEN, BROKEN, KEPT, void=1, expect=BROKEN)
+    assert (many.times, many.agreeing, many.expected) == (4, 2, 2)
+    assert (many.verdict, many.status) == (BROKEN, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"), [((KEPT,), 0), ((KEPT, Verdict.UNKNOWN), 0), ((Verdict.UNKNOWN,), 2), ((), 2)]
+)
+def test_replays_exit_status(verdicts: tuple[Verdict, ...], status: int) -> None:
+    assert replays(*verdicts, void=1 - bool(verdicts)).status == status

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+
+import pytest
+from histories import Line, finding, lost, ok, record, refused, strike, verdict
+
+from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Rollback, Write
+
+ABORTS = "aborts-cleanly"
+T = "t0"
+WROTE = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a", xid=7))
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        (ok(Leave(T, "rollback")), ok(End(T))),
+        (refused(Fail(T)), ok(End(T))),
+        (strike("sever-fin", "1@a"), lost(Write(T)), ok(End(T))),
+        (ok(Close(T)), ok(Leave(T, "rollback")), ok(End(T))),
+        (ok(Close(T)), ok(End(T))),
+        (ok(End(T), never_left=1),),
+    ],
+    ids=["exception", "statement", "lost connection", "close, left later", "close, never left", "never left"],
+)
+def test_what_was_rolled_back_must_be_gone(rest: tuple[Line, ...]) -> None:
+    assert verdict(ABORTS, record(*WROTE, *rest)) == "kept"
+    told = finding(ABORTS, record(*WROTE, *rest, rows=[2]))
+    assert (told.verdict, told.steps) == ("broken", (2,))
+
+
+def test_a_savepoint_rolled_back_is_gone_and_the_rest_may_stay() -> None:
+    told = (*WROTE, ok(Enter(T)), ok(Write(T)), ok(Leave(T, "rollback")), ok(Leave(T)), ok(End(T)))
+    assert verdict(ABORTS, record(*told, rows=[2])) == "kept"
+    assert verdict(ABORTS, record(*told, rows=[2, 4])) == "broken"
+
+
+def test_an_inner_block_without_savepoint_takes_the_outer_one_with_it() -> None:
+    told = (*WROTE, ok(Enter(T, savepoint=False)), ok(Leave(T, "rollback")), ok(Leave(T)), ok(End(T)))
+    assert verdict(ABORTS, record(*told)) == "kept"
+    assert verdict(ABORTS, record(*told, rows=[2])) == "broken"
+
+
+def test_rollback_by_hand() -> None:
+    told = (ok(Begin(T)), ok(Autocommit(T)), ok(Write(T)), ok(Rollback(T)), ok(Write(T)), ok(Commit(T)), ok(End(T)))
+    assert verdict(ABORTS, record(*told, rows=[4])) == "kept"
+    assert verdict(ABORTS, record(*told, rows=[2, 4])) == "broken"
+
+
+def test_after_close_autocommit_is_on_again() -> None:
+    told = (ok(Begin(T)), ok(Autocommit(T)), ok(Close(T)), ok(Write(T)), ok(Rollback(T)), ok(End(T)))
+    assert verdict(ABORTS, record(*told, rows=[3])) == "unknown"
+
+
+def test_a_commit_in_doubt_was_not_rolled_back() -> None:
+    told = (*WROTE, strike("limit-data", "1@a"), lost(Leave(T)), ok(End(T)))
+    assert verdict(ABORTS, record(*told, rows=[2])) == "unknown"
+
+
+def test_a_block_that_wrote_nothing_says_nothing() -> None:
+    assert verdict(ABORTS, record(ok(Begin(T)), ok(Enter(T)), ok(Leave(T, "rollback")), ok(End(T)))) == "unknown"
+
+
+def test_a_thread_that_stops_inside_is_in_doubt() -> None:
+    from lab.records.plan import Stop  # noqa: PLC0415
+
+    told = (ok(Begin("t1")), ok(Enter("t1")), ok(Write("t1")), ok(Stop("t1")))
+    assert verdict(ABORTS, record(*told, rows=[2])) == "unknown"

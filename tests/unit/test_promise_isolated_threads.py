@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+
+from histories import Line, asks, begins, lost, ok, record, returns, verdict
+
+from lab.records.plan import Begin, Close, End, Enter, Leave, Read, Stop, Write
+
+ISOLATED = "isolated-threads"
+BOTH = (ok(Begin("t0")), ok(Begin("t1")))
+ENDS = (ok(End("t0")), ok(End("t1")))
+
+
+def reads(actor: str, on: str) -> Line:
+    return ok(Read(actor), on=on)
+
+
+def test_a_session_each() -> None:
+    assert verdict(ISOLATED, record(*BOTH, reads("t0", "1@a"), reads("t1", "2@b"), *ENDS)) == "kept"
+
+
+def test_one_session_for_both() -> None:
+    assert verdict(ISOLATED, record(*BOTH, reads("t0", "1@a"), reads("t1", "1@a"), *ENDS)) == "broken"
+
+
+def test_one_transaction_for_both() -> None:
+    inside = (ok(Enter("t0")), ok(Write("t0"), on="1@a", xid=7), ok(Write("t1"), on="1@a", xid=7))
+    assert verdict(ISOLATED, record(*BOTH, *inside, ok(Leave("t0", "rollback")), *ENDS)) == "broken"
+
+
+def test_one_after_the_other_is_no_sharing() -> None:
+    closed = (reads("t0", "1@a"), ok(Close("t0")), reads("t1", "1@a"))
+    assert verdict(ISOLATED, record(*BOTH, *closed, *ENDS)) == "kept"
+    waited = (*BOTH, reads("t0", "1@a"), begins(Read("t1")), ok(End("t0")), returns("t1", on="1@a"), ok(End("t1")))
+    assert verdict(ISOLATED, record(*waited)) == "kept"
+
+
+def test_closing_and_coming_back_to_it_is_sharing() -> None:
+    back = (reads("t0", "1@a"), ok(Close("t0")), reads("t1", "1@a"), reads("t0", "1@a"))
+    assert verdict(ISOLATED, record(*BOTH, *back, *ENDS)) == "broken"
+
+
+def test_who_is_refused_is_isolated() -> None:
+    assert verdict(ISOLATED, record(*BOTH, reads("t0", "1@a"), lost(Read("t1")), *ENDS)) == "kept"
+
+
+def test_the_same_xid_after_a_crash_is_another_transaction() -> None:
+    writes = (ok(Write("t0"), on="1@a", xid=7), ok(Write("t1"), on="2@b", xid=7))
+    assert verdict(ISOLATED, record(*BOTH, *writes, *ENDS)) == "kept"
+
+
+def test_requests_in_turn_say_nothing() -> None:
+    assert verdict(ISOLATED, record(*asks("t0", "1@a"), *asks("t1", "1@a"))) == "unknown"
+
+
+def test_a_thread_that_has_ended_holds_nothing() -> None:
+    dead = (ok(Begin("t1")), reads("t1", "1@a"), ok(Stop("t1")))
+    assert verdict(ISOLATED, record(*dead, *asks("t0", "1@a"))) == "unknown"
+
+
+def test_a_request_ends_where_its_actors_next_one_begins() -> None:
+    twice = (ok(Begin("t0")), reads("t0", "1@a"), *asks("t0", "2@b"))
+    assert verdict(ISOLATED, record(*twice, *asks("t1", "1@a"))) == "unknown"

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+
+from histories import asks, finding, heal, hung, lost, ok, record, skipped, strike, verdict
+
+from lab.records.plan import Begin, End, Enter, Leave, Read, Write
+
+RECOVERS = "recovers"
+T = "t0"
+STRUCK = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("sever-fin", "1@a"), lost(Read(T)), ok(End(T)))
+FAILS = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+
+
+def test_the_next_request_succeeds() -> None:
+    assert verdict(RECOVERS, record(*STRUCK, *asks(T, "2@b"))) == "kept"
+
+
+def test_the_next_request_fails() -> None:
+    told = finding(RECOVERS, record(*STRUCK, *FAILS, *asks(T, "2@b")))
+    assert (told.verdict, told.steps) == ("broken", (6,))
+
+
+def test_the_next_request_hangs() -> None:
+    assert verdict(RECOVERS, record(*STRUCK, ok(Begin(T)), hung(Read(T)))) == "broken"
+
+
+def test_another_actor_that_met_the_fault_must_recover_as_well() -> None:
+    both = (ok(Begin(T)), ok(Begin("t1")), ok(Read(T), on="1@a"), ok(Read("t1"), on="2@b"))
+    fault = (strike("terminate", "1@a", "2@b"), lost(Read(T)), lost(Read("t1")), ok(End(T)), ok(End("t1")))
+    dead = (ok(Begin("t1")), lost(Read("t1")), ok(End("t1")))
+    assert verdict(RECOVERS, record(*both, *fault, *asks(T, "3@c"), *asks("t1", "4@d"))) == "kept"
+    assert verdict(RECOVERS, record(*both, *fault, *asks(T, "3@c"), *dead)) == "broken"
+
+
+def test_a_stale_session_may_cost_one_request_and_not_two() -> None:
+    idle = (*asks(T, "1@a"), strike("sever-fin", "1@a"), *FAILS)
+    assert verdict(RECOVERS, record(*idle, *asks(T, "2@b"))) == "kept"
+    assert verdict(RECOVERS, record(*idle, *FAILS, *asks(T, "2@b"))) == "broken"
+
+
+def test_a_session_that_was_frozen_and_answers_again_excuses_nothing() -> None:
+    thawed = (*asks(T, "1@a"), strike("freeze", "1@a"), ok(Begin(T)), lost(Read(T)), ok(End(T)), heal())
+    assert verdict(RECOVERS, record(*thawed, *asks(T, "1@a"), *FAILS)) == "broken"
+
+
+def test_an_error_while_the_fault_lasts_is_no_breach() -> None:
+    refused = (*asks(T, "1@a"), strike("refuse", "1@a"), *FAILS, *FAILS, heal())
+    assert verdict(RECOVERS, record(*refused, *asks(T, "2@b"))) == "kept"
+    assert verdict(RECOVERS, record(*refused, *FAILS)) == "broken"
+
+
+def test_a_block_never_left_poisons_the_next_request() -> None:
+    never = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a", xid=7), ok(End(T), never_left=1))
+    assert verdict(RECOVERS, record(*never, *FAILS)) == "broken"
+    assert verdict(RECOVERS, record(*never, *asks(T, "2@b"))) == "kept"
+
+
+def test_the_process_died() -> None:
+    died = record(ok(Begin(T)), lost(Read(T)), fate="died")
+    assert verdict(RECOVERS, died) == "broken"
+
+
+def test_the_process_died_before_the_fault_was_seen() -> None:
+    told = (ok(Begin(T)), strike("limit-data", landed=False), lost(Read(T)))
+    assert verdict(RECOVERS, record(*told, fate="died", void="not seen to land: limit-data")) == "broken"
+
+
+def test_a_request_with_unusual_steps_proves_nothing() -> None:
+    odd = (ok(Begin(T)), lost(Leave(T)), ok(End(T)))
+    assert verdict(RECOVERS, record(*STRUCK, *odd)) == "unknown"
+
+
+def test_no_fault_and_no_request_after_it_are_unknown() -> None:
+    assert verdict(RECOVERS, record(*asks(T, "1@a"), *asks(T, "1@a"))) == "unknown"
+    assert verdict(RECOVERS, record(*STRUCK)) == "unknown"
+
+
+def test_skipped_steps_are_no_errors() -> None:
+    over = (ok(Begin(T)), strike("sever-fin", "1@a"), lost(Read(T)), skipped(Write(T)), ok(End(T)))
+    assert verdict(RECOVERS, record(*over, *asks(T, "2@b"))) == "kept"

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+
+from histories import KEEPS, asks, census, lost, ok, record, session, strike, verdict
+
+from lab.records.plan import Begin, End, Read
+from lab.records.variant import Traits, Variant
+
+REUSES = "reuses"
+T = "t0"
+
+
+def test_one_session_for_all_requests() -> None:
+    assert verdict(REUSES, record(*asks(T, "1@a"), *asks(T, "1@a"))) == "kept"
+
+
+def test_a_session_for_every_request() -> None:
+    assert verdict(REUSES, record(*asks(T, "1@a"), *asks(T, "2@b"))) == "broken"
+
+
+def test_each_actor_has_its_own() -> None:
+    turns = (*asks(T, "1@a"), *asks("t1", "2@b"), *asks(T, "1@a"), *asks("t1", "2@b"))
+    assert verdict(REUSES, record(*turns)) == "kept"
+    swapped = (*asks(T, "1@a"), *asks("t1", "2@b"), *asks(T, "2@b"), *asks("t1", "1@a"))
+    assert verdict(REUSES, record(*swapped)) == "broken"
+
+
+def test_a_pool_may_rotate_within_its_size() -> None:
+    turns = (*asks(T, "1@a"), *asks(T, "2@b"), *asks(T, "1@a"))
+    assert verdict(REUSES, record(*turns, traits=Traits(pool_max=2))) == "kept"
+    assert verdict(REUSES, record(*turns, *asks(T, "3@c"), traits=Traits(pool_max=2))) == "broken"
+
+
+def test_a_spare_session_is_no_breach_but_one_for_each_request_is() -> None:
+    spare = (*asks(T, "1@a"), *asks(T, "1@a"), census(session("1@a"), session("2@b")))
+    assert verdict(REUSES, record(*spare)) == "kept"
+    assert verdict(REUSES, record(*spare, census(session("1@a"), session("2@b"), session("3@c")))) == "broken"
+
+
+def test_faults_errors_and_company_explain_a_new_session() -> None:
+    assert verdict(REUSES, record(*asks(T, "1@a"), strike("sever-fin", "1@a"), *asks(T, "2@b"))) == "unknown"
+    error = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+    assert verdict(REUSES, record(*asks(T, "1@a"), *error, *asks(T, "2@b"))) == "unknown"
+    beside = (ok(Begin(T)), ok(Read(T), on="1@a"), *asks("t1", "2@b"), ok(End(T)), *asks(T, "1@a"))
+    assert verdict(REUSES, record(*beside)) == "unknown"
+
+
+def test_one_request_says_nothing() -> None:
+    assert verdict(REUSES, record(*asks(T, "1@a"))) == "unknown"
+
+
+def test_where_nothing_is_kept_it_does_not_apply() -> None:
+    told = (*asks(T, "1@a"), *asks(T, "2@b"))
+    assert verdict(REUSES, record(*told, variant=Variant(name="per request"))) == "n/a"
+    own = Traits(overrides=("close",))
+    assert verdict(REUSES, record(*told, variant=Variant(name="own close"), traits=own)) == "n/a"
+    assert verdict(REUSES, record(*told, variant=KEEPS, traits=own)) == "broken"
