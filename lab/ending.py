@@ -96,7 +96,8 @@ class _Wires:
         nested = any(_sends(each, "RELEASE") for each in between)
         # A close() or the end of a request commits only where something is pending: silence of theirs says nothing.
         certain = op.f in ("leave", "commit", "write") and not nested
-        return "unsent" if op.chain and certain else None
+        left = op.f == "leave" and op.value.get("depth") == 0 and op.type == "ok"
+        return "unsent" if certain and (op.chain or left) else None
 
     def _next(self, op: Op, verb: str) -> int:
         later = (o for o in self._ops if o.type == "invoke" and o.actor == op.actor and o.step > op.step)

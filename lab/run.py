@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lab import ending
 from lab.errors import BadInput, LabError, ProxyLost, ServerNotReady
 from lab.fault import Fault, Seen, Sighting, build, needs
 from lab.records.census import Census, Row, Session
@@ -21,7 +22,6 @@ from lab.records.plan import (
     ActorStep,
     Await,
     Begin,
-    Commit,
     End,
     Enter,
     Exit,
@@ -38,7 +38,7 @@ from lab.records.plan import (
 )
 from lab.records.record import Fate, Record
 from lab.rig.choose import remedy
-from lab.rig.protocol import RigProtocol
+from lab.rig.protocol import ProxyProtocol, RigProtocol
 from lab.rig.site import PlanSite, open_site
 from lab.subject.handle import Child, ChildEnded, Zygote
 
@@ -48,6 +48,7 @@ SLACK = 0.5  # seconds beyond the bound before a step is given up: the machine's
 LAND = 1.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
 CUT = 0.1  # seconds for sessions to notice that healing a fault has ended their connections
 FAREWELL = 0.03  # seconds for what an ending process says to reach the server and have an effect there
+CLOSE = 0.2  # seconds that a session has to vanish after its connection was closed
 SETTLE = 0.5  # seconds that a session has to become idle or vanish after its request
 PROBES = 2  # requests of each actor in the liveness phase, beyond one for each session that was struck
 HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
@@ -84,11 +85,23 @@ Watch = Callable[[int, "Run"], None]
 
 
 def run(
-    plan: Plan, rig: RigProtocol, zygote: Zygote, watch: Watch | None = None, *, liveness: bool = True
+    plan: Plan,
+    rig: RigProtocol,
+    zygote: Zygote,
+    watch: Watch | None = None,
+    *,
+    liveness: bool = True,
+    wire: bool = False,
+    lean: bool = False,
+    proxy: ProxyProtocol | None = None,
 ) -> Record:
     """Run `plan` and record what happened; `watch` is called after each step of the safety phase with its index.
 
-    Without `liveness` the phase after the heal is left out: for plans whose point is the safety phase.
+    Without `liveness` the phase after the heal is left out: for plans whose point is the safety phase. With `wire` the
+    tap is in front of the plan's line and its journal in the record, as it always is where a fault needs it. `lean` is
+    for explorers, which run one actor thousands of times: nobody looks whether a step is blocked, unless a fault makes
+    clients wait, and of the census only the end of each request and of the whole are taken. `proxy` is one of the
+    caller's, which nobody else uses meanwhile and no toxic ever touches, instead of one of the plan's own.
 
     Never raises for what the variant does. A server of the rig that is lost makes the record void. Raises BadInput
     when the plan asks for a fault that does not exist or that this rig cannot do.
@@ -99,7 +112,7 @@ def run(
     alone = any(each.exclusive for each in faults)
     try:
         with rig.exclusive() if alone else rig.shared():
-            return Run(plan, rig, zygote, faults, watch, liveness).record()
+            return Run(plan, rig, zygote, faults, watch, liveness, wire, lean, proxy).record()
     except (ProxyLost, ServerNotReady) as lost:
         rig.recover()  # waits until the others are done, which is why this run has left the lock
         return Record(plan=plan, run="", traits=zygote.traits, void=str(lost))
@@ -116,16 +129,24 @@ class Run:
         faults: list[Fault],
         watch: Watch | None,
         liveness: bool,
+        wire: bool,
+        lean: bool,
+        proxy: ProxyProtocol | None,
     ) -> None:
         self._plan = plan
         self._rig = rig
         self._zygote = zygote
         self._watch = watch
         self._wants_liveness = liveness
+        self._wants_wire = wire
+        self._lean = lean
+        self._proxy = proxy
+        self._patient = lean and not any(each.waits for each in faults)
         self._faults = iter(faults)
         self._all_faults = faults
         self._id = uuid.uuid4().hex[:12]
-        self._start = time.monotonic()
+        self._start_ns = time.monotonic_ns()
+        self._start = self._start_ns / 1e9
         self._ops: list[Op] = []
         self._events: list[Event] = []
         self._census: list[Census] = []
@@ -135,8 +156,6 @@ class Run:
         self._gone: set[str] = set()  # actors that hang, were stopped, or lost their process
         self._requests: dict[str, int] = {}
         self._open: set[str] = set()  # actors inside a request
-        self._most = 0  # the largest number of them so far
-        self._lingering: frozenset[str] = frozenset()  # the sessions of the last census
         self._gates: dict[int, int] = {}
         self._fate: Fate = "ended"
         self._exit = ""
@@ -148,7 +167,8 @@ class Run:
     def record(self) -> Record:
         """Everything, in order; what was applied is healed on every path."""
         rows: tuple[Row, ...] = ()
-        with open_site(self._rig, self._id, self._aliases()) as site, self._heal_on_exit():
+        wire = self._wants_wire or any(each.family == "wire" for each in self._all_faults)
+        with open_site(self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy) as site, self._heal_on_exit():
             self._site = site
             for each, alias in zip(self._all_faults, self._fault_aliases(), strict=True):
                 each.prepare(site.of(alias))
@@ -173,22 +193,32 @@ class Run:
             self._heal()
             self._open_gates()
             self._take_census("after exit")
+            journal = site.wire.journal(self._start_ns)
             site.clear()
             rows = site.rows()
+            xacts = site.xacts(self._in_doubt())
         return Record(
             plan=self._plan,
             run=self._id,
             traits=self._zygote.traits,
-            ops=tuple(self._ops),
+            ops=ending.settle(self._plan.steps, self._ops, journal),
             events=tuple(self._events),
             census=tuple(self._census),
             landings=tuple(self._landings),
+            journal=journal,
             rows=rows,
+            xacts=xacts,
             fate=self._fate,
             exit=self._exit,
             void=self._why_void(),
             seconds=time.monotonic() - self._start,
         )
+
+    def _in_doubt(self) -> tuple[str, ...]:
+        """The transactions of a run in which some call raised: what became of them is worth a question."""
+        if not any(op.type in ("fail", "info") for op in self._ops):
+            return ()
+        return tuple(dict.fromkeys(str(op.value["xid"]) for op in self._ops if op.value.get("xid")))
 
     def _aliases(self) -> tuple[str, ...]:
         named = {getattr(step, "alias", "default") for step in self._plan.steps}
@@ -255,7 +285,7 @@ class Run:
         for position, (_, step) in enumerate(todo):
             if isinstance(step, NemesisStep):
                 break
-            if step.actor not in self._pending and step.actor not in self._gone:
+            if step.actor not in self._pending and step.actor not in self._gone and self._child.runs(step.actor):
                 return position
         return 0
 
@@ -291,7 +321,6 @@ class Run:
         if isinstance(step, Begin):
             self._requests[actor] = self._requests.get(actor, -1) + 1
             self._open.add(actor)
-            self._most = max(self._most, len(self._open))
         pending = _Pending(index, step, time.monotonic(), phase, gate=self._gates.get(index))
         self._note(pending, "invoke")
         self._child.send(self._message(pending))
@@ -315,6 +344,7 @@ class Run:
     def _await_actor(self, actor: str, may_block: bool = False) -> None:
         """Wait for the actor's step; its gate opens first when the actor must go on."""
         pending = self._pending[actor]
+        may_block = may_block and not self._patient
         if not may_block:
             self._open_gates(actor)
         begun = time.monotonic() if pending.where == "server" else pending.since
@@ -345,18 +375,19 @@ class Run:
             return True  # the late answer of a step that was given up
         if isinstance(pending.step, Exit) and answer["ending"] == "ok":
             return True  # it has ended when its channel is closed
-        ending = _ending(pending.step, answer)
+        states = [str(link.get("sqlstate", "")) for link in answer.get("chain", ())]
+        how = ending.from_answer(type(pending.step).__name__.lower(), answer["ending"], states)
         value = dict(answer.get("value", {}))
         if "left" in answer:
             value["left"] = answer["left"]
-        self._finish(answer["actor"], pending, ending, value, tuple(Cause(**link) for link in answer.get("chain", ())))
-        if isinstance(pending.step, Stop) and ending == "ok":
+        self._finish(answer["actor"], pending, how, value, tuple(Cause(**link) for link in answer.get("chain", ())))
+        if isinstance(pending.step, Stop) and how == "ok":
             self._gone.add(answer["actor"])
             self._open.discard(answer["actor"])
             self._take_census("stop", pending.index, answer["actor"], settle=True)
-        if isinstance(pending.step, Fork) and ending == "ok":
+        if isinstance(pending.step, Fork) and how == "ok":
             self._add_clone(answer["actor"], f"{pending.step.child}.t0")
-            self._take_census("fork", pending.index, answer["actor"])
+            self._take_census("fork", pending.index, answer["actor"], settle=True)
         return True
 
     def _add_clone(self, actor: str, clone: str) -> None:
@@ -480,14 +511,15 @@ class Run:
             self._sight(struck, LAND)
             if not fault.lasting:
                 self._close(self._struck.pop())
-        self._take_census(f"inject {fault.kind}", index)
+        if not self._lean:
+            self._take_census(f"inject {fault.kind}", index)
 
     def _sight(self, struck: _Struck, deadline: float) -> None:
         """Look until the fault is seen or `deadline` seconds have passed."""
         until = time.monotonic() + deadline
         while struck.landing is None:
             if (sighting := self._look(struck)) is not None:
-                struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck)
+                struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck, sighting.at_ns)
             elif time.monotonic() > until:
                 return
             else:
@@ -500,16 +532,29 @@ class Run:
         except (FileNotFoundError, ProcessLookupError):
             return None  # the subject's process has ended, and with it what could be seen there
 
-    def _landing(self, struck: _Struck, landed: bool, evidence: str, sessions: tuple[str, ...] = ()) -> Landing:
+    def _landing(
+        self, struck: _Struck, landed: bool, evidence: str, sessions: tuple[str, ...] = (), at_ns: int = -1
+    ) -> Landing:
         return Landing(
             kind=struck.fault.kind,
             step=struck.index,
             time=struck.time,
             landed=landed,
             evidence=evidence,
-            seen=self._now() if struck.fault.lazy and landed else -1,
-            struck=sessions,
+            seen=self._seen(at_ns) if struck.fault.lazy and landed else -1,
+            struck=tuple(self._known(session) for session in sessions),
         )
+
+    def _seen(self, at_ns: int) -> int:
+        return self._now() if at_ns < 0 else at_ns - self._start_ns
+
+    def _known(self, session: str) -> str:
+        """A session of which a fault knows the server process alone, by its whole name if anybody has seen it."""
+        if not session.endswith("@"):
+            return session
+        used = [str(op.value["session"]) for op in self._ops if op.value.get("session")]
+        counted = [each.id for census in self._census for each in census.sessions]
+        return next((each for each in used + counted if each.startswith(session)), session)
 
     def _heal(self, index: int = -1) -> None:
         """End every fault, the last one first; one that was never seen has not landed."""
@@ -559,7 +604,7 @@ class Run:
 
     def _take_census(self, at: str, step: int = -1, actor: str = "", settle: bool = False) -> None:
         """The server's view; with `settle` it is given time to take in what the client sent last."""
-        until = time.monotonic() + (SETTLE if settle else 0.0)
+        begun = time.monotonic()
         while True:
             try:
                 sessions = self._site.sessions()
@@ -567,38 +612,20 @@ class Run:
                 if at == "after exit":
                     raise
                 return  # the server is down, which is what a fault may do
-            if time.monotonic() >= until or not self._unsettled(sessions):
+            waited = time.monotonic() - begun
+            closing = not self._struck and waited < CLOSE and self._closing(sessions)
+            if not settle or waited >= SETTLE or not (self._unsettled(sessions) or closing):
                 break
             time.sleep(0.002)
         connects = self._site.connects()
         self._census.append(
             Census(time=self._now(), at=at, step=step, actor=actor, sessions=sessions, connects=connects)
         )
-        self._lingering = frozenset(session.id for session in sessions)
 
     def _unsettled(self, sessions: tuple[Session, ...]) -> bool:
-        """Whether more sessions hold a transaction than there are requests in flight, or there are more than ever were.
+        """Whether more sessions hold a transaction than there are requests in flight."""
+        return sum(session.xact or session.state == "active" for session in sessions) > len(self._open)
 
-        One that has been waited for once is not waited for again.
-        """
-        if sum(session.xact or session.state == "active" for session in sessions) > len(self._open):
-            return True
-        allowed = max(self._most * len(self._site.databases), self._zygote.traits.pool_max)
-        return len(sessions) > allowed and not self._lingering.issuperset(session.id for session in sessions)
-
-
-def _ending(step: ActorStep, answer: dict[str, Any]) -> Ending:
-    """Jepsen's three endings, and `skip` for a step that had nothing to act on.
-
-    An error whose chain carries an SQLSTATE that the server gives to a statement it refused is a `fail`; any other
-    error of a step that can change the server's state may hide an effect, and is `info`.
-    """
-    ending: str = answer["ending"]
-    if ending == "skip":
-        return "skip"
-    if ending == "ok":
-        return "ok"
-    states = {link.get("sqlstate", "") for link in answer.get("chain", ())} - {""}
-    definite = states and not any(state.startswith(("08", "57P")) for state in states)
-    changes = isinstance(step, Write | Leave | Commit | End) or type(step).__name__ in ("Close", "Autocommit", "Sql")
-    return "fail" if definite or not changes else "info"
+    def _closing(self, sessions: tuple[Session, ...]) -> bool:
+        """Whether there are more than the subject has connections: it has closed some, and they are about to end."""
+        return len(sessions) > sum(socket.state == "ESTABLISHED" for socket in self._site.sockets())

@@ -15,7 +15,7 @@ from lab.records.plan import Leave, Sql, Step
 from lab.records.record import Record
 
 FOREVER = 1 << 62
-ORDINARY = ("begin", "end", "enter", "leave", "read", "write")
+ORDINARY = ("begin", "end", "enter", "leave", "read", "write", "look")
 """Steps that any healthy backend serves without an error, when blocks are entered before they are left."""
 
 
@@ -56,6 +56,11 @@ class Call:
         return bool(getattr(self.plan, "swallow", False))
 
     @property
+    def ends_blocks(self) -> bool:
+        """Whether no atomic block of the actor is open after it: its error left the view, or the request ended."""
+        return self.f in ("end", "stop") or (self.failed and not self.swallowed)
+
+    @property
     def session(self) -> str:
         """The session on which a statement ran, "" when none is known."""
         return str(self.value.get("session", ""))
@@ -74,6 +79,12 @@ class Request:
     ordinal: int
     calls: list[Call] = field(default_factory=list)
     followed: int = FOREVER  # when the actor's next request arrived
+    tidy: bool = True  # it found nothing open: no atomic block, no work that was done outside of any request
+
+    @property
+    def process(self) -> str:
+        """The process that it ran in: "" for the subject's own, "c0" for what it has forked under that name."""
+        return self.actor.rpartition(".")[0]
 
     @property
     def begin(self) -> int:
@@ -105,7 +116,7 @@ class Request:
         """Whether a healthy backend has no reason to raise in it: plain steps, blocks properly nested and left."""
         depth = 0
         for call in self.calls:
-            if call.f not in ORDINARY:
+            if call.f not in ORDINARY or not self.tidy:
                 return False
             depth += {"enter": 1, "leave": -1}.get(call.f, 0)
             if depth < 0:
@@ -211,12 +222,23 @@ class Trace:
     def requests(self) -> list[Request]:
         """All requests, in the order in which they arrived."""
         found: dict[tuple[str, int], Request] = {}
+        depth: dict[str, int] = {}
+        outside: set[str] = set()
         for call in self.calls:
-            if call.request >= 0 and call.ending != "skip":
-                key = (call.actor, call.request)
-                if key not in found and (before := found.get((call.actor, call.request - 1))):
+            if call.ending == "skip":
+                continue
+            open_blocks = depth.get(call.actor, 0)
+            depth[call.actor] = 0 if call.ends_blocks else open_blocks + {"enter": 1, "leave": -1}.get(call.f, 0)
+            if call.request < 0:
+                outside.add(call.actor)
+                continue
+            key = (call.actor, call.request)
+            if key not in found:
+                found[key] = Request(*key, tidy=not open_blocks and call.actor not in outside)
+                outside.discard(call.actor)
+                if before := found.get((call.actor, call.request - 1)):
                     before.followed = call.begin
-                found.setdefault(key, Request(*key)).calls.append(call)
+            found[key].calls.append(call)
         return list(found.values())
 
     @cached_property
@@ -302,7 +324,7 @@ class _Actor:
         if call.f in ("begin", "end", "stop"):
             for each in self._aliases.values():
                 each.take(call)
-            self._blocks = [] if call.f == "end" else self._blocks
+            self._blocks = [] if call.ends_blocks else self._blocks
             return
         inner = self._blocks.pop() if call.f == "leave" and self._blocks else ""
         alias = inner or getattr(call.plan, "alias", "default")
@@ -311,7 +333,7 @@ class _Actor:
         self._aliases[alias].take(call)
         if call.f == "enter" and not call.failed:
             self._blocks.append(alias)
-        if call.failed and not call.swallowed:
+        if call.ends_blocks:
             self._blocks = []
             for each in self._aliases.values():
                 each.view_ends(call)

@@ -62,6 +62,12 @@ class Client:
         self.ok("enter")
         self.ok("read")
 
+    def try_to_connect(self) -> None:
+        """A new connection and a query, whatever comes of it."""
+        self.disconnect()
+        self.ok("begin")
+        self.do("read")
+
     def disconnect(self) -> None:
         """Out of everything, as well as it can."""
         self.do("leave", outcome="rollback")
@@ -176,8 +182,9 @@ def open_line(rig: Rig, keeper: Zygote) -> Iterator[OpenLine]:
         def opened(*faults: Fault, shared: bool = False) -> Line:
             if lacking := frozenset[str]().union(*(fault.needs for fault in faults)) - rig.capabilities:
                 pytest.skip(f"this rig lacks {', '.join(lacking)}")
+            wire = any("wire" in fault.needs for fault in faults)
             stack.enter_context(rig.shared() if shared else rig.exclusive())
-            site = stack.enter_context(open_site(rig, f"{next(RUNS):012x}", ("default",)))
+            site = stack.enter_context(open_site(rig, f"{next(RUNS):012x}", ("default",), wire=wire))
             for fault in faults:
                 fault.prepare(site)
             child = keeper.fork(site.environ, site.databases)

@@ -17,8 +17,8 @@ from lab.rig import choose, netns, toxiproxy_binary
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 300.0
-UNPRIVILEGED = 65533
-"""Neither root nor the `nobody` as whom root's PostgreSQL runs; it needs no entry in a table of users."""
+UNPRIVILEGED = pwd.getpwnam("daemon").pw_uid
+"""Neither root nor the `nobody` as whom root's PostgreSQL runs, and in the table of users, where initdb looks."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -130,7 +130,7 @@ class Session:
         self.arm(limits.query_deadline)
         try:
             status = self.status()
-            if self.doomed or self.expired or self.pid != os.getpid() or not wire.tidy(self.conn):
+            if self.doomed or self.expired or not wire.tidy(self.conn):
                 return False
             if status in (INTRANS, INERROR):
                 # Waited for, so that the request's locks are gone when the request is. The abnormal case: can be slow.
@@ -155,7 +155,7 @@ class Session:
         the server's farewell or the end of the stream, means that this session is over.
         """
         now = time.monotonic()
-        if self.pid != os.getpid() or (limits.max_age is not None and now - self.born >= limits.max_age):
+        if limits.max_age is not None and now - self.born >= limits.max_age:
             return False
         try:
             if self._due and not self._answered(now + limits.check_deadline):

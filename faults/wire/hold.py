@@ -10,7 +10,7 @@ from lab.fault import Fault, Seen, Sides, Site, fault
 
 @fault("hold", family="wire", lasting=True, lazy=True, waits=True, needs={"wire"})
 class Hold(Fault):
-    """From the `moment` on nothing is passed on to `sides`, neither bytes nor the end, until the heal: then all of it is.
+    """From the `moment` on nothing is passed on to `sides`, neither bytes nor an end; the heal lets all of it pass.
 
     The connection that it meets alone, where `stall` holds every one.
     """

@@ -10,7 +10,7 @@ from lab.fault import Fault, Seen, Sides, Site, fault
 
 @fault("split", family="wire", lasting=True, lazy=True, needs={"wire"})
 class Split(Fault):
-    """From the `moment` on every byte towards `sides` comes in a segment of its own. No harm to a client that reads on."""
+    """From the `moment` on every byte towards `sides` comes in a segment of its own."""
 
     moment: MomentText = "startup+0"
     sides: Sides = "both"

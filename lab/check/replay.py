@@ -72,9 +72,19 @@ class Replays:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst over the promises that the variant claims; unknown when no run counted."""
-        claimed = [each for promise, each in self.verdicts().items() if self.plan.variant.claimed(promise)]
-        return worst([Verdict.NA, *claimed]) if self.runs else Verdict.UNKNOWN
+        """The worst over the promises that the variant claims; unknown when no run counted.
+
+        A plan is for one promise: that it puts others at stake for one variant only says nothing against this one.
+        """
+        if not self.runs:
+            return Verdict.UNKNOWN
+        about = {self.plan.promise} if self.plan.promise else set(self.plan.expect)
+        counted = [
+            verdict
+            for promise, verdict in self.verdicts().items()
+            if self.plan.variant.claimed(promise) and (verdict is not Verdict.UNKNOWN or promise in about)
+        ]
+        return worst([Verdict.NA, *counted])
 
     @property
     def status(self) -> int:

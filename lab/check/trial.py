@@ -118,54 +118,67 @@ class Trials:
         self._log = server if isinstance(server, Logged) else None
 
     def trial(self, case: Case, entry: Entry) -> Trial:
-        """Run a case until it counts, twice at most; confirm what it is the first to break at a moment.
+        """Run a case until it proves something, twice at most; confirm what it is the first to break at a moment.
 
-        Raises StoreUnwritable, SubjectLost.
+        Every run is counted. Raises StoreUnwritable, SubjectLost.
         """
         start = self._log.log_offset() if self._log else 0
         try:
-            record, void = self._counted(case.plan, entry)
+            record, first, before = self._telling(case, entry)
         except BadInput as refusal:  # this rig cannot do it: said, not hidden
             return Trial(case, missing=f"not run: {refusal}")
-        return self.conclude(case, entry, record, void, start)
-
-    def conclude(self, case: Case, entry: Entry, record: Record, void: int = 0, start: int | None = None) -> Trial:
-        """Judge a run, confirm what it breaks, store it. `void` counts the void runs of its plan so far."""
-        first = judge(record)
-        runs = [first] if not record.void else []
+        runs = [] if record.void else [first]
+        void = sum(bool(each.void) for each in (*before, record))
+        spent = len(before) + 1
         shown = {(promise, case.moment(promise)) for promise in asked(first, entry.ids)}
         if shown - entry.confirmed:
             more, more_void = self._confirm(case.plan, entry, first)
-            runs, void = runs + more, void + more_void
+            runs, void, spent = runs + more, void + more_void, spent + len(more) + more_void
             if more and all(asked(findings, entry.ids) == asked(first, entry.ids) for findings in more):
                 entry.confirmed.update(shown)
         findings = merge(runs) if runs else first
         agreement = _agreement(findings, runs)
-        broken = asked(findings, entry.ids)
-        evidence = ""
-        if broken or record.void:
-            log = "" if start is None else self._server_log(record, start)
-            phrases = {promise: str(agreed) for promise, agreed in agreement.items()}
-            evidence = str(entry.folder.keep(case.name, record, findings, phrases, log))
-        else:
-            entry.folder.note(record, findings)
         return Trial(
             case=case,
             findings=findings,
-            cases=len(runs) + void,
+            cases=spent,
             void=void,
             cause=cause(findings),
-            evidence=evidence,
+            evidence=self._store(case, entry, record, findings, agreement, start),
             agreement=agreement,
         )
 
-    def _counted(self, plan: Plan, entry: Entry) -> tuple[Record, int]:
-        """The first run of two that is not void, else the second; and how many were."""
-        record = run(plan, self._rig, entry.zygote_of(plan))
-        if not record.void:
-            return record, 0
-        record = run(plan, self._rig, entry.zygote_of(plan))
-        return record, 1 + bool(record.void)
+    def _telling(self, case: Case, entry: Entry) -> tuple[Record, tuple[Finding, ...], list[Record]]:
+        """The first run of two that proves something, else the second; its findings, and what ran before it.
+
+        A void run proves nothing, nor does one that did not put at stake what the plan was made for: a machine that
+        is busy can do that to a plan.
+        """
+        before: list[Record] = []
+        while True:
+            record = run(case.plan, self._rig, entry.zygote_of(case.plan))
+            findings = judge(record)
+            unseen = {each.promise for each in findings if each.verdict is Verdict.UNKNOWN}
+            tells = not record.void and (asked(findings, entry.ids) or not unseen & dict(case.made_for).keys())
+            if tells or before:
+                return record, findings, before
+            before.append(record)
+
+    def _store(
+        self,
+        case: Case,
+        entry: Entry,
+        record: Record,
+        findings: tuple[Finding, ...],
+        agreement: dict[str, Agreement],
+        start: int,
+    ) -> str:
+        """Keep a run; the path of its plan where it is evidence, else ""."""
+        if not record.void and not asked(findings, entry.ids):
+            entry.folder.note(record, findings)
+            return ""
+        phrases = {promise: str(agreed) for promise, agreed in agreement.items()}
+        return str(entry.folder.keep(case.name, record, findings, phrases, self._server_log(record, start)))
 
     def _confirm(self, plan: Plan, entry: Entry, first: tuple[Finding, ...]) -> tuple[list[tuple[Finding, ...]], int]:
         """The findings of further runs, and how many of those were void: a few more where they disagree."""

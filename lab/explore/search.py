@@ -193,6 +193,7 @@ class _Hunt:
     void: int = 0
     unsteady: int = 0
     spent: bool = False
+    last_kept: bool = False
     target: str = ""
     best: _Case | None = None
     first: Plan | None = None
@@ -209,7 +210,7 @@ class _Hunt:
         )
         profile = settings(
             max_examples=max_examples,
-            database=None if database is None else _Shelf(database, self.variant.name),
+            database=None if database is None else _Shelf(database, self.variant.name, lambda: self.last_kept),
             phases=[Phase.reuse, Phase.generate, Phase.shrink],
             deadline=None,
             derandomize=False,
@@ -236,9 +237,10 @@ class _Hunt:
         """What Hypothesis calls; it raises for the one promise that this pass is after, or that it now settles on."""
         self.examples += 1
         case = self._case(plan)
+        broken = case.broken
+        self.last_kept = bool(broken or case.record.void)
         if case.record.void:
             reject()
-        broken = case.broken
         if not self.target:
             self.target = next((promise for promise in broken if promise not in self.found_before), "")
             self.first = plan
@@ -307,12 +309,16 @@ def _to_blame() -> list[Promise]:
 
 
 class _Shelf(ExampleDatabase):
-    """One variant's part of a database; what Hypothesis calls a key is the same for all of them."""
+    """One variant's part of a database; what Hypothesis calls a key is the same for all of them.
 
-    def __init__(self, database: ExampleDatabase, variant: str) -> None:
+    An example is not forgotten just because the present pass is after another promise: `worth_keeping` is asked.
+    """
+
+    def __init__(self, database: ExampleDatabase, variant: str, worth_keeping: Callable[[], bool]) -> None:
         super().__init__()
         self._database = database
         self._prefix = f"{variant}:".encode()
+        self._worth_keeping = worth_keeping
 
     def save(self, key: bytes, value: bytes) -> None:
         self._database.save(self._prefix + key, value)
@@ -321,4 +327,8 @@ class _Shelf(ExampleDatabase):
         return self._database.fetch(self._prefix + key)
 
     def delete(self, key: bytes, value: bytes) -> None:
-        self._database.delete(self._prefix + key, value)
+        if key.endswith((b".secondary", b".pareto")) or not self._worth_keeping():
+            self._database.delete(self._prefix + key, value)
+
+    def move(self, src: bytes, dest: bytes, value: bytes) -> None:
+        self._database.move(self._prefix + src, self._prefix + dest, value)

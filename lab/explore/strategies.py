@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -79,6 +80,18 @@ COMMON = (READ, WRITE, ENTER, LEAVE, END)
 RARE = (CLOSE, AUTOCOMMIT, COMMIT, ROLLBACK, FAIL, STOP)
 GO = st.sampled_from((0, 1, 2, 0, 0, 0, 1))
 FIRST_KINDS = ("sever-fin", "sever-rst", "terminate")
+MOMENTS = (
+    "query-sent",
+    "query-sent+0",
+    "first-row+0",
+    "command-complete+0",
+    "ready+0",
+    "commit-sent+0",
+    "commit-sent",
+    "commit-acked+0",
+    "commit-ready+0",
+)
+"""Where a cut inside the protocol is put, simplest first: the place itself decides what the promise is at stake for."""
 CHEAP: dict[str, tuple[int, ...]] = {
     "_ms": (10, 20, 50),
     "_us": (200, 500),
@@ -126,7 +139,7 @@ def fault_specs(kinds: Sequence[type[Fault]]) -> st.SearchStrategy[FaultSpec]:
     """Any of the faults with parameters that it takes; those that cut once come often, those that run alone seldom."""
     ranked = sorted(kinds, key=lambda cls: (_rank(cls), cls.kind))
     often = [cls for cls in ranked for _ in range(_weight(cls) - 1)]
-    return st.sampled_from(ranked + often).flatmap(_spec).filter(_valid)
+    return st.sampled_from(ranked + often).flatmap(_spec)
 
 
 def _rank(cls: type[Fault]) -> tuple[int, ...]:
@@ -135,10 +148,12 @@ def _rank(cls: type[Fault]) -> tuple[int, ...]:
 
 
 def _weight(cls: type[Fault]) -> int:
-    """How often a fault is drawn: a restart costs ten times as much time as a cut."""
-    if cls.exclusive:
+    """How often a fault is drawn: a plain cut most of all, a restart seldom, because it costs ten times as much."""
+    if cls.kind in FIRST_KINDS:
+        return 12
+    if cls.exclusive or cls.waits:
         return 1
-    return 3 if cls.lasting or cls.lazy else 8
+    return 2 if cls.lasting or cls.lazy else 4
 
 
 def _valid(spec: FaultSpec) -> bool:
@@ -150,6 +165,7 @@ def _valid(spec: FaultSpec) -> bool:
     return True
 
 
+@cache
 def _spec(cls: type[Fault]) -> st.SearchStrategy[FaultSpec]:
     hints = get_type_hints(cls, include_extras=True)
     values = {info.name: _values(info.name, hints[info.name], info.default) for info in msgspec.structs.fields(cls)}
@@ -159,13 +175,15 @@ def _spec(cls: type[Fault]) -> st.SearchStrategy[FaultSpec]:
         return FaultSpec(cls.kind, {name: value for name, value in params.items() if value != values[name][0]})
 
     choices = {name: st.sampled_from(options) for name, options in values.items() if len(options) > 1}
-    return st.fixed_dictionaries(choices).map(spec)
+    return st.fixed_dictionaries(choices).map(spec).filter(_valid) if choices else st.just(FaultSpec(cls.kind))
 
 
 def _values(name: str, kind: Any, default: Any) -> list[Any]:
     """Values of one parameter of a fault, the default first; just the default when nothing is known of it."""
-    if get_origin(kind) is Literal:
-        options: Iterable[Any] = get_args(kind)
+    if name == "moment":
+        options: Iterable[Any] = MOMENTS
+    elif get_origin(kind) is Literal:
+        options = get_args(kind)
     elif kind is bool:
         options = (False, True)
     else:
@@ -314,7 +332,7 @@ class _Loom:
 
     def _inject(self, spec: FaultSpec) -> None:
         cls = FAULTS.get(spec.kind)
-        if not self._can_land(cls):
+        if not self._can_land(cls, commits=str(spec.params.get("moment", "")).startswith("commit")):
             return
         inject = Inject(spec)
         self._steps.append(inject)
@@ -330,8 +348,11 @@ class _Loom:
         if not (cls.lazy or cls.waits or cls.heal_cuts or (cls.lasting and cls.exclusive)):
             self._lose_connections()
 
-    def _can_land(self, cls: type[Fault]) -> bool:
-        """Whether the fault would find something to strike, as far as one can tell without running the plan."""
+    def _can_land(self, cls: type[Fault], commits: bool) -> bool:
+        """Whether the fault would find something to strike, as far as one can tell without running the plan.
+
+        `commits`: it strikes at a COMMIT.
+        """
         if self._waits or (cls.exclusive and self._alone):
             return False  # behind silence nothing is seen; one restart is enough
         if cls.lasting and self._lasting:
@@ -341,7 +362,7 @@ class _Loom:
         busy = [each for each in self._lanes if each.connected and each.in_request]
         if cls.family == "client":
             return self._holder is self._lanes[0]
-        if cls.lazy and cls.family == "server":
+        if commits or (cls.lazy and cls.family == "server"):
             return any(each.depth or each.manual for each in busy)
         if cls.lazy:
             return bool(busy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
+from lab.promises import loss
 from lab.promises.phrase import block, inject, keeps, query, request, several
 from lab.records.plan import Begin, End, Enter, Heal, Leave, Plan, Read, Stop, Write
 from lab.records.record import Record
@@ -12,7 +13,7 @@ from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.trace import Call, Request, Trace
 
-SILENT = ("black-hole", "stall", "freeze", "refuse", "fill-slots")
+SILENT = ("black-hole", "stall", "freeze", "refuse", "fill-slots", *loss.SILENT)
 MANY = 4
 """As many sessions as a backend may be thought to have that states no number, and as many as a plan of ours takes."""
 
@@ -50,6 +51,7 @@ class BoundedWait(Promise):
             yield self.plan(variant, "a holder that died", *died, *query("t0"))
         back = request("t0", Enter("t0"), Write("t0"), Leave("t0"), hole)
         yield self.plan(variant, "return", *back)
+        yield from loss.bounded_wait(self, variant, traits)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -33,7 +33,7 @@ class CleanSession(Promise):
         # Every session that is kept is looked at: a pool that hands out the oldest comes round in so many requests.
         after: tuple[Step, ...] = look * max(traits.pool_max, 1)
         if several(variant):
-            after += request("t1", Look("t1"))
+            after += request("t1", Look("t1")) * max(traits.pool_max, 1)
         for kind in LEAVE:
             yield self.plan(variant, kind, *look, *request("t0", Look("t0"), *leave("t0", kind)), *after)
         off = request("t0", Look("t0"), Autocommit("t0"), Read("t0"))
@@ -65,7 +65,7 @@ class CleanSession(Promise):
                 continue  # there is nothing to compare with
             own = {field for call in before if call in each.calls for field in sets(call)}
             was = {field: value for field, value in state(baseline[alias]).items() if field not in own}
-            if changed := difference(was, {field: state(look)[field] for field in was}):
+            if changed := difference(was, state(look)):
                 return self.broken(f"a later request of {each.actor} found {changed}", look.step)
             earlier = [other for other in trace.requests if other is not each and set(map(id, before)) & _ids(other)]
             seen += any(look.session in other.sessions for other in earlier)

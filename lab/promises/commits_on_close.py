@@ -55,7 +55,7 @@ class CommitsOnClose(Promise):
         units = [
             unit
             for unit in trace.units
-            if unit.kind == "manual" and unit.closer and unit.closer.f in ("close", "end")
+            if unit.kind == "manual" and unit.closer and unit.closer.f in ("close", "end", "begin")
             if unit.written and not unit.swallowed
         ]
         if not units:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
+from lab.promises import loss
 from lab.promises.phrase import FIN, RST, TERMINATE, inject, query, request
 from lab.records.plan import Autocommit, Close, Commit, Enter, Leave, Plan, Read, Write
 from lab.records.record import Record
@@ -60,6 +61,7 @@ class Durable(Promise):
         yield self.plan(variant, "close() inside atomic", *inside, *query("t0"))
         swallowed = request("t0", Enter("t0"), Write("t0"), TERMINATE, Write("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "atomic, error swallowed", *swallowed, *query("t0"))
+        yield from loss.durable(self, variant, traits)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, TERMINATE, query, request, several
+from lab.promises.phrase import FIN, TERMINATE, keeps, query, request, several
 from lab.promises.state import looks, sets
 from lab.records.plan import Begin, End, Enter, Leave, Look, Plan, Read, Rollback, Step, Write
 from lab.records.record import Record
@@ -41,25 +41,23 @@ class Initialised(Promise):
             variant, settings={**variant.settings, "TIME_ZONE": ZONE}, options={**variant.options, **level}
         )
         off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
-        for name, which, init in (
-            ("time zone, isolation level, role", configured, ()),
-            ("custom init", variant, INIT),
-            ("all of it", configured, INIT),
-        ):
-            yield from self._moments(which, name, init)
+        kept = keeps(variant, traits)
+        yield from self._moments(configured, "time zone, isolation level, role", (), kept)
+        yield from self._moments(configured, "custom init", INIT, kept)
         for name, init in (("autocommit off", ()), ("autocommit off, custom init", INIT)):
-            yield from self._moments(off, name, init)
+            yield from self._moments(off, name, init, kept)
             undone = request("t0", Write("t0"), Look("t0"), Rollback("t0"), Look("t0"), Rollback("t0"))
             yield self.plan(off, f"{name}, after a rollback", *undone, *request("t0", Look("t0")), init=init)
 
-    def _moments(self, which: Variant, name: str, init: tuple[str, ...]) -> Iterator[Plan]:
+    def _moments(self, which: Variant, name: str, init: tuple[str, ...], kept: bool) -> Iterator[Plan]:
         seen = (Look("t0"), Enter("t0"), Look("t0"), Leave("t0"), Look("t0"))
         look = request("t0", *seen)
         yield self.plan(which, f"{name}, first session", *look, *look, init=init)
         yield self.plan(which, f"{name}, first session", *request("t0", *seen[1:]), init=init, title="atomic() first")
         for how, fault in (("terminated", TERMINATE), ("FIN", FIN)):
-            idle = (*query("t0"), fault, *query("t0"), *look)
-            yield self.plan(which, f"{name}, replaced session", *idle, init=init, title=f"{how} between requests")
+            if kept:
+                idle = (*query("t0"), fault, *query("t0"), *look)
+                yield self.plan(which, f"{name}, replaced session", *idle, init=init, title=f"{how} between requests")
             inside = (*request("t0", Read("t0"), fault, Read("t0")), *look, *look)
             yield self.plan(which, f"{name}, replaced session", *inside, init=init, title=f"{how} in a request")
         undone = request("t0", Enter("t0"), Write("t0"), Leave("t0", "rollback"), *seen)

@@ -11,7 +11,7 @@ from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Plan, Read, 
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import FOREVER, Request, Trace
+from lab.trace import FOREVER, Call, Request, Trace
 
 TROUBLE: dict[str, tuple[Step, ...]] = {
     "a statement was refused": (Read("t0"), Fail("t0", "statement_timeout")),
@@ -59,6 +59,7 @@ class IsolatedThreads(Promise):
             (one, other)
             for one, other in combinations(trace.requests, 2)
             if one.actor != other.actor and one.begin < other.end and other.begin < one.end
+            if one.process == other.process  # what processes share is fork-safe's
         ]
         for one, other in pairs:
             for session in one.sessions.keys() & other.sessions.keys():
@@ -69,6 +70,9 @@ class IsolatedThreads(Promise):
             if shared := _transactions(one).keys() & _transactions(other).keys():
                 step = max(_transactions(other)[shared.pop()], one.calls[0].step)
                 return self.broken(f"{one.actor} and {other.actor} wrote in one transaction", step)
+            if not trace.landed and (error := _ended_by(one, other) or _ended_by(other, one)):
+                actors = (one.actor, other.actor) if error.actor == one.actor else (other.actor, one.actor)
+                return self.broken(f"{actors[0]} lost its session when {actors[1]} closed its own", error.step)
         if not any(_asked(one) and _asked(other) for one, other in pairs):
             return self.unknown("no two requests were in flight together")
         return self.kept(f"{len(pairs)} pairs of requests in flight together shared nothing")
@@ -76,6 +80,16 @@ class IsolatedThreads(Promise):
 
 def _asked(request: Request) -> bool:
     return any(call.f in ("read", "write", "enter") for call in request.calls)
+
+
+def _ended_by(one: Request, other: Request) -> Call | None:
+    """The error of an ordinary request that had been served until the other one closed."""
+    if not (one.ordinary and one.errors and one.sessions):
+        return None
+    error = one.errors[0]
+    served = max((call.end for call in one.calls if call.session and call.end <= error.begin), default=FOREVER)
+    closed = any(call.f in ("close", "end") and served < call.begin < error.end for call in other.calls)
+    return error if closed else None
 
 
 def _transactions(request: Request) -> dict[tuple[str, str], int]:

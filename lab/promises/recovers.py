@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
+from lab.promises import loss
 from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, block, inject, query, request, several
 from lab.records.plan import Await, Begin, End, Enter, Heal, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
@@ -68,6 +69,7 @@ class Recovers(Promise):
             both = (Begin("t0"), Begin("t1"), Read("t0"), Enter("t1"), Write("t1"), FIN, Read("t0"), Write("t1"))
             ends = (Leave("t1"), End("t0"), End("t1"))
             yield self.plan(variant, "in atomic", *both, *ends, *after, *block("t1"), title="two actors")
+        yield from loss.recovers(self, variant, traits)
 
     def judge(self, record: Record) -> Finding:
         if record.fate == "died":

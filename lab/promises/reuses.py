@@ -46,6 +46,10 @@ class Reuses(Promise):
             return self.unknown("a fault or an unusual step explains a new session")
         if any(later.begin < earlier.end for earlier, later in pairwise(requests)):
             return self.unknown("requests ran at the same time")
+        if len({getattr(call.plan, "alias", "default") for call in trace.calls if call.session}) > 1:
+            return self.unknown("several aliases were used")
+        if any(call.f == "fork" for call in trace.calls):
+            return self.unknown("a process forked")
         actors = {request.actor for request in requests}
         if not any(sum(request.actor == actor for request in requests) > 1 for actor in actors):
             return self.unknown("no actor made two requests")

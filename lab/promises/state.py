@@ -42,8 +42,12 @@ def sets(call: Call) -> tuple[str, ...]:
 
 
 def state(look: Call) -> dict[str, Any]:
-    """What a look saw of all that a request can change."""
-    return {field: look.value.get(field) for field in FIELDS}
+    """What a look saw of all that a request can change.
+
+    Inside a block Django's autocommit is off by design, and a LISTEN has no effect yet.
+    """
+    beside = ("autocommit", "channels") if look.value.get("in_atomic") else ()
+    return {field: look.value.get(field) for field in FIELDS if field not in beside}
 
 
 def looks(trace: Trace, alias: str = "") -> Iterator[tuple[Request, Call]]:
@@ -55,8 +59,8 @@ def looks(trace: Trace, alias: str = "") -> Iterator[tuple[Request, Call]]:
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """The first field in which two looks differ, in words, "" when there is none."""
+    """The first field in which two looks that show it differ, in words, "" when there is none."""
     for field, value in after.items():
-        if value != before.get(field):
-            return f"{field.replace('_', ' ')} {value or 'nothing'!r} and not {before.get(field) or 'nothing'!r}"
+        if field in before and value != before[field]:
+            return f"{field.replace('_', ' ')} {value or 'nothing'!r} and not {before[field] or 'nothing'!r}"
     return ""

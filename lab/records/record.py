@@ -20,7 +20,9 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `fate` is the subject's: it ended by itself, was `killed` because a step missed its deadline, `died` (`exit`
     says how), or `refused` to start with this configuration. `void` says why the run proves nothing, "" when it
-    counts. `idle` is the liveness phase's first step. `rows` are the tokens that the server holds at the end.
+    counts. `idle` is the liveness phase's first step. `rows` are the tokens that the server holds at the end. `xacts`
+    says what became of the transactions whose numbers writes brought back, where a call raised (pg_xact_status).
+    `journal` is what the wire tap saw, as lab/wire/journal.py writes it, with times of this run.
     """
 
     plan: Plan
@@ -32,6 +34,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     landings: tuple[Landing, ...] = ()
     journal: tuple[dict[str, Any], ...] = ()
     rows: tuple[Row, ...] = ()
+    xacts: dict[str, str] = field(default_factory=dict)
     fate: Fate = "ended"
     exit: str = ""
     void: str = ""

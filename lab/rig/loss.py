@@ -55,6 +55,7 @@ class Wire:
         self._clients = clients
         self._relays = relays
         self._sessions = sessions
+        self._deaf: set[int] = set()
 
     def connections(self, leg: Leg = "client") -> tuple[int, ...]:
         """The ports from which connections come, in the order of their inodes, which is that of their age."""
@@ -67,6 +68,7 @@ class Wire:
             self._each(self._listeners(table), self._relays(), _deafen)
             table = diag.ends()  # what was accepted while we looked
         chosen = [ends for port, ends in self._inside(leg, table).items() if ports is None or port in ports]
+        self._deaf |= {end.inode for ends in chosen for end in ends}
         near, far = self._holders(leg)
         if towards != "server":
             self._each([ends[0] for ends in chosen], near, _deafen)
@@ -80,9 +82,10 @@ class Wire:
         if leg == "client":
             self._each(self._listeners(table), far, _hear)
             table = diag.ends()
-        inside = self._inside(leg, table).values()
-        self._each([ends[0] for ends in inside], near, _hear)
-        self._each([ends[1] for ends in inside], far, _hear)
+        # Also ends whose other end has gone meanwhile, and what was accepted of a deaf listener.
+        ours = [end for end in table if end.inode in self._deaf or (leg == "client" and self._port in end[1:3])]
+        self._each(ours, near, _hear)
+        self._each(ours, far, _hear)
 
     def lost(self, leg: Leg = "client") -> dict[int, Lost]:
         """Segments that one end has sent and the other has not got, by connection, since it was opened."""

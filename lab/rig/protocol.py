@@ -80,8 +80,8 @@ class RigProtocol(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What faults may need: "proxy" (toxics), "freeze", "terminate", "restart", "crash", "slots"; some rigs: "loss",
-        "link" (the interface down), "abort" (of a socket).
+        """What faults may need: "proxy" (toxics), "freeze", "terminate", "restart", "crash", "slots"; some rigs:
+        "loss", "link" (the interface down), "abort" (of a socket).
         """
 
     @property

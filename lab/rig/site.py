@@ -50,6 +50,8 @@ WITH gone AS (DELETE FROM lab.token WHERE plan = %s RETURNING id, token, xid::te
 SELECT token, xid, session FROM gone ORDER BY id
 """
 
+XACTS = "SELECT x, pg_xact_status(x::xid8) FROM unnest(%s::text[]) AS x"
+
 
 class Waiter(Protocol):
     """A step that has not returned."""
@@ -73,6 +75,10 @@ class Line:
         """Where the subject connects to for this alias."""
         return self.proxy.port if self.tap is None else self.tap.port
 
+    def accepted(self) -> int:
+        """How many connections it has taken so far; -1: it is not known."""
+        return self.proxy.accepted() if self.tap is None else self.tap.accepted
+
 
 class PlanSite:
     """All that a plan and its faults may touch or look at. Used by the plan's own thread."""
@@ -87,6 +93,7 @@ class PlanSite:
         self._alias = ""
         self._ours: list[None] = []  # one for each connection of our own; shared by all views of the site
         self._child: Subject | None = None
+        self._net: Net | None = None
         self._epoch = rig.server.epoch()
         self._restarts = rig.server.restarts
         self.link = all_links([line.link for line in lines.values()])
@@ -128,7 +135,10 @@ class PlanSite:
     @property
     def net(self) -> Net:
         """The packets of the line; raises BadInput when the rig is not capable of loss."""
-        return self._rig.net(self._port, lambda: [self.subject.pid], lambda: [each.pid for each in self.sessions()])
+        if self._net is None:
+            pids = lambda: [each.pid for each in self.sessions()]  # noqa: E731
+            self._net = self._rig.net(self._port, lambda: [self.subject.pid], pids)
+        return self._net
 
     def adopt(self, child: Subject) -> None:
         """The subject's process runs now."""
@@ -199,7 +209,7 @@ class PlanSite:
 
     def connects(self) -> int:
         """How many connections the subject has made to its lines so far, however they ended; -1: it is not known."""
-        counts = [line.proxy.accepted() for line in self._lines.values()]
+        counts = [line.accepted() for line in self._lines.values()]
         return -1 if min(counts) < 0 else sum(counts) - len(self._ours)
 
     def waits(self, others: Mapping[str, Waiter], me: Waiter, grace: float) -> str:
@@ -275,6 +285,11 @@ class PlanSite:
             rows += [Row(token, xid, session, name) for token, xid, session in found]
         return tuple(rows)
 
+    def xacts(self, xids: Iterable[str]) -> dict[str, str]:
+        """What became of these transactions: `committed`, `aborted` or `in progress`; "" when it is forgotten."""
+        asked = list(xids)
+        return {xid: status or "" for xid, status in self._query(XACTS, asked)} if asked else {}
+
     # -- the client's view ------------------------------------------------------------------------------------------
 
     def sockets(self) -> tuple[Socket, ...]:
@@ -346,16 +361,21 @@ def _question(size: int) -> bytes:
 
 
 @contextmanager
-def open_site(rig: RigProtocol, run: str, aliases: tuple[str, ...], *, wire: bool = False) -> Iterator[PlanSite]:
+def open_site(
+    rig: RigProtocol, run: str, aliases: tuple[str, ...], *, wire: bool = False, proxy: ProxyProtocol | None = None
+) -> Iterator[PlanSite]:
     """A seat of the plan's own and a line for each alias, `default` among them; all are given back whatever happens.
 
-    `wire`: the tap is in front of each.
+    `wire`: the tap is in front of each. `proxy` is one to be used for `default` instead of one of the plan's own.
     """
     with ExitStack() as stack:
         seat = stack.enter_context(rig.seat())
         lines = {}
         for alias in aliases:
-            proxy = stack.enter_context(rig.proxy(run if alias == "default" else f"{run}-{alias}"))
-            tapped = stack.enter_context(rig.line(proxy.port)) if wire else None
-            lines[alias] = Line(PlanLink(proxy, rig.freeze, rig.thaw, tapped), proxy, tapped)
+            if alias == "default":
+                own = proxy or stack.enter_context(rig.proxy(run))
+            else:
+                own = stack.enter_context(rig.proxy(f"{run}-{alias}"))
+            tapped = stack.enter_context(rig.line(own.port)) if wire else None
+            lines[alias] = Line(PlanLink(own, rig.freeze, rig.thaw, tapped), own, tapped)
         yield PlanSite(rig, seat, lines, run)

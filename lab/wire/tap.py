@@ -71,6 +71,11 @@ class Line:
         return self._journal.snapshot() if self._closed else self._tap.call(self._journal.snapshot)
 
     @property
+    def accepted(self) -> int:
+        """How many connections it has taken so far."""
+        return self._accepted
+
+    @property
     def landed(self) -> list[Act]:
         """The acts so far: empty means that no fault of this line has landed."""
         return [record for record in self.journal if isinstance(record, Act)]

@@ -6,13 +6,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fix_cli import Lab
 
+from fix_cli import Lab
 from lab.records.codec import encode
 from lab.records.plan import Begin, End, Plan, Read
 from lab.records.variant import Variant
 
 PLAN = Plan(variant=Variant(name="mine"), steps=(Begin("t0"), Read("t0"), End("t0")))
+
+LATENCY = (
+    '{"version": 1, "variant": {"name": "x"}, "steps": [{"do": "inject", "fault":'
+    ' {"kind": "latency", "params": {"latency_ms": 200}}}]}'
+)
 
 
 def refused(done: subprocess.CompletedProcess[str], status: int, *parts: str) -> None:
@@ -47,9 +52,9 @@ def refused(done: subprocess.CompletedProcess[str], status: int, *parts: str) ->
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and len(value) > 1 else "",
 )
-def test_arguments(lab_command: Lab, tmp_path: Path, arguments: list[str], said: list[str]) -> None:
+def test_arguments(lab_inside: Lab, tmp_path: Path, arguments: list[str], said: list[str]) -> None:
     (tmp_path / "plan.json").write_bytes(encode(PLAN))
-    refused(lab_command(*arguments), 254, *said)
+    refused(lab_inside(*arguments), 254, *said)
 
 
 @pytest.mark.parametrize(
@@ -70,17 +75,25 @@ def test_arguments(lab_command: Lab, tmp_path: Path, arguments: list[str], said:
             ["no fault 'meteor'", "known: "],
         ),
         (
-            '{"version": 1, "variant": {"name": "x"}, "steps":'
-            ' [{"do": "inject", "fault": {"kind": "latency", "params": {"latency_ms": -1}}}]}',
+            LATENCY.replace("200", "-1"),
             ["fault 'latency'", "lab list faults"],
         ),
     ],
 )
-def test_plan_file(lab_command: Lab, tmp_path: Path, text: str, said: list[str]) -> None:
+def test_plan_file(lab_inside: Lab, tmp_path: Path, text: str, said: list[str]) -> None:
     (tmp_path / "plan.json").write_text(text)
-    refused(lab_command("replay", "plan.json"), 254, *said)
+    refused(lab_inside("replay", "plan.json"), 254, *said)
 
 
+@pytest.mark.slow
+def test_exit_status_and_one_line_are_those_of_the_process(lab_command: Lab, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("{")
+    refused(lab_command("check", "nosuch"), 254, "'nosuch' is neither")
+    refused(lab_command("check", "--frob"), 254, "No such option")
+    refused(lab_command("replay", "plan.json"), 254, "is not JSON")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
@@ -95,6 +108,7 @@ def test_missing_server(lab_command: Lab, environ: dict[str, str], said: list[st
     assert said[-1] in doctor.stdout
 
 
+@pytest.mark.slow
 def test_toxiproxy_that_cannot_be_built(lab_command: Lab, tmp_path: Path) -> None:
     """Nothing on PATH, nothing in the cache, and a Go that cannot build."""
     for name in ("go", "bin"):
@@ -109,7 +123,7 @@ def test_toxiproxy_that_cannot_be_built(lab_command: Lab, tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-# -- what only the subject can find out ---------------------------------------------------------------------------------
+# -- what only the subject can find out ------------------------------------------------------------------------------
 
 
 @pytest.fixture

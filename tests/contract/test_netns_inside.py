@@ -86,8 +86,6 @@ def test_loss_is_silence_on_the_wire(kind: str, open_line: OpenLine) -> None:
         asked, answered = (sum(each[1 + end] == line.port for each in tcp) for end in (1, 0))
         # The question is sent again and again, or the answer is, or both.
         assert (asked if kind != "drop-to-client" else answered) >= 2
-        if kind != "drop-to-client":
-            assert not answered
         answer = line.client.answer()  # after the heal, late
     assert answer["ending"] == "ok"
     line.as_before()

@@ -42,9 +42,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def run(plan: Plan, *_: Any) -> Record:
         what = coming.pop(0)
-        return Record(
-            plan=plan, run=what if what in (KEPT, BROKEN) else "", void="" if what in (KEPT, BROKEN) else what
-        )
+        return Record(plan=plan, run=what, void="" if what in list(Verdict) else what)
 
     def judge(record: Record) -> tuple[Finding, ...]:
         if record.void:
@@ -92,6 +90,13 @@ def test_disagreement_is_looked_into_and_never_hidden(runs: list[str], entry: En
 def test_void_run_is_repeated_once_and_both_are_counted(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, VOID, KEPT)
     assert (done.cases, done.void, done.finding("alpha").verdict) == (2, 1, KEPT)
+
+
+def test_run_that_put_nothing_at_stake_is_repeated_once(runs: list[str], entry: Entry) -> None:
+    done = conclude(runs, entry, Verdict.UNKNOWN, KEPT)
+    assert (done.cases, done.void, done.finding("alpha").verdict) == (2, 0, KEPT)
+    done = conclude(runs, entry, Verdict.UNKNOWN, Verdict.UNKNOWN)
+    assert done.finding("alpha").verdict is Verdict.UNKNOWN
 
 
 def test_case_that_stays_void_is_unknown_and_stored(runs: list[str], entry: Entry) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import pytest
 from histories import Line, finding, lost, ok, record, refused, strike, verdict
 

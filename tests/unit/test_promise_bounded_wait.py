@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 from histories import asks, begins, heal, hung, lost, ok, record, returns, slow, strike, verdict
 
 from lab.records.history import Event

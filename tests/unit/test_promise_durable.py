@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import pytest
 from histories import KEEPS, finding, heal, lost, ok, record, skipped, strike, verdict
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 from histories import asks, census, lost, ok, record, session, strike, verdict
 
 from lab.records.plan import Begin, End, Read

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-
-from histories import Line, asks, begins, lost, ok, record, returns, verdict
+from histories import Line, asks, begins, lost, ok, record, returns, strike, verdict
 
 from lab.records.plan import Begin, Close, End, Enter, Leave, Read, Stop, Write
 
@@ -41,6 +40,13 @@ def test_closing_and_coming_back_to_it_is_sharing() -> None:
 
 def test_who_is_refused_is_isolated() -> None:
     assert verdict(ISOLATED, record(*BOTH, reads("t0", "1@a"), lost(Read("t1")), *ENDS)) == "kept"
+
+
+def test_a_close_that_ends_the_other_ones_session() -> None:
+    inside = (ok(Enter("t0")), ok(Write("t0"), on="1@a", xid=7), reads("t1", "2@b"), ok(Close("t1")))
+    assert verdict(ISOLATED, record(*BOTH, *inside, lost(Write("t0")), *ENDS)) == "broken"
+    fault = (*inside, strike("sever-fin", "1@a"), lost(Write("t0")))
+    assert verdict(ISOLATED, record(*BOTH, *fault, *ENDS)) == "kept"
 
 
 def test_the_same_xid_after_a_crash_is_another_transaction() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 from histories import KEEPS, asks, finding, lost, ok, record, strike, verdict
 
 from lab.records.plan import Begin, End, Enter, Read, Write

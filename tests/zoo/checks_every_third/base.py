@@ -7,7 +7,6 @@ from typing import Any
 
 from zoo.keeper import Keeper
 
-
 count = itertools.count(1)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db.backends.postgresql.base import DatabaseWrapper as Stock
 
-
 opened: list[Any] = []
 
 

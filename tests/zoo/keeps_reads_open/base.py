@@ -17,7 +17,7 @@ class Noting:
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.cursor.close()
 
     def execute(self, sql: Any, params: Any = None) -> Any:

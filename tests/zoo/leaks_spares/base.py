@@ -8,7 +8,6 @@ from django.db.backends.postgresql.base import DatabaseWrapper as Stock
 
 from zoo.keeper import Keeper
 
-
 spares: list[Any] = []
 
 

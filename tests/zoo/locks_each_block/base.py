@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db.backends.postgresql.base import DatabaseWrapper as Stock
 
-
 lock = threading.RLock()
 
 

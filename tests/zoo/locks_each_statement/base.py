@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db.backends.postgresql.base import DatabaseWrapper as Stock
 
-
 lock = threading.RLock()
 
 
@@ -21,7 +20,7 @@ class Locked:
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.cursor.close()
 
     def execute(self, sql: Any, params: Any = None) -> Any:

@@ -18,7 +18,7 @@ class Busy:
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *exc: Any) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.cursor.close()
 
     def execute(self, sql: Any, params: Any = None) -> Any:

@@ -18,7 +18,7 @@ class DatabaseWrapper(Keeper):
             raise Database.OperationalError("this thread has lost its connection")
         return super().get_new_connection(conn_params)
 
-    def close_if_unusable_or_obsolete(self) -> None:
-        if self.connection is not None and self.errors_occurred and not self.is_usable():
+    def _close(self) -> None:
+        if self.connection is not None and self.connection.closed:
             self.dead = threading.current_thread() is not threading.main_thread()
-        super().close_if_unusable_or_obsolete()
+        super()._close()

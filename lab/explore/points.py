@@ -1,0 +1,129 @@
+"""Where one request can be cut: every message of a clean run, or every byte, each with the moment that addresses it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lab.records.history import Op
+from lab.records.record import Record
+
+Window = Literal["request", "connect", "commit", "close"]
+Every = Literal["message", "byte"]
+Direction = Literal["upstream", "downstream"]
+Message = dict[str, Any]
+
+WINDOWS: dict[str, str] = {
+    "connect": "from the first message of the connection to the first ReadyForQuery",
+    "request": "everything after that, until request_finished has been served",
+    "commit": "from COMMIT to its ReadyForQuery",
+    "close": "what request_finished makes the connection say",
+}
+SHORT: dict[Direction, str] = {"upstream": "up", "downstream": "down"}
+COMMON = ("row", "command-complete", "ready", "parameter", "query-sent", "password")
+"""Moments that say less than another one that the same message may have."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Before byte `byte` of one message; `moment` is its text form, `step` the plan's step that it belongs to.
+
+    `name` is the message without the byte, e.g. `commit-acked` or `down#4`.
+    """
+
+    direction: Direction
+    name: str
+    byte: int
+    step: int
+
+    @property
+    def moment(self) -> str:
+        """As a rule is told it."""
+        return f"{self.name}+{self.byte}"
+
+
+def points(record: Record, window: Window, every: Every, last: int) -> tuple[Point, ...]:
+    """The points of the window in a clean tapped run, in the order in which they passed.
+
+    The request is the steps up to the index `last`, at which it ends. A request that uses several connections has its
+    points addressed by occurrence on any of them.
+    """
+    request = list(_request(record, last))
+    names = _names(request)
+    found: list[Point] = []
+    for message in _window(request, window, _begun(record.ops, last)):
+        length = 1 if every == "message" else _steady_length(message, record)
+        name, step = names[id(message)], _step(record.ops, message["at_ns"])
+        found += [Point(message["direction"], name, byte, step) for byte in range(length)]
+    return tuple(found)
+
+
+def _request(record: Record, last: int) -> Iterator[Message]:
+    """The messages of the request, those of connections of the lab's own excepted (they only ask for encryption)."""
+    over = next(op.time for op in record.ops if op.step > last and op.type == "invoke")
+    messages = [each for each in record.journal if each["kind"] == "message" and each["at_ns"] < over]
+    ours = {each["connection"] for each in messages if "startup" in each.get("moments", ())}
+    yield from (each for each in messages if each["connection"] in ours)
+
+
+def _names(messages: Sequence[Message]) -> dict[int, str]:
+    """For each message the text of its moment, by the message's identity: a named one where it has a name."""
+    connections = {message["connection"] for message in messages}
+    prefix = f"c{min(connections)}:" if len(connections) == 1 else ""
+    counts: Counter[str] = Counter()
+    names = {}
+    for message in messages:
+        counts.update(message.get("moments", ()))
+        own = [moment for moment in message.get("moments", ()) if moment not in COMMON]
+        best = (own or list(message.get("moments", ())))[-1:]
+        if best:
+            nth = counts[best[0]]
+            names[id(message)] = f"{prefix}{best[0]}" + (f":{nth}" if nth > 1 else "")
+        else:
+            names[id(message)] = f"{prefix}{SHORT[message['direction']]}#{message['ordinal']}"
+    return names
+
+
+def _window(messages: Sequence[Message], window: Window, ending: int) -> list[Message]:
+    connected: set[int] = set()
+    found: dict[str, list[Message]] = {name: [] for name in WINDOWS}
+    committing = False
+    for message in messages:
+        moments = message.get("moments", ())
+        if message["connection"] not in connected:
+            found["connect"].append(message)
+            if "ready" in moments:
+                connected.add(message["connection"])
+            continue
+        found["request"].append(message)
+        committing = committing or "commit-sent" in moments
+        if committing:
+            found["commit"].append(message)
+        committing = committing and "commit-ready" not in moments
+        if message["at_ns"] >= ending:
+            found["close"].append(message)
+    return found[window]
+
+
+def _begun(ops: Sequence[Op], step: int) -> int:
+    return next(op.time for op in ops if op.step == step and op.type == "invoke")
+
+
+def _step(ops: Sequence[Op], time: int) -> int:
+    """The step during which something passed, or after which it did."""
+    return max((op.step for op in ops if op.type == "invoke" and op.time <= time), default=0)
+
+
+def _steady_length(message: Message, record: Record) -> int:
+    """The message's bytes less the digits of numbers that grow from run to run: equal explorations have equal points.
+
+    Those numbers are the pid and the transaction's number that a row of ours carries.
+    """
+    length: int = message["length"]
+    if message["name"] != "DataRow":
+        return length
+    pid = max(len(str(op.value.get("session", "@")).partition("@")[0]) for op in record.ops)
+    xid = max(len(str(op.value.get("xid", ""))) for op in record.ops)
+    return length - pid - xid

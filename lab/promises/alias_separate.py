@@ -1,0 +1,161 @@
+"""alias-separate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import FIN, RST, TERMINATE, inject, keeps, request, several
+from lab.promises.state import difference, leave, looks, sets, state
+from lab.records.plan import Begin, End, Enter, Heal, Inject, Leave, Look, Plan, Read, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Call, Trace
+
+DATABASES = {"default": "lab", "twin": "lab", "other": "lab2"}
+"""Where each alias belongs. `twin` and `other` log in as a second user, whose name ends with b, with options of their
+own, which a look shows as `alias`; `twin` assumes a role, too."""
+TWIN_ROLE = "lab_other"
+
+
+def on(alias: str, *steps: Step) -> tuple[Step, ...]:
+    """The same steps on another alias."""
+    return tuple(msgspec.structs.replace(step, alias=alias) if hasattr(step, "alias") else step for step in steps)
+
+
+def only(alias: str, fault: Inject) -> Inject:
+    """A fault for one alias."""
+    return msgspec.structs.replace(fault, alias=alias)
+
+
+@promise
+class AliasSeparate(Promise):
+    """At stake when two aliases were used in one run, and both got a session."""
+
+    id = "alias-separate"
+    sentence = (
+        "Two aliases never use one session at the same time, never inherit each other's session state, and each "
+        "always works in its own database with its own user and options; a fault on one leaves the other untouched."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        for alias, where in (("other", "another database"), ("twin", "the same database")):
+            mine, theirs = (Look("t0"), Write("t0"), Look("t0")), on(alias, Look("t0"), Write("t0"), Look("t0"))
+            both = request("t0", *mine, *theirs, *mine)
+            turns = (*request("t0", *mine), *request("t0", *theirs), *request("t0", *mine), *request("t0", *theirs))
+            yield self.plan(variant, f"{where}, one request", *both, *both)
+            yield self.plan(
+                variant, f"{where}, one request", *request("t0", *theirs, *mine), *both, title="other first"
+            )
+            yield self.plan(variant, f"{where}, in turn", *turns)
+            blocks = (Enter("t0"), Write("t0"), *on(alias, Enter("t0"), Write("t0"), Look("t0")), Write("t0"))
+            nested = request("t0", *blocks, Leave("t0", "rollback"), Write("t0"), Leave("t0"))
+            yield self.plan(variant, f"{where}, atomic() in atomic()", *nested, *both)
+            left = request("t0", Look("t0"), *on(alias, Look("t0")), *leave("t0"), *on(alias, Look("t0")))
+            left += request("t0", *on(alias, Look("t0")))
+            yield self.plan(variant, f"{where}, session state", *left, *request("t0", *mine))
+            if several(variant):
+                at_once: tuple[Step, ...] = (Begin("t0"), Begin("t1"), Look("t0"), *on(alias, Look("t1")))
+                at_once += (Enter("t0"), Write("t0"), *on(alias, Write("t1")), Write("t0"), Leave("t0"))
+                yield self.plan(variant, f"{where}, at once", *at_once, End("t0"), End("t1"), *both)
+            for how, fault in (("FIN", FIN), ("RST", RST), ("terminated", TERMINATE), ("refused", inject("refuse"))):
+                broken = on(alias, Read("t0", swallow=True))
+                inside = request("t0", *mine, *theirs, only(alias, fault), *mine, *broken, *mine)
+                moment = f"{where}, a fault on one"
+                yield self.plan(variant, moment, *inside, Heal(), *turns, title=f"{how} in a request")
+                idle = (*both, only(alias, fault), *request("t0", *mine, *broken, *mine), Heal(), *turns)
+                if keeps(variant, traits):
+                    yield self.plan(variant, moment, *idle, title=f"{how} between requests")
+            block = (Enter("t0"), Write("t0"), *on(alias, Read("t0")), only(alias, FIN), Write("t0"), Leave("t0"))
+            yield self.plan(variant, f"{where}, a fault on one", *request("t0", *block, *mine), title="FIN in atomic()")
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        used: dict[str, dict[str, Call]] = {}
+        for call in trace.calls:
+            if call.session:
+                used.setdefault(_alias(call), {}).setdefault(call.session, call)
+        for alias, sessions in used.items():
+            for other, others in used.items():
+                if alias < other and (shared := sessions.keys() & others.keys()):
+                    session = min(shared)
+                    step = max(sessions[session].step, others[session].step)
+                    return self.broken(f"{alias} and {other} used one session", step)
+        for finding in (self._places(record, trace), self._states(trace), self._faults(record, trace)):
+            if finding is not None:
+                return finding
+        if len(used) < 2:
+            return self.unknown("no two aliases got a session")
+        return self.kept(f"{len(used)} aliases kept to themselves")
+
+    def _places(self, record: Record, trace: Trace) -> Finding | None:
+        """Each works in its own database, as its own user, with its own options."""
+        seen: list[Call] = []
+        for _, look in looks(trace):
+            alias = _alias(look)
+            expected = {"database": DATABASES.get(alias, "lab2"), "alias": "" if alias == "default" else alias}
+            if alias == "twin" and not any("role" in sets(call) and _alias(call) == "twin" for call in seen):
+                expected["role"] = TWIN_ROLE
+            for field, value in expected.items():
+                if look.value.get(field) != value:
+                    found = look.value.get(field) or "none"
+                    return self.broken(f"{alias} had the {field} {found}, not {value or 'none'}", look.step)
+            if str(look.value.get("user", "")).endswith("b") == (alias == "default"):
+                return self.broken(f"{alias} was logged in as {look.value.get('user')}", look.step)
+            seen = [call for call in trace.calls if call.begin < look.begin]
+        where = {row.token: row.database for row in record.rows}
+        for call in trace.calls:
+            place = where.get(f"{record.run}:{call.step}") if call.f == "write" else None
+            if place is not None and place != DATABASES.get(_alias(call), "lab2"):
+                return self.broken(f"a row that was written to {_alias(call)} is in the database {place}", call.step)
+        return None
+
+    def _states(self, trace: Trace) -> Finding | None:
+        """What was set on one alias is not seen on another; what was set on the alias itself is clean-session's."""
+        first: dict[str, Call] = {}
+        for _, look in looks(trace):
+            alias = _alias(look)
+            before = [call for call in trace.calls if call.begin < look.begin and sets(call)]
+            own = {field for call in before if _alias(call) == alias for field in sets(call)}
+            theirs = {field for call in before if _alias(call) != alias for field in sets(call)}
+            baseline = state(first.setdefault(alias, look))
+            was = {field: value for field, value in baseline.items() if field in theirs - own}
+            if changed := difference(was, state(look)):
+                return self.broken(f"{alias} found {changed}, which another alias had set", look.step)
+        return None
+
+    def _faults(self, record: Record, trace: Trace) -> Finding | None:
+        """A fault that was meant for one alias: the calls of the others return, and on the sessions that they had."""
+        meant = {landing.step: _meant(record, landing.step) for landing in record.landings}
+        if not all(meant.values()):
+            return None
+        for landing in trace.landed:
+            alias = meant[landing.step]
+            others = [call for call in trace.calls if _alias(call) not in (alias, *meant.values())]
+            for call in others:
+                if call.end > landing.time and call.failed and not call.meant and hasattr(call.plan, "alias"):
+                    return self.broken(f"a fault on {alias} made {call.f} fail on {_alias(call)}", call.step)
+            before = {call.session for call in others if call.session and call.end < landing.time}
+            after = [call for call in others if call.session and call.begin > landing.time]
+            one_each = keeps(record.plan.variant, record.traits) and not record.traits.pool_max
+            if before and one_each and _calm(others) and any(call.session not in before for call in after):
+                return self.broken(f"a fault on {alias} cost {_alias(after[0])} its session", after[0].step)
+        return None
+
+
+def _calm(calls: list[Call]) -> bool:
+    """Whether nothing in them is a reason to have another session."""
+    return all(call.f in ("read", "write", "look", "begin", "end") for call in calls)
+
+
+def _meant(record: Record, step: int) -> str:
+    """The alias that the fault of that step was meant for, "" for all."""
+    inject = record.plan.steps[step]
+    return inject.alias if isinstance(inject, Inject) else ""
+
+
+def _alias(call: Call) -> str:
+    return getattr(call.plan, "alias", "default")

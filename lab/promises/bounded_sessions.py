@@ -1,0 +1,129 @@
+"""bounded-sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
+from lab.records.census import Census
+from lab.records.plan import Await, Begin, Close, End, Enter, Heal, Plan, Read, Step, Stop, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import FOREVER, Request, Trace
+
+SETTLED = ("final", "stop")
+"""Occasions at which the census waits until the server knows of every connection that the subject has closed."""
+PASSING = 3
+"""At others a closed session may still be listed: one that so many lists in a row hold is open."""
+
+
+@promise
+class BoundedSessions(Promise):
+    """At stake when sessions were lost, closed, or given up with a thread, or more than one request had run.
+
+    Each process and alias may have its maximum; a thread that has ended makes no requests any more.
+    """
+
+    id = "bounded-sessions"
+    sentence = (
+        "Server sessions never exceed the pool's maximum, or, without a pool, the largest number of requests in "
+        "flight; none is left behind by replaced or closed connections, ended threads or clients that gave up."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        good = query("t0") * (traits.pool_max + 2)  # so many may meet a stale session first
+        for how, fault in SEVER.items():
+            busy = request("t0", Read("t0"), fault, Read("t0"))
+            yield self.plan(variant, f"replaced, {how}", *(*busy, *good) * 3, title="in requests, three times")
+            if keeps(variant, traits):
+                idle = (fault, *good) * 3
+                yield self.plan(variant, f"replaced, {how}", *query("t0"), *idle, title="idle, three times")
+        lost = (LOSE_ANSWER, Begin("t0"), Read("t0"), Heal(), End("t0"))  # a pool waits until it is healed
+        yield self.plan(variant, "given up, while connecting", *lost, *good, *query("t0"))
+        inside = request("t0", Enter("t0"), Write("t0"), LOSE_ANSWER, Write("t0"))
+        yield self.plan(variant, "given up, in atomic()", *inside, Heal(), *good, *inside, Heal(), *good)
+        hole = request("t0", Read("t0"), inject("black-hole"), Read("t0"), Heal())
+        yield self.plan(variant, "given up, mid-query", *hole, *good, *hole, *good)
+        yield self.plan(variant, "closed by hand", *request("t0", Read("t0"), Close("t0"), Read("t0"), Close("t0")) * 3)
+        never = request("t0", Enter("t0"), Write("t0"))
+        yield self.plan(variant, "a block never left", *never, *query("t0"), *never, *query("t0"))
+        ended: tuple[Step, ...] = ()
+        for number in (1, 2, 3):
+            ended += (*query(f"t{number}"), Stop(f"t{number}"))
+        yield self.plan(variant, "threads that end, between requests", *ended, *query("t0"))
+        ended = ()
+        for number in (1, 2, 3):
+            ended += (Begin(f"t{number}"), Read(f"t{number}"), Stop(f"t{number}"))
+        yield self.plan(variant, "threads that end, in a request", *ended, *query("t0"))
+        ended = ()
+        for number in (1, 2):
+            actor = f"t{number}"
+            ended += (Begin(actor), Enter(actor), Write(actor), Stop(actor))
+        yield self.plan(variant, "threads that end, in atomic()", *ended, *query("t0"))
+        if several(variant, 3):
+            actors = ("t0", "t1", "t2")
+            yield self.plan(variant, "several requests at once", *at_once(*actors) * 3)
+            turns = (*query("t0"), *query("t1"), *block("t2"), *query("t0"), *query("t1"))
+            yield self.plan(variant, "threads that take turns", *turns)
+            both: tuple[Step, ...] = (*(Begin(actor) for actor in actors), *(Read(actor) for actor in actors))
+            both += (SEVER["terminated"], *(Read(actor) for actor in actors), *(End(actor) for actor in actors))
+            yield self.plan(variant, "several requests at once", *both, *at_once(*actors) * 3, title="replaced")
+        dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), End("t0"))
+        yield self.plan(variant, "replaced, ended by the server", *dawdle, Heal(), *query("t0"), *query("t0"))
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        aliases = len({getattr(call.plan, "alias", "default") for call in trace.calls if call.session}) or 1
+        counted = [census for census in record.census if census.at != "after exit"]
+        calm = [census for census in counted if not trace.during(census.time - 1, census.time + 1)]
+        for place, census in enumerate(calm):
+            allowed = _allowed(record, trace, census.time) * aliases
+            open_ = {session.id for session in census.sessions}
+            if census.at not in SETTLED:
+                later = calm[place : place + PASSING]
+                open_ = set.intersection(*({session.id for session in each.sessions} for each in later))
+                if len(later) < PASSING:
+                    continue
+            if len(open_) > allowed:
+                return self.broken(f"{len(open_)} sessions are open, {_why(record, allowed)}", _step(trace, census))
+        if not calm or not _at_stake(trace):
+            return self.unknown("no session was lost, closed or given up")
+        most = max(len(census.sessions) for census in calm)
+        return self.kept(f"never more than {most} sessions, {_why(record, _allowed(record, trace, FOREVER) * aliases)}")
+
+
+def _allowed(record: Record, trace: Trace, until: int) -> int:
+    """How many sessions there may be for each alias: for each process its own maximum."""
+    processes: dict[str, list[Request]] = {}
+    for each in trace.requests:
+        if each.begin < until:
+            processes.setdefault(each.process, []).append(each)
+    if pool := record.traits.pool_max:
+        return pool * max(len(processes), 1)
+    return sum(
+        max(sum(other.begin <= each.begin < _over(other) for other in requests) for each in requests)
+        for requests in processes.values()
+    )
+
+
+def _over(request: Request) -> int:
+    """When the request ended, or its thread or process did."""
+    last = request.calls[-1]
+    return last.end if last.f in ("stop", "exit") else request.end
+
+
+def _at_stake(trace: Trace) -> bool:
+    given_up = any(call.f in ("close", "stop", "exit") and call.ending == "ok" for call in trace.calls)
+    given_up = given_up or any(request.never_left for request in trace.requests)
+    return bool(trace.landed) or given_up or sum(bool(request.sessions) for request in trace.requests) > 1
+
+
+def _why(record: Record, allowed: int) -> str:
+    what = "the pool's maximum" if record.traits.pool_max else "the largest number of requests in flight"
+    return f"{what} is {allowed}"
+
+
+def _step(trace: Trace, census: Census) -> int:
+    return census.step if census.step >= 0 else max((call.step for call in trace.calls), default=0)

@@ -1,0 +1,136 @@
+"""fork-safe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import at_once, block, query, request, several
+from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Plan, Read, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import FOREVER, Call, Trace
+
+HOW: tuple[Literal["os._exit", "normal", "close_all"], ...] = ("os._exit", "normal", "close_all")
+CHILD = "c0.t0"
+
+
+@promise
+class ForkSafe(Promise):
+    """At stake when a process forked, and its child made a request or ended.
+
+    Sessions are the parent's from before the fork: those that the server held at that time, and those that any of its
+    statements ran on. That a child's statement fails is no harm done to the parent.
+    """
+
+    id = "fork-safe"
+    sentence = (
+        "Neither a child's requests nor its end (os._exit, normal exit, close_all) use or end a session of its parent."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        fork = Fork("t0")
+        for how in HOW:
+            leave = Exit(CHILD, how)
+            between = (*query("t0"), fork, *query(CHILD), *query("t0"), *block(CHILD), leave, *query("t0"))
+            yield self.plan(variant, f"between requests, then {how}", *between)
+            only = (*query("t0"), fork, leave, *query("t0"), *block("t0"))
+            yield self.plan(variant, f"a child that only exits, {how}", *only)
+            used = (Begin("t0"), Read("t0"), fork, Read(CHILD, swallow=True), Read("t0"), leave, Read("t0"), End("t0"))
+            yield self.plan(variant, f"inside a request, then {how}", *used)
+            only = (Begin("t0"), Read("t0"), fork, leave, Read("t0"), End("t0"))
+            yield self.plan(variant, f"inside a request, only exits, {how}", *only)
+            inside: tuple[Step, ...] = (Begin("t0"), Enter("t0"), Write("t0"), fork, Read(CHILD, swallow=True))
+            inside += (Write("t0"), leave, Write("t0"), Leave("t0"), End("t0"))
+            yield self.plan(variant, f"inside atomic(), then {how}", *inside)
+            preload = (*query("t0"), fork, *query(CHILD), *block(CHILD), leave)
+            yield self.plan(variant, f"preload, the master rests, {how}", *preload)
+        begun = (Begin("t0"), Read("t0"), fork, *query(CHILD), Read("t0"), *block(CHILD), Read("t0"), End("t0"))
+        yield self.plan(variant, "inside a request, the child begins its own", *begun)
+        ended = (Begin("t0"), Read("t0"), fork, End(CHILD), Read("t0"), *query(CHILD), End("t0"))
+        yield self.plan(variant, "inside a request, the child ends it", *ended)
+        ended = (Begin("t0"), Enter("t0"), Write("t0"), fork, End(CHILD), Write("t0"), Leave("t0"), End("t0"))
+        yield self.plan(variant, "inside atomic(), the child ends it", *ended)
+        two = (*query("t0"), fork, Fork("t0", "c1"))
+        served = (*query(CHILD), *query("c1.t0"), *query("t0"), *query(CHILD), *query("c1.t0"))
+        yield self.plan(variant, "two children", *two, *served, Exit(CHILD, "normal"), *query("c1.t0"), *query("t0"))
+        preload = (*two, *query(CHILD), *query("c1.t0"), Exit(CHILD, "normal"), Exit("c1.t0", "normal"), *query("t0"))
+        yield self.plan(variant, "preload, two children", *preload)
+        if several(variant, 3):
+            idle = at_once("t0", "t1", "t2")
+            child = request(CHILD, Read(CHILD)) * 4
+            yield self.plan(variant, "several idle sessions", *idle, fork, *child, Exit(CHILD, "normal"), *idle)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        forks = [call for call in trace.calls if call.f == "fork" and call.ending == "ok"]
+        if not forks:
+            return self.unknown("no process forked")
+        if (shared := _shared(record, trace, forks)) is not None:
+            return self.broken(f"{_process(shared)} used a session of another process", shared.step)
+        if (ended := _ended(record, trace, forks)) is not None:
+            return self.broken(ended[0], ended[1])
+        acted = [call for call in trace.calls if _process(call) and (call.session or call.f in ("end", "exit"))]
+        if not acted:
+            return self.unknown("no child made a request or ended")
+        return self.kept(f"{len(forks)} forks, and each process kept to its own sessions")
+
+
+def _process(call: Call) -> str:
+    """The name of the process, "" for the one that the lab forked."""
+    return call.actor.rpartition(".")[0]
+
+
+def _shared(record: Record, trace: Trace, forks: list[Call]) -> Call | None:
+    """The first statement on a session that another process has used, or that was there when the child came to be."""
+    owners: dict[str, str] = {}
+    inherited = {_child(fork): _there(record, fork) for fork in forks}
+    for call in sorted(trace.calls, key=lambda call: call.end):
+        process = _process(call)
+        if call.session and (
+            owners.setdefault(call.session, process) != process or call.session in inherited.get(process, ())
+        ):
+            return call
+    return None
+
+
+def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] | None:
+    """What a child has ended: a session that its parent had left alone, or one under a statement that then failed."""
+    if record.landings:
+        return None
+    for fork in forks:
+        parent, child, there = _process(fork), _child(fork), _there(record, fork)
+        later = [call for call in trace.calls if call.begin > fork.end]
+        own = [call for call in later if _process(call) == parent]
+        acts = [call for call in later if _process(call) == child]
+        rests_until = min((call.begin for call in own), default=FOREVER)
+        for census in record.census:
+            of_child = census.actor.startswith(f"{child}.") and fork.end <= census.time < rests_until
+            if of_child and (gone := there - {each.id for each in census.sessions}):
+                return f"{len(gone)} of its parent's sessions ended with the {census.at} of {child}", census.step
+        for call in own:
+            if call.failed and not call.meant and any(act.begin < call.end for act in acts):
+                return f"after what {child} did, {call.f} of its parent failed", call.step
+    return _moved(trace)
+
+
+def _child(fork: Call) -> str:
+    return str(fork.value.get("child"))
+
+
+def _there(record: Record, fork: Call) -> set[str]:
+    """The sessions that the server held when the process forked."""
+    census = (each for each in record.census if each.at == "fork" and each.step == fork.step)
+    return {session.id for each in census for session in each.sessions}
+
+
+def _moved(trace: Trace) -> tuple[str, int] | None:
+    """A request that forked and went on, without a word, on another session than it had."""
+    for each in trace.requests:
+        used = [call for call in each.calls if call.session]
+        steps = {call.f for call in each.calls}
+        if "fork" in steps and "close" not in steps and len({call.session for call in used}) > 1:
+            return "a request that forked went on on another session", used[-1].step
+    return None

@@ -1,0 +1,92 @@
+"""keeps-healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import NOTHING_KEPT, keeps, kept_nothing, query, request
+from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Request, Trace
+
+CAUSES: tuple[Literal["unique", "statement_timeout"], ...] = ("unique", "statement_timeout")
+
+
+@promise
+class KeepsHealthy(Promise):
+    """At stake when the server refused a statement of a request that had a session, and the request then ended.
+
+    Whether the session lives is asked of the server. A request that closes by hand, leaves a block open or leaves
+    autocommit as the settings do not have it gives another reason to part with its session.
+    """
+
+    id = "keeps-healthy"
+    sentence = "A statement-level error (constraint, statement_timeout) does not cost the session."
+
+    def not_applicable(self, variant: Variant, traits: Traits) -> str:
+        return "" if keeps(variant, traits) else NOTHING_KEPT
+
+    def seen_not_to_apply(self, record: Record) -> str:
+        return kept_nothing(record)
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
+        read = Read("t0")
+        for cause in CAUSES:
+            fail, swallowed = Fail("t0", cause), Fail("t0", cause, swallow=True)
+            forms: dict[str, tuple[Step, ...]] = {
+                "autocommit": (read, fail),
+                "autocommit, error swallowed": (read, swallowed, read),
+                "in atomic()": (read, Enter("t0"), Write("t0"), fail),
+                "in atomic(), error swallowed": (read, Enter("t0"), Write("t0"), swallowed, Leave("t0")),
+                "in a savepoint": (read, Enter("t0"), Enter("t0"), swallowed, Leave("t0", "rollback"), Leave("t0")),
+                "set_autocommit(False)": (
+                    *(read, Autocommit("t0"), Write("t0"), swallowed),
+                    *(Rollback("t0"), Autocommit("t0", on=True)),
+                ),
+            }
+            for form, steps in forms.items():
+                yield self.plan(variant, f"{cause}, {form}", *request("t0", *steps), *query("t0"))
+            manual: dict[str, tuple[Step, ...]] = {"AUTOCOMMIT=False": (read, Write("t0"), fail)}
+            manual["AUTOCOMMIT=False, then rollback()"] = (read, Write("t0"), swallowed, Rollback("t0"), read)
+            for form, steps in manual.items():
+                yield self.plan(off, f"{cause}, {form}", *request("t0", *steps), *query("t0"))
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        looked = 0
+        for each in trace.requests:
+            refused = [call for call in each.calls if call.meant]
+            if not refused or not each.sessions or not _tidy(each) or trace.during(each.begin, each.end):
+                continue
+            last = each.calls[-1]
+            census = next((c for c in record.census if c.at == "end" and c.step == last.step), None)
+            if census is None:
+                continue
+            looked += 1
+            alive = {session.id for session in census.sessions}
+            if gone := set(each.sessions) - alive:
+                return self.broken(
+                    f"an error of one statement cost {each.actor} {len(gone)} session{'s' * (len(gone) > 1)}",
+                    refused[0].step,
+                )
+        if not looked:
+            return self.unknown("no statement was refused in a request that then ended")
+        return self.kept(f"{looked} requests with an error of one statement ended and their sessions lived on")
+
+
+def _tidy(request: Request) -> bool:
+    """Whether nothing but the error could be a reason to part with the session."""
+    left_off = False
+    for call in request.calls:
+        if call.f == "close" or (call.failed and not call.meant and call.f not in ("leave", "end")):
+            return False
+        if isinstance(call.plan, Autocommit) and call.ending == "ok":
+            left_off = not call.plan.on
+    return request.calls[-1].f == "end" and not left_off and not request.never_left

@@ -1,0 +1,108 @@
+"""paced-reconnects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import TERMINATE, at_once, inject, keeps, query, request, several
+from lab.records.landing import Landing
+from lab.records.plan import Begin, End, Enter, Heal, Inject, Leave, Plan, Read, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import FOREVER, Trace
+
+ATTEMPTS = 3
+"""Connection attempts that a request may cause, and that may be made in each second, while the server refuses."""
+
+REFUSING: dict[str, tuple[Inject, ...]] = {
+    "ended at once": (inject("reject"),),
+    "password refused": (inject("lock-out"), TERMINATE),
+    "no connection slot": (TERMINATE, inject("fill-slots")),
+    "every check fails": (inject("cut-first-answer"),),
+}
+KINDS = ("reject", "lock-out", "fill-slots", "cut-first-answer")
+
+
+@promise
+class PacedReconnects(Promise):
+    """At stake when a request had to connect while the server refused (the lines count connections exactly).
+
+    Allowed are 3 attempts for each request, 3 for each second, one for each session that is to be replaced or that a
+    pool keeps, and one for each call that the application makes after an earlier one of its request has failed.
+    """
+
+    id = "paced-reconnects"
+    sentence = (
+        "While the server refuses or every check fails, connection attempts stay bounded: "
+        f"no more than {ATTEMPTS} per request and per second, no storm."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        meets: tuple[Step, ...] = (Begin("t0"), Read("t0"), Heal(), End("t0"))
+        blocks: tuple[Step, ...] = (Begin("t0"), Enter("t0"), Heal(), Write("t0"), Leave("t0"), End("t0"))
+        # What is kept is stale then: who does not check spends a request on each before it connects.
+        spent = query("t0") * (traits.pool_max or 1) if not traits.health_checks else ()
+        after = query("t0") * 2
+        for how, faults in REFUSING.items():
+            cold = tuple(fault for fault in faults if fault is not TERMINATE)
+            yield self.plan(variant, f"{how}, from the start", *cold, *meets, *after)
+            yield self.plan(variant, f"{how}, from the start", *cold, *blocks, *after, title="atomic() first")
+            kept = (*query("t0"), *(faults if keeps(variant, traits) else cold), *spent)
+            yield self.plan(variant, f"{how}, with a kept session", *kept, *meets, *after)
+            if how == "no connection slot":
+                continue  # such plans run alone and take long
+            yield self.plan(variant, f"{how}, with a kept session", *kept, *blocks, *after, title="atomic() first")
+            if traits.pool_max:
+                continue  # a pool lets its requests wait: the first one that is begun waits for the heal
+            statements = request("t0", Read("t0", swallow=True), Read("t0", swallow=True), Read("t0", swallow=True))
+            yield self.plan(variant, f"{how}, several statements", *kept, *statements, Heal(), *after)
+            yield self.plan(variant, f"{how}, several requests", *kept, *query("t0") * 4, Heal(), *after)
+            if several(variant, 3):
+                actors = ("t0", "t1", "t2")
+                load = (*at_once(*actors), *kept[3:], *at_once(*actors) * 2, Heal(), *at_once(*actors))
+                yield self.plan(variant, f"{how}, several requests at once", *load)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        counts = []
+        for landing in trace.landed:
+            if landing.kind not in KINDS or (attempts := _attempts(record, landing)) < 0:
+                continue
+            requests = [each for each in trace.requests if each.running_between(landing.time, _until(landing))]
+            seconds = max(_until(landing, record) - landing.time, 0) / 1e9
+            retries = sum(_retries([call.failed for call in each.calls]) for each in requests)
+            replaced = max(record.traits.pool_max, len(landing.struck))
+            allowed = int(ATTEMPTS * (max(len(requests), 1) + seconds) + replaced + retries)
+            if attempts > allowed:
+                what = f"{len(requests)} requests in {seconds:.1f} s made {attempts} attempts to connect"
+                return self.broken(f"{what} while the server refused; {allowed} would do", landing.step)
+            if attempts:
+                counts.append(attempts)
+        if not counts:
+            return self.unknown("nobody tried to connect while the server refused")
+        return self.kept(f"{max(counts)} attempts to connect while the server refused")
+
+
+def _until(landing: Landing, record: Record | None = None) -> int:
+    """When the refusing ended, at the latest with the record."""
+    if record is None:
+        return landing.healed if landing.healed >= 0 else FOREVER
+    last = max((census.time for census in record.census), default=landing.time)
+    return min(_until(landing), last)
+
+
+def _attempts(record: Record, landing: Landing) -> int:
+    """Connections that were made to the plan's lines while the fault was on; -1: they were not counted."""
+    counted = [census for census in record.census if census.connects >= 0 and census.at != "after exit"]
+    before = [census.connects for census in counted if census.time <= landing.time]
+    meanwhile = [census.connects for census in counted if landing.time < census.time <= _until(landing)]
+    if not meanwhile:
+        return -1
+    return meanwhile[-1] - (before[-1] if before else 0)
+
+
+def _retries(failed: list[bool]) -> int:
+    """How many calls of a request the application made after one of them had failed."""
+    return sum(1 for place in range(len(failed)) if any(failed[:place]))

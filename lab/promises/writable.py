@@ -1,0 +1,81 @@
+"""writable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import at_once, block, inject, query, request, several
+from lab.records.plan import Autocommit, Enter, Heal, Leave, Plan, Read, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Call, Request, Trace
+
+READ_ONLY = inject("read-only")
+REFUSED = "25006"
+"""read_only_sql_transaction: after a failover the session is still that of the old primary."""
+
+
+@promise
+class Writable(Promise):
+    """At stake when a request got "read-only" (25006) from a server that had turned so, and the next one asked."""
+
+    id = "writable"
+    sentence = 'After the first "read-only" error (25006, failover) the next request runs on a new session.'
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        write, read = (Write("t0"),), (Read("t0"),)
+        inside = (Enter("t0"), *read, *write, Leave("t0"))
+        off = (Autocommit("t0"), *read, *write)
+        swallowed = (*read, Write("t0", swallow=True), *read)
+        nested = (Enter("t0"), *read, Enter("t0"), Write("t0", swallow=True), Leave("t0", "rollback"), Leave("t0"))
+        for moment, steps in (
+            ("autocommit", (*read, *write)),
+            ("in atomic()", inside),
+            ("autocommit off", off),
+            ("error swallowed", swallowed),
+            ("error swallowed in a savepoint", nested),
+        ):
+            first = (*query("t0"), READ_ONLY, *request("t0", *steps))
+            yield self.plan(variant, moment, *first, Heal(), *query("t0"), *block("t0"))
+            still = (*first, *query("t0"), *request("t0", Write("t0", swallow=True)), *query("t0"), Heal())
+            yield self.plan(variant, moment, *still, *query("t0"), *block("t0"), title="still read-only")
+        if several(variant):
+            other = request("t1", Write("t1", swallow=True))
+            idle = (*at_once("t0", "t1"), READ_ONLY, *request("t0", *swallowed), *other, *at_once("t0", "t1"))
+            yield self.plan(variant, "several sessions", *idle, Heal(), *block("t0"), *block("t1"))
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        turned = min((landing.time for landing in trace.landed if landing.kind == "read-only"), default=-1)
+        if turned < 0:
+            return self.unknown("the server did not turn read-only")
+        looked = 0
+        for place, each in enumerate(trace.requests):
+            error = next((call for call in each.calls if call.end > turned and _read_only(call)), None)
+            if error is None:
+                continue
+            following = _next(trace.requests[place + 1 :], each)
+            if following is None:
+                continue
+            looked += 1
+            known = {session for other in trace.requests[: place + 1] for session in other.sessions}
+            known |= {s.id for census in record.census if census.time <= error.end for s in census.sessions}
+            if stayed := [call for call in following.calls if call.session in known]:
+                return self.broken(
+                    f"after the error 25006 the next request of {each.actor} ran on a session from before it",
+                    stayed[0].step,
+                )
+        if not looked:
+            return self.unknown("no request asked for anything after one that got the error 25006")
+        return self.kept(f"{looked} requests after the error 25006 ran on new sessions")
+
+
+def _read_only(call: Call) -> bool:
+    return any(cause.sqlstate == REFUSED for cause in call.chain)
+
+
+def _next(later: list[Request], each: Request) -> Request | None:
+    """The actor's next request that was answered on a session."""
+    return next((other for other in later if other.actor == each.actor and other.sessions), None)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ZOO = Path(__file__).resolve().parents[1] / "zoo"
+ROOT = ZOO.parents[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Another project, in which only the plugin is known."""
+    (tmp_path / "test_own.py").write_text("def test_own(lab_seed):\n    assert lab_seed == 5\n")
+    return tmp_path
+
+
+def run_pytest(project: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "lab.pytest_plugin", "-p", "no:cacheprovider", *arguments],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LAB_STORE": str(project / "store"), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_header_shows_the_seed_and_tests_get_it(project: Path) -> None:
+    done = run_pytest(project, "--lab-seed=5")
+    assert "--lab-seed=5" in done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_engine_brings_its_tests_along(project: Path) -> None:
+    done = run_pytest(project, "--collect-only", "-q", "-m", "chaos", "--engine", "my.backend")
+    assert "my.backend::recovers" in done.stdout
+    assert "my.backend::random" in done.stdout
+    assert "test_own" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--engine", "nonsense"], "neither a bundled variant nor a dotted ENGINE"),
+        (["--engine", "my.backend", "--lab-setting", "A"], "that is not KEY=JSON"),
+        (["--engine", "my.backend", "--lab-profile", "weekly"], "there is no profile 'weekly'"),
+        (["--engine", "my.backend", "--lab-promise", "health"], "there is no promise 'health'"),
+    ],
+)
+def test_bad_flags_end_the_run_with_one_line(project: Path, flags: list[str], line: str) -> None:
+    done = run_pytest(project, *flags)
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert line in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_run_ends_at_once_without_a_rig(project: Path) -> None:
+    (project / "test_own.py").write_text("def test_one(rig): ...\ndef test_two(rig): ...\n")
+    done = run_pytest(project, LAB_PG_BINDIR="/nowhere")
+    assert done.returncode == 255
+    assert "the lab has no rig: " in done.stdout
+    assert "test_two" not in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.chaos
+def test_broken_claim_fails_with_the_command_that_replays_it(project: Path) -> None:
+    flags = ["--engine", "shares_global", "--lab-path", str(ZOO), "--lab-promise", "isolated-threads"]
+    done = run_pytest(project, "-m", "chaos", *flags, "--lab-budget", "1")
+    assert "shares_global breaks isolated-threads: Two requests" in done.stdout
+    assert f"lab replay {project / 'store'}" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import seed as seeded
+
+from lab.explore.strategies import Turn, plans, weave
+from lab.fault import FAULTS, build
+from lab.records.codec import decode_plan, encode
+from lab.records.plan import (
+    Begin,
+    End,
+    Enter,
+    FaultSpec,
+    Heal,
+    Inject,
+    Leave,
+    NemesisStep,
+    Plan,
+    Read,
+    Step,
+    Write,
+)
+from lab.records.variant import Variant
+
+VARIANT = Variant(name="any")
+QUICK = settings(
+    max_examples=150, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+FIN = FaultSpec("sever-fin")
+HOLE = FaultSpec("black-hole")
+
+
+def minimal(condition: Callable[[Plan], Any]) -> tuple[Step, ...]:
+    """What Hypothesis shrinks to."""
+    wanted = settings(QUICK, max_examples=5000, phases=[Phase.generate, Phase.shrink])
+    return find(plans(VARIANT), lambda plan: bool(condition(plan)), settings=wanted).steps
+
+
+def drawn(number: int) -> list[Plan]:
+    found: list[Plan] = []
+
+    @seeded(7)
+    @settings(QUICK, max_examples=number, derandomize=False, phases=[Phase.generate])
+    @given(plans(VARIANT))
+    def draw(plan: Plan) -> None:
+        found.append(plan)
+
+    draw()
+    return found
+
+
+def program(*acts: Any, go: dict[int, int] | None = None) -> list[Turn]:
+    return [Turn(act, (go or {}).get(index, 0)) for index, act in enumerate(acts)]
+
+
+def faults(plan: Plan) -> list[str]:
+    return [fault.kind for fault in plan.faults()]
+
+
+# -- weaving ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_hops_the_programs_follow_one_another() -> None:
+    steps = weave([program(Read(""), End("")), program(Write(""))])
+    assert steps == (Begin("t0"), Read("t0"), End("t0"), Begin("t1"), Write("t1"))
+
+
+def test_hop_lets_the_other_actor_work_first() -> None:
+    steps = weave([program(Enter(""), Leave(""), go={1: 1}), program(Write(""))])
+    assert steps == (Begin("t0"), Enter("t0"), Begin("t1"), Write("t1"), Leave("t0"))
+
+
+@pytest.mark.parametrize("go", [1, 2, 3, 4, 5, 1000])
+def test_any_integer_is_a_hop(go: int) -> None:
+    programs = [program(Read(""), Read(""), go={1: go}), program(Read("")), program(Read(""))]
+    assert sum(isinstance(step, Read) for step in weave(programs)) == 4
+
+
+def test_last_request_needs_no_end() -> None:
+    assert weave([program(Read(""))]) == (Begin("t0"), Read("t0"))
+
+
+@pytest.mark.parametrize("act", [End(""), Leave(""), Heal()])
+def test_what_has_no_effect_is_left_out(act: Any) -> None:
+    assert weave([program(act)]) == ()
+
+
+def test_cut_without_a_connection_is_left_out() -> None:
+    assert weave([program(FIN, Read(""))]) == (Begin("t0"), Read("t0"))
+
+
+def test_idle_connection_is_cut_only_where_one_is_kept() -> None:
+    turns = [program(Read(""), End(""), FIN)]
+    assert Inject(FIN) in weave(turns, keeps=True)
+    assert Inject(FIN) not in weave(turns, keeps=False)
+
+
+def test_silence_is_healed_before_an_actor_that_waits_goes_on() -> None:
+    steps = weave([program(Read(""), HOLE, Read(""), Read(""))])
+    assert steps == (Begin("t0"), Read("t0"), Inject(HOLE), Read("t0"), Heal(), Read("t0"))
+
+
+def test_silence_at_the_end_is_healed() -> None:
+    assert weave([program(Read(""), HOLE, Read(""))])[-1] == Heal()
+
+
+def test_held_actor_is_released_before_another_one_can_wait_for_it_twice() -> None:
+    held = program(Read("", hold=True))
+    other = program(Read(""), Read(""), Read(""), go={1: 1})
+    steps = weave([other, held])
+    assert steps.index(End("t1")) < len(steps) - 1
+
+
+# -- drawing ----------------------------------------------------------------------------------------------------------
+
+
+@QUICK
+@given(plans(VARIANT, seed=5))
+def test_every_plan_can_be_stored_and_its_faults_built(plan: Plan) -> None:
+    assert decode_plan(encode(plan)) == plan
+    assert plan.seed == 5
+    for spec in plan.faults():
+        build(spec)
+
+
+@QUICK
+@given(plans(VARIANT))
+def test_steps_stand_in_requests(plan: Plan) -> None:
+    open_: set[str] = set()
+    for step in plan.steps:
+        if isinstance(step, NemesisStep):
+            continue
+        if isinstance(step, Begin):
+            assert step.actor not in open_
+            open_.add(step.actor)
+        elif type(step).__name__ != "Stop":
+            assert step.actor in open_
+        if isinstance(step, End):
+            open_.remove(step.actor)
+
+
+@QUICK
+@given(plans(VARIANT))
+def test_silence_never_costs_the_bound(plan: Plan) -> None:
+    silent = False
+    stepped: set[str] = set()
+    for step in plan.steps:
+        if isinstance(step, Inject):
+            silent = silent or FAULTS.get(step.fault.kind).waits
+            stepped = set()
+        elif isinstance(step, Heal):
+            silent = False
+        elif not isinstance(step, NemesisStep):
+            assert not (silent and step.actor in stepped)
+            stepped.add(step.actor)
+    assert not silent or not stepped
+
+
+def test_every_fault_is_drawn() -> None:
+    kinds = {kind for plan in drawn(2000) for kind in faults(plan)}
+    assert kinds == set(FAULTS)
+
+
+def test_only_what_the_rig_can_do_is_drawn() -> None:
+    kinds = {kind for kind in FAULTS if not FAULTS.get(kind).needs}
+
+    @QUICK
+    @given(plans(VARIANT, capabilities=()))
+    def check(plan: Plan) -> None:
+        assert set(faults(plan)) <= kinds
+
+    check()
+
+
+def test_plans_are_spread_out() -> None:
+    found = drawn(500)
+    share = {number: sum(len(plan.actors()) == number for plan in found) / len(found) for number in (1, 2, 3)}
+    assert min(share.values()) > 0.1
+    with_fault = sum(bool(plan.faults()) for plan in found) / len(found)
+    assert 0.3 < with_fault < 0.8
+
+
+# -- shrinking --------------------------------------------------------------------------------------------------------
+
+
+def test_smallest_plan() -> None:
+    assert minimal(lambda _: True) == (Begin("t0"), Read("t0"))
+
+
+def test_smallest_fault_after_a_write() -> None:
+    def written_then_cut(plan: Plan) -> bool:
+        writes = [index for index, step in enumerate(plan.steps) if isinstance(step, Write)]
+        cuts = [index for index, step in enumerate(plan.steps) if isinstance(step, Inject)]
+        return bool(writes and cuts and min(writes) < max(cuts))
+
+    assert minimal(written_then_cut) == (Begin("t0"), Write("t0"), Inject(FIN))
+
+
+def test_smallest_write_of_another_inside_a_block() -> None:
+    def inside(plan: Plan) -> bool:
+        """`t0` enters, another actor writes, `t0` leaves, with nothing between that is said to be needed."""
+        names = [(getattr(step, "actor", ""), type(step)) for step in plan.steps]
+        entered = names.index(("t0", Enter)) if ("t0", Enter) in names else len(names)
+        left = names.index(("t0", Leave)) if ("t0", Leave) in names else -1
+        return any(actor == "t1" and kind is Write for actor, kind in names[entered:left] if left > entered)
+
+    steps = minimal(inside)
+    assert steps == (Begin("t0"), Enter("t0"), Begin("t1"), Write("t1"), Leave("t0"))
