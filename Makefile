@@ -20,7 +20,7 @@ setup:  ## .venv from the committed lock, Toxiproxy and the PostgreSQL template 
 	@PYTHON='$(PYTHON)' sh tools/setup.sh
 
 lab: setup  ## judge every bundled variant and print the table promise x variant
-	@$(BIN)/lab matrix $(ARGS)
+	@$(BIN)/lab matrix $(ARGS) || [ $$? -le 2 ]  # 1 and 2 are verdicts: the published variants break what they claim
 
 test: setup  ## the whole test suite, chaos tests included
 	@$(BIN)/python -m pytest $(ARGS)

@@ -267,6 +267,10 @@ class Subject(Protocol):
     def pids(self) -> tuple[int, ...]:
         """Of the process and of those that it has forked."""
 
+    @property
+    def files(self) -> int:
+        """How many files each has open beside its connections."""
+
     def interrupt(self) -> None:
         """Send the signal whose handler raises an exception in whatever the main actor is doing."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -42,10 +43,11 @@ from lab.rig.protocol import ProxyProtocol, RigProtocol
 from lab.rig.site import PlanSite, open_site
 from lab.subject.handle import Child, ChildEnded, Zygote
 
-GRACE = 0.15  # seconds after which a step that does not return is taken to wait inside the client
+GRACE = 0.15  # seconds after which a step that does not return is taken to wait inside the client: while a fault lasts,
+CROWD = 0.6  # … while another request is in flight, whose lock it may want; otherwise there is nothing to wait for
 LOOKS = (0.004, 0.008, 0.016, 0.032, 0.064)  # seconds between looks at the server for a step that waits there
 SLACK = 0.5  # seconds beyond the bound before a step is given up: the machine's noise is not the variant's
-LAND = 1.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
+LAND = 2.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
 CUT = 0.1  # seconds for sessions to notice that healing a fault has ended their connections
 FAREWELL = 0.03  # seconds for what an ending process says to reach the server and have an effect there
 CLOSE = 0.2  # seconds that a session has to vanish after its connection was closed
@@ -222,7 +224,7 @@ class Run:
 
     def _aliases(self) -> tuple[str, ...]:
         named = {getattr(step, "alias", "default") for step in self._plan.steps}
-        return ("default", *sorted(named - {"default"}))
+        return ("default", *sorted(named - {"default", ""}))
 
     def _fault_aliases(self) -> list[str]:
         """For each fault the alias whose line and sessions it is meant for; "": all."""
@@ -354,13 +356,19 @@ class Run:
             wait = next(looks) if may_block else give_up - time.monotonic()
             if self._pump(wait) or actor not in self._pending:
                 continue
-            if may_block and (where := self._site.waits(self._pending, pending, GRACE)):
+            if may_block and (where := self._site.waits(self._pending, pending, self._grace(actor))):
                 pending.where = where
                 self._event("blocked", pending.index, actor=actor, where=where)
                 return
             if time.monotonic() >= give_up:
                 self._finish(actor, pending, "info", chain=(HUNG,))
                 self._gone.add(actor)
+
+    def _grace(self, actor: str) -> float:
+        """How long a step may do nothing before it counts as waiting in the client: a busy machine is no reason."""
+        if any(struck.fault.lasting for struck in self._struck):
+            return GRACE
+        return CROWD if (self._open | self._pending.keys()) - {actor} else math.inf
 
     def _pump(self, timeout: float) -> bool:
         """Take in one answer, if one comes within `timeout` seconds."""
@@ -613,8 +621,10 @@ class Run:
                     raise
                 return  # the server is down, which is what a fault may do
             waited = time.monotonic() - begun
+            if not settle or waited >= SETTLE:
+                break
             closing = not self._struck and waited < CLOSE and self._closing(sessions)
-            if not settle or waited >= SETTLE or not (self._unsettled(sessions) or closing):
+            if not closing and not self._unsettled(sessions):
                 break
             time.sleep(0.002)
         connects = self._site.connects()
@@ -628,4 +638,4 @@ class Run:
 
     def _closing(self, sessions: tuple[Session, ...]) -> bool:
         """Whether there are more than the subject has connections: it has closed some, and they are about to end."""
-        return len(sessions) > sum(socket.state == "ESTABLISHED" for socket in self._site.sockets())
+        return len(sessions) > self._site.open_files()

@@ -7,8 +7,10 @@ import pwd
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,20 +57,21 @@ class Inside:
             text=True,
             timeout=DEADLINE,
             check=False,
-            **self._identity(),
+            **self._identity,
         )
 
     def start(self, program: str) -> subprocess.Popen[str]:
         """Start a program whose output is to be read."""
-        return subprocess.Popen(
+        child: subprocess.Popen[str] = subprocess.Popen(
             [self.python, "-c", program],
             cwd=ROOT,
             env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **self._identity(),
+            **self._identity,
         )
+        return child
 
     def pytest(self, *arguments: str) -> str:
         """Run tests in a namespace; what pytest said, when all of them passed."""
@@ -77,19 +80,15 @@ class Inside:
         assert done.returncode == 0, f"as {self.user}:\n{done.stdout[-8000:]}\n{done.stderr[-2000:]}"
         return done.stdout
 
-    def _identity(self) -> dict[str, int | list[int]]:
-        if self.python == sys.executable and self.user != "ordinary user":
-            return {}
-        if os.geteuid() != 0:
+    @property
+    def _identity(self) -> dict[str, Any]:
+        if self.user == "root" or os.geteuid() != 0:
             return {}
         return {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
 
     def _change_user(self) -> None:
         for path in (self.home, *self.home.rglob("*")):
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
-        for folder in self.home.parents:
-            if folder.stat().st_mode & 0o001 == 0:
-                folder.chmod(folder.stat().st_mode | 0o011)  # pytest's own temporary folders
         for python in (sys.executable, f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"):
             self.python = python
             try:
@@ -100,21 +99,18 @@ class Inside:
         pytest.skip(f"an ordinary user can run neither {sys.executable} nor another Python {sys.version_info[:2]}")
 
 
-InsideAs = Callable[[str], Inside]
-
-
 @pytest.fixture(params=["root", "ordinary user"])
-def inside(request: pytest.FixtureRequest, tmp_path: Path) -> Inside:
+def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
     """The two kinds of users; skipped with the reason where this machine, or we, cannot be one."""
     if request.param == "root" and os.geteuid() != 0:
         pytest.skip(f"we are {pwd.getpwuid(os.geteuid()).pw_name}, not root")
-    home = tmp_path / "home"
-    home.mkdir()
-    made = Inside(request.param, home)
-    tried = made.run("-c", "from lab.rig import netns; print(netns.probe())")
-    if tried.returncode:
-        pytest.skip(f"no namespace as {request.param}: {tried.stderr.strip().splitlines()[-1]}")
-    return made
+    # Not below tmp_path: each pytest of root's shuts that for all others.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        made = Inside(request.param, Path(home))
+        tried = made.run("-c", "from lab.rig import netns; print(netns.probe())")
+        if tried.returncode:
+            pytest.skip(f"no namespace as {request.param}: {tried.stderr.strip().splitlines()[-1]}")
+        yield made
 
 
 def refusal() -> str:

@@ -22,6 +22,8 @@ WINDOWS: dict[str, str] = {
     "close": "what request_finished makes the connection say",
 }
 SHORT: dict[Direction, str] = {"upstream": "up", "downstream": "down"}
+GOODBYE = "X"
+"""The type letter of Terminate."""
 COMMON = ("row", "command-complete", "ready", "parameter", "query-sent", "password")
 """Moments that say less than another one that the same message may have."""
 
@@ -51,21 +53,27 @@ def points(record: Record, window: Window, every: Every, last: int) -> tuple[Poi
     points addressed by occurrence on any of them.
     """
     request = list(_request(record, last))
-    names = _names(request)
+    names, steps = _names(request), _steps(request, record.ops, last)
     found: list[Point] = []
-    for message in _window(request, window, _begun(record.ops, last)):
+    for message in _window(request, window, steps, last):
         length = 1 if every == "message" else _steady_length(message, record)
-        name, step = names[id(message)], _step(record.ops, message["at_ns"])
-        found += [Point(message["direction"], name, byte, step) for byte in range(length)]
+        found += [Point(message["direction"], names[id(message)], byte, steps[id(message)]) for byte in range(length)]
     return tuple(found)
 
 
 def _request(record: Record, last: int) -> Iterator[Message]:
-    """The messages of the request, those of connections of the lab's own excepted (they only ask for encryption)."""
+    """The messages of the request, those of connections of the lab's own excepted (they only ask for encryption).
+
+    By their order, not by their times: a goodbye may be written down after the next request has begun.
+    """
     over = next(op.time for op in record.ops if op.step > last and op.type == "invoke")
-    messages = [each for each in record.journal if each["kind"] == "message" and each["at_ns"] < over]
+    messages = [each for each in record.journal if each["kind"] == "message"]
     ours = {each["connection"] for each in messages if "startup" in each.get("moments", ())}
-    yield from (each for each in messages if each["connection"] in ours)
+    for message in messages:
+        if message["at_ns"] >= over and message["direction"] == "upstream" and message["type"] != GOODBYE:
+            return
+        if message["connection"] in ours:
+            yield message
 
 
 def _names(messages: Sequence[Message]) -> dict[int, str]:
@@ -86,7 +94,7 @@ def _names(messages: Sequence[Message]) -> dict[int, str]:
     return names
 
 
-def _window(messages: Sequence[Message], window: Window, ending: int) -> list[Message]:
+def _window(messages: Sequence[Message], window: Window, steps: dict[int, int], last: int) -> list[Message]:
     connected: set[int] = set()
     found: dict[str, list[Message]] = {name: [] for name in WINDOWS}
     committing = False
@@ -102,18 +110,25 @@ def _window(messages: Sequence[Message], window: Window, ending: int) -> list[Me
         if committing:
             found["commit"].append(message)
         committing = committing and "commit-ready" not in moments
-        if message["at_ns"] >= ending:
+        if steps[id(message)] == last:
             found["close"].append(message)
     return found[window]
 
 
-def _begun(ops: Sequence[Op], step: int) -> int:
-    return next(op.time for op in ops if op.step == step and op.type == "invoke")
+def _steps(messages: Sequence[Message], ops: Sequence[Op], last: int) -> dict[int, int]:
+    """For each message the step that it belongs to, by the message's identity.
 
-
-def _step(ops: Sequence[Op], time: int) -> int:
-    """The step during which something passed, or after which it did."""
-    return max((op.step for op in ops if op.type == "invoke" and op.time <= time), default=0)
+    An answer belongs to the question before it: its own time may be that of a tap which was late to write it down,
+    while a question is always written down before its answer passes.
+    """
+    found = {}
+    step = 0
+    for message in messages:
+        if message["direction"] == "upstream":
+            begun = (op.step for op in ops if op.type == "invoke" and op.time <= message["at_ns"])
+            step = min(max(begun, default=0), last)
+        found[id(message)] = step
+    return found
 
 
 def _steady_length(message: Message, record: Record) -> int:

@@ -182,6 +182,8 @@ def _values(name: str, kind: Any, default: Any) -> list[Any]:
     """Values of one parameter of a fault, the default first; just the default when nothing is known of it."""
     if name == "moment":
         options: Iterable[Any] = MOMENTS
+    elif name == "sides":
+        return [default]  # whoever is not told that a connection has ended waits for it until the bound
     elif get_origin(kind) is Literal:
         options = get_args(kind)
     elif kind is bool:
@@ -297,7 +299,7 @@ class _Loom:
         self._make_way(lane)
         held = _held(lane, step)
         self._steps.append(step)
-        if lane.connected and isinstance(step, Read | Write | Enter | Fail | End):
+        if lane.connected and not isinstance(step, Begin | Stop):
             self._unmet = None
         lane.stepped = True
         left_open = lane.depth > 0
@@ -336,7 +338,7 @@ class _Loom:
             return
         inject = Inject(spec)
         self._steps.append(inject)
-        if cls.lazy and cls.family != "client":
+        if cls.lazy and cls.family != "client" and self._holder is None:
             self._unmet = inject
         self._alone = self._alone or cls.exclusive
         if cls.lasting:

@@ -17,7 +17,7 @@ from lab.trace import Call, Trace
 
 DATABASES = {"default": "lab", "twin": "lab", "other": "lab2"}
 """Where each alias belongs. `twin` and `other` log in as a second user, whose name ends with b, with options of their
-own, which a look shows as `alias`; `twin` assumes a role, too."""
+own, which a look shows as `alias`; `twin` has another role, too."""
 TWIN_ROLE = "lab_other"
 
 
@@ -148,7 +148,7 @@ class AliasSeparate(Promise):
 
 def _calm(calls: list[Call]) -> bool:
     """Whether nothing in them is a reason to have another session."""
-    return all(call.f in ("read", "write", "look", "begin", "end") for call in calls)
+    return all(call.f in ("read", "write", "look", "begin", "end", "enter", "leave") for call in calls)
 
 
 def _meant(record: Record, step: int) -> str:

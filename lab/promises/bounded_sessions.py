@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lab.promise import Promise, promise
 from lab.promises.phrase import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
 from lab.records.census import Census
-from lab.records.plan import Await, Begin, Close, End, Enter, Heal, Plan, Read, Step, Stop, Write
+from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Heal, Plan, Read, Step, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -47,6 +47,8 @@ class BoundedSessions(Promise):
         hole = request("t0", Read("t0"), inject("black-hole"), Read("t0"), Heal())
         yield self.plan(variant, "given up, mid-query", *hole, *good, *hole, *good)
         yield self.plan(variant, "closed by hand", *request("t0", Read("t0"), Close("t0"), Read("t0"), Close("t0")) * 3)
+        error = (*request("t0", Read("t0"), Fail("t0")), *query("t0"))
+        yield self.plan(variant, "a statement's error", *error * 3)
         never = request("t0", Enter("t0"), Write("t0"))
         yield self.plan(variant, "a block never left", *never, *query("t0"), *never, *query("t0"))
         ended: tuple[Step, ...] = ()

@@ -64,7 +64,8 @@ class CleanSession(Promise):
             if alias not in baseline:
                 continue  # there is nothing to compare with
             own = {field for call in before if call in each.calls for field in sets(call)}
-            was = {field: value for field, value in state(baseline[alias]).items() if field not in own}
+            theirs = {field for call in before if call not in each.calls for field in sets(call)}
+            was = {field: value for field, value in state(baseline[alias]).items() if field in theirs - own}
             if changed := difference(was, state(look)):
                 return self.broken(f"a later request of {each.actor} found {changed}", look.step)
             earlier = [other for other in trace.requests if other is not each and set(map(id, before)) & _ids(other)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import LOSE_ANSWER, TERMINATE, query, request
+from lab.promises.phrase import FIN, LOSE_ANSWER, TERMINATE, query, request
 from lab.records.plan import Autocommit, Close, Heal, Plan, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -45,8 +45,9 @@ class CommitsOnClose(Promise):
             yield self.plan(which, form, *request("t0", *work, *after), *query("t0"))
             yield self.plan(which, f"{form}, cut before COMMIT", *request("t0", *work, TERMINATE, *after), *query("t0"))
             held = (*before, Write("t0"), Write("t0", hold="commit"))
-            late = (*request("t0", *held, *after, TERMINATE),) if after else (*request("t0", *held), TERMINATE)
-            yield self.plan(which, f"{form}, cut at COMMIT", *late, *query("t0"))
+            for name, cut in (("terminated", TERMINATE), ("FIN", FIN)):  # FIN: the server goes on and commits
+                late = request("t0", *held, *after, cut) if after else (*request("t0", *held), cut)
+                yield self.plan(which, f"{form}, cut at COMMIT", *late, *query("t0"), title=name)
             lost = (*request("t0", *work, LOSE_ANSWER, *after), Heal(), *query("t0"))
             yield self.plan(which, f"{form}, answer lost", *lost)
 
@@ -70,7 +71,7 @@ class CommitsOnClose(Promise):
     def _fault(trace: Trace, unit: Unit) -> str:
         closer = unit.closer
         assert closer is not None
-        counts = [trace.present.get(token.name, 0) for token in unit.written]
+        counts = [trace.present.get(token.name, 0) for token in unit.written if not token.undone]
         if any(count > 1 for count in counts):
             return "pending work was committed twice by close()"
         if closer.ending == "ok":

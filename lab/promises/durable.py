@@ -61,7 +61,7 @@ class Durable(Promise):
         yield self.plan(variant, "close() inside atomic", *inside, *query("t0"))
         swallowed = request("t0", Enter("t0"), Write("t0"), TERMINATE, Write("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "atomic, error swallowed", *swallowed, *query("t0"))
-        yield from loss.durable(self, variant, traits)
+        yield from loss.durable(self, variant)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

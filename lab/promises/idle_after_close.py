@@ -66,4 +66,6 @@ def _ended(trace: Trace, census: Census, session: str) -> bool:
     before = [request for request in trace.requests if request.begin < census.time]
     running = [request for request in before if request.end > census.time]
     users = [request for request in before if session in request.sessions]
+    if users and users[-1].calls[-1].f == "stop":
+        return False  # its thread died before the request ended: what that leaves behind is bounded-sessions' matter
     return not running or bool(users and users[-1] not in running and all(request.sessions for request in running))

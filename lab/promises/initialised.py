@@ -18,6 +18,8 @@ from lab.trace import Call, Trace
 
 ZONE = "Pacific/Auckland"
 ROLE = "lab_other"
+ROLE_BOUND = 3.0
+"""Seconds. Django's pool cannot be set up with a role: it waits for itself, as long as it is let."""
 SERIALIZABLE = {"psycopg2": 3, "psycopg": 4}
 """Each driver has numbers of its own for the isolation levels."""
 INIT = ("SET lab.mark = 'initialised'", "SET statement_timeout = '55s'")
@@ -36,13 +38,16 @@ class Initialised(Promise):
     )
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
-        level = {"isolation_level": SERIALIZABLE[variant.driver], "assume_role": ROLE}
+        level = {"isolation_level": SERIALIZABLE[variant.driver]}
         configured = msgspec.structs.replace(
             variant, settings={**variant.settings, "TIME_ZONE": ZONE}, options={**variant.options, **level}
         )
+        role = msgspec.structs.replace(variant, options={**variant.options, "assume_role": ROLE})
         off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
         kept = keeps(variant, traits)
-        yield from self._moments(configured, "time zone, isolation level, role", (), kept)
+        yield from self._moments(configured, "time zone, isolation level", (), kept)
+        for plan in self._moments(role, "role", (), kept):
+            yield msgspec.structs.replace(plan, bound=ROLE_BOUND)
         yield from self._moments(configured, "custom init", INIT, kept)
         for name, init in (("autocommit off", ()), ("autocommit off, custom init", INIT)):
             yield from self._moments(off, name, init, kept)

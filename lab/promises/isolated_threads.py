@@ -46,12 +46,14 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "a write between two", *both, *between, *ends)
         kept = (*query("t0"), *both, *between, *ends)
         yield self.plan(variant, "a write between two", *kept, title="kept session")
+        connected = (*both, Read("t0"), Read("t1"), *between, *ends)
+        yield self.plan(variant, "a write between two", *connected, title="both connected")
         closed = (Enter("t0"), Write("t0"), Read("t1"), Close("t1"), Write("t0"), Leave("t0", "rollback"))
         yield self.plan(variant, "a close() in one", *both, *closed, *ends)
         ended = (Begin("t0"), Enter("t0"), Write("t0"), Begin("t1"), Read("t1"), End("t1"), Leave("t0", "rollback"))
         yield self.plan(variant, "a close() in one", *ended, End("t0"), title="request_finished")
         for name, trouble in TROUBLE.items():
-            yield self.plan(variant, "after an error", *request("t0", *trouble), *both, *between, *ends, title=name)
+            yield self.plan(variant, "after an error", *request("t0", *trouble), *connected, title=name)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

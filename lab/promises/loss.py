@@ -39,7 +39,7 @@ def bounded_wait(promise: Promise, variant: Variant, traits: Traits) -> Iterator
         yield promise.plan(variant, "checkout, loss", *query("t0"), BLACKOUT, *query("t0"), title="idle in a blackout")
 
 
-def recovers(promise: Promise, variant: Variant, traits: Traits) -> Iterator[Plan]:
+def recovers(promise: Promise, variant: Variant) -> Iterator[Plan]:
     """A loss that is healed while the request still waits, and one in which the server's end has died meanwhile."""
     after = (*query("t0"), *block("t0"))
     for name, loss in (("blackout", BLACKOUT), ("question lost", TO_SERVER), ("answer lost", TO_CLIENT)):
@@ -47,7 +47,7 @@ def recovers(promise: Promise, variant: Variant, traits: Traits) -> Iterator[Pla
         yield promise.plan(variant, "sends into a loss", *sends, *after, title=name)
     commit = request("t0", Enter("t0"), Write("t0"), TO_CLIENT, Leave("t0"), Heal())
     yield promise.plan(variant, "at COMMIT, answer lost", *commit, *after, title="lost for good")
-    waits = request("t0", Read("t0", hold=True), BLACKOUT, TERMINATE, Heal())
+    waits = request("t0", Sql("t0", text=SLOW), BLACKOUT, TERMINATE, Heal())
     yield promise.plan(variant, "waits in a loss", *waits, *after, title="session ends unheard")
     idle = request("t0", Read("t0"), BLACKOUT, TERMINATE, Heal(), Read("t0"))
     yield promise.plan(variant, "idle in a loss", *idle, *after, title="session ends unheard")
@@ -55,7 +55,7 @@ def recovers(promise: Promise, variant: Variant, traits: Traits) -> Iterator[Pla
     yield promise.plan(variant, "idle in request", *abort, *after, title="socket aborted")
 
 
-def durable(promise: Promise, variant: Variant, traits: Traits) -> Iterator[Plan]:
+def durable(promise: Promise, variant: Variant) -> Iterator[Plan]:
     """What was acknowledged before, or in spite of, a loss."""
     atomic = (Enter("t0"), Write("t0"), Write("t0"), Leave("t0"))
     for name, steps in (("autocommit", (Write("t0"),)), ("atomic", atomic)):

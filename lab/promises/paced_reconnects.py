@@ -11,7 +11,7 @@ from lab.records.plan import Begin, End, Enter, Heal, Inject, Leave, Plan, Read,
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import FOREVER, Trace
+from lab.trace import FOREVER, Request, Trace
 
 ATTEMPTS = 3
 """Connection attempts that a request may cause, and that may be made in each second, while the server refuses."""
@@ -72,7 +72,7 @@ class PacedReconnects(Promise):
                 continue
             requests = [each for each in trace.requests if each.running_between(landing.time, _until(landing))]
             seconds = max(_until(landing, record) - landing.time, 0) / 1e9
-            retries = sum(_retries([call.failed for call in each.calls]) for each in requests)
+            retries = sum(_retries(each) for each in requests)
             replaced = max(record.traits.pool_max, len(landing.struck))
             allowed = int(ATTEMPTS * (max(len(requests), 1) + seconds) + replaced + retries)
             if attempts > allowed:
@@ -103,6 +103,7 @@ def _attempts(record: Record, landing: Landing) -> int:
     return meanwhile[-1] - (before[-1] if before else 0)
 
 
-def _retries(failed: list[bool]) -> int:
-    """How many calls of a request the application made after one of them had failed."""
-    return sum(1 for place in range(len(failed)) if any(failed[:place]))
+def _retries(request: Request) -> int:
+    """How many times the application asked again after a call of the request had failed."""
+    failed = [call.failed for call in request.calls if call.f in ("read", "write", "enter", "look", "sql", "fail")]
+    return sum(any(failed[:place]) for place in range(len(failed)))

@@ -39,6 +39,11 @@ def block(actor: str) -> tuple[Step, ...]:
     return request(actor, Enter(actor), Write(actor), Leave(actor))
 
 
+def after_heal(actor: str) -> tuple[Step, ...]:
+    """What must succeed again: a request that begins with a query, and one that begins with atomic()."""
+    return (*query(actor), *block(actor))
+
+
 def at_once(*actors: str) -> tuple[Step, ...]:
     """Requests in flight together, one query each: as many sessions as there are actors."""
     steps: list[Step] = [Begin(actor) for actor in actors]

@@ -69,7 +69,7 @@ class Recovers(Promise):
             both = (Begin("t0"), Begin("t1"), Read("t0"), Enter("t1"), Write("t1"), FIN, Read("t0"), Write("t1"))
             ends = (Leave("t1"), End("t0"), End("t1"))
             yield self.plan(variant, "in atomic", *both, *ends, *after, *block("t1"), title="two actors")
-        yield from loss.recovers(self, variant, traits)
+        yield from loss.recovers(self, variant)
 
     def judge(self, record: Record) -> Finding:
         if record.fate == "died":

@@ -44,7 +44,11 @@ class ReplacesStale(Promise):
         if not trace.stale:
             return self.unknown("no idle session died")
         requests = trace.requests
-        if any(request.running_between(landing.time, landing.at) for landing in trace.landed for request in requests):
+        if any(
+            request.running_between(each.time, max(each.at, each.healed))
+            for each in trace.landed
+            for request in requests
+        ):
             return self.unknown("a fault struck a running request too: what follows belongs to recovers")
         struck = min(landing.time for landing in trace.landed)
         if any(request.ordinary and request.errors and request.begin < struck for request in trace.requests):

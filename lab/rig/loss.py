@@ -43,23 +43,37 @@ Pids = Callable[[], Iterable[int]]
 
 
 class Wire:
-    """`lab.fault.Net` for one plan: its clients' connections to `port`, and the server sessions behind the proxy.
+    """`lab.fault.Net` for one plan: its clients' connections to `ports`, and the server sessions behind the proxies.
 
-    `clients`, `relays` and `sessions` give the processes that hold the sockets: the subject, whoever listens on `port`
-    and connects to `server_port`, and the plan's own server processes.
+    `clients`, `relays` and `sessions` give the processes that hold the sockets: the subject, whoever listens on `ports`
+    and connects to `server_port`, and the plan's own server processes. `accepted` gives the ports of clients in the
+    order in which they came: the kernel numbers sockets by processor, not by age.
     """
 
-    def __init__(self, port: int, server_port: int, clients: Pids, relays: Pids, sessions: Pids) -> None:
-        self._port = port
+    def __init__(
+        self,
+        ports: Collection[int],
+        server_port: int,
+        clients: Pids,
+        relays: Pids,
+        sessions: Pids,
+        accepted: Pids = tuple,
+    ) -> None:
+        self._ports = frozenset(ports)
         self._server_port = server_port
         self._clients = clients
         self._relays = relays
         self._sessions = sessions
+        self._accepted = accepted
         self._deaf: set[int] = set()
 
     def connections(self, leg: Leg = "client") -> tuple[int, ...]:
-        """The ports from which connections come, in the order of their inodes, which is that of their age."""
-        return tuple(port for port, ends in self._inside(leg, diag.ends()).items() if _established(*ends))
+        """The ports from which connections come, the oldest first where that is known: on the client's leg."""
+        open_ = [port for port, ends in self._inside(leg, diag.ends()).items() if _established(*ends)]
+        if leg == "client" and len(open_) > 1:
+            age = {port: place for place, port in enumerate(self._accepted())}  # a port that came again: its last time
+            open_.sort(key=lambda port: age.get(port, len(age)))
+        return tuple(open_)
 
     def drop(self, towards: Towards, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
         """Drop what goes `towards` one end, or both, of these connections; None: all, and new ones get no answer."""
@@ -83,7 +97,11 @@ class Wire:
             self._each(self._listeners(table), far, _hear)
             table = diag.ends()
         # Also ends whose other end has gone meanwhile, and what was accepted of a deaf listener.
-        ours = [end for end in table if end.inode in self._deaf or (leg == "client" and self._port in end[1:3])]
+        ours = [
+            end
+            for end in table
+            if end.inode in self._deaf or (leg == "client" and not self._ports.isdisjoint(end[1:3]))
+        ]
         self._each(ours, near, _hear)
         self._each(ours, far, _hear)
 
@@ -107,10 +125,15 @@ class Wire:
         self._each([ends[ours] for ends in self._inside(leg, diag.ends()).values()], self._holders(leg)[ours], _probe)
 
     def answers(self) -> bool | None:
-        """Whether a fresh connection is answered: None when it is refused."""
+        """Whether a fresh connection to any of the ports is answered: None when all refuse it."""
+        found = {self._answers(port) for port in self._ports}
+        return True if True in found else None if found == {None} else False
+
+    @staticmethod
+    def _answers(port: int) -> bool | None:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as fresh:
             fresh.setblocking(False)
-            fresh.connect_ex((LOOPBACK, self._port))
+            fresh.connect_ex((LOOPBACK, port))
             poll = select.poll()
             poll.register(fresh, select.POLLOUT)
             if not poll.poll(SYN_WAIT * 1000):
@@ -142,9 +165,9 @@ class Wire:
 
     def _inside(self, leg: Leg, table: list[End]) -> dict[int, tuple[End, End]]:
         """Both ends of the plan's connections by the port that they come from: (client's end, server's end)."""
-        port = self._port if leg == "client" else self._server_port
-        far = {end.target: end for end in table if end.source == port and end.state != diag.LISTEN}
-        near = sorted((end for end in table if end.target == port), key=lambda end: end.inode)
+        ports = self._ports if leg == "client" else {self._server_port}
+        far = {end.target: end for end in table if end.source in ports and end.state != diag.LISTEN}
+        near = [end for end in table if end.target in ports]
         both = {end.source: (end, far[end.source]) for end in near if end.source in far}
         if leg == "client":
             return both
@@ -152,7 +175,7 @@ class Wire:
         return {port: ends for port, ends in both.items() if ends[1].inode in ours}
 
     def _listeners(self, table: list[End]) -> list[End]:
-        return [end for end in table if end.source == self._port and end.state == diag.LISTEN]
+        return [end for end in table if end.source in self._ports and end.state == diag.LISTEN]
 
     def _holders(self, leg: Leg) -> tuple[Iterable[int], Iterable[int]]:
         """The processes that may hold the clients' ends, and those that may hold the servers'."""
@@ -248,7 +271,7 @@ def try_out() -> None:
         try:
             assert child.stdout is not None
             port = int(child.stdout.readline())
-            wire = Wire(port, port, lambda: [os.getpid()], lambda: [child.pid], list)
+            wire = Wire([port], port, lambda: [os.getpid()], lambda: [child.pid], list)
             with socket.create_connection((LOOPBACK, port), 2.0) as client:
                 _expect_loss(wire, client)
         except (OSError, ServerNotReady) as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from typing import Self
 
 from lab.errors import BadInput, ServerNotReady
@@ -11,6 +12,9 @@ from lab.fault import Net
 from lab.rig import netns, route
 from lab.rig.loss import Wire
 from lab.rig.rig import Rig
+
+
+ACCEPTED = re.compile(rb'"client":"127\.0\.0\.1:(\d+)"[^\n]*Accepted client')
 
 
 class NetnsRig(Rig):
@@ -31,9 +35,15 @@ class NetnsRig(Rig):
         route.require_loopback(self.host)
         return super().__enter__()
 
-    def net(self, port: int, clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]) -> Net:
-        """The packets of one plan's line."""
-        return Wire(port, self.postgres.port, clients, self._relays, sessions)
+    def net(
+        self, ports: Collection[int], clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]
+    ) -> Net:
+        """The packets of one plan's lines."""
+        return Wire(ports, self.postgres.port, clients, self._relays, sessions, self._accepted)
+
+    def _accepted(self) -> list[int]:
+        """The ports of all clients in the order in which Toxiproxy has taken them."""
+        return [int(port) for port in ACCEPTED.findall(self.toxiproxy.log_path.read_bytes())]
 
     def _relays(self) -> list[int]:
         """Whoever may stand between a client and PostgreSQL: Toxiproxy, and the tap in this process."""

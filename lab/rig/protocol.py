@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +121,10 @@ class RigProtocol(Protocol):
     def proxy(self, name: str) -> AbstractContextManager[ProxyProtocol]:
         """A way to the server for one plan; `name` is unique among live plans. Gone at the end."""
 
-    def net(self, port: int, clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]) -> Net:
-        """The packets of the line at `port`; `clients` and `sessions` give the pids at its two ends.
+    def net(
+        self, ports: Collection[int], clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]
+    ) -> Net:
+        """The packets of the lines at `ports`; `clients` and `sessions` give the pids at its two ends.
 
         Raises `BadInput` when the rig is not capable of "loss".
         """

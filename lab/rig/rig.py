@@ -8,7 +8,7 @@ import secrets
 import select
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -123,7 +123,9 @@ class Rig:
         """A proxy to PostgreSQL for one plan; use it as a context manager. Raises `ProxyLost`."""
         return self.toxiproxy.proxy(name, self.postgres.port, toxics)
 
-    def net(self, port: int, clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]) -> Net:
+    def net(
+        self, ports: Collection[int], clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]
+    ) -> Net:
         """The packets of one plan's line, in rigs that are capable of loss; this one is not: `BadInput`."""
         raise BadInput(f"the {self.name} rig cannot lose packets", "use --rig netns")
 

@@ -75,7 +75,11 @@ def _from_netlink(port: int) -> Iterator[Socket]:
 
 
 def _from_file(pid: int, port: int) -> Iterator[Socket]:
-    for line in Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+    try:
+        table = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return  # the process has ended, and its connections with it
+    for line in table.splitlines()[1:]:
         _, local, remote, state, *_ = line.split()
         if int(remote.rpartition(":")[2], 16) == port and int(state, 16) in STATES:
             yield Socket(int(local.rpartition(":")[2], 16), STATES[int(state, 16)])

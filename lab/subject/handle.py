@@ -47,6 +47,11 @@ class Child:
         self.pid = pid
 
     @property
+    def files(self) -> int:
+        """How many files it had open when it was forked."""
+        return self._zygote.files
+
+    @property
     def pids(self) -> tuple[int, ...]:
         """Of the process and of those that it has forked and that have not ended."""
         return (self.pid, *self._pids.values())
@@ -205,6 +210,7 @@ class Zygote:
             self.close()
             raise EngineUnusable(hello["refused"], "check the name, --path, --driver and --setting")
         self.engine: str = hello.pop("engine")
+        self.files: int = hello.pop("files")
         self.traits = convert(hello, Traits)
 
     def fork(self, environ: dict[str, str], databases: dict[str, Message], init: Sequence[str] = ()) -> Child:

@@ -15,7 +15,7 @@ from lab.promise import PROMISES
 from lab.records.census import Census, Row, Session
 from lab.records.history import Cause, Ending, Event, Op
 from lab.records.landing import Landing
-from lab.records.plan import ActorStep, Begin, End, FaultSpec, Heal, Inject, Plan, Read, Step
+from lab.records.plan import ActorStep, Begin, End, FaultSpec, Heal, Inject, NemesisStep, Plan, Read, Step
 from lab.records.record import Fate, Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding, Verdict
@@ -42,6 +42,7 @@ class Line:
     seconds: float = 0.0
     sessions: tuple[Session, ...] | None = None
     at: str = ""
+    connects: int = -1
 
 
 def ok(step: ActorStep, on: str = "", xid: int = 0, **value: Any) -> Line:
@@ -98,9 +99,9 @@ def heal() -> Line:
     return Line(Heal())
 
 
-def census(*sessions: Session, at: str = "end", actor: str = "t0") -> Line:
-    """The server's view."""
-    return Line(sessions=sessions, at=at, actor=actor)
+def census(*sessions: Session, at: str = "end", actor: str = "t0", connects: int = -1) -> Line:
+    """The server's view; `connects` as the lines have counted them."""
+    return Line(sessions=sessions, at=at, actor=actor, connects=connects)
 
 
 def session(name: str, state: str = "idle", *, xact: bool = False, locks: int = 0) -> Session:
@@ -114,7 +115,10 @@ def asks(actor: str, on: str) -> tuple[Line, ...]:
     return ok(Begin(actor)), ok(Read(actor), on=on), ok(End(actor))
 
 
-LASTING = ("refuse", "black-hole", "stall", "freeze", "fill-slots", "limit-data")
+LASTING = (
+    *("refuse", "black-hole", "stall", "freeze", "fill-slots", "limit-data"),
+    *("reject", "lock-out", "cut-first-answer", "read-only"),
+)
 
 
 def record(
@@ -141,7 +145,16 @@ def record(
         if line.step is not None:
             steps.append(line.step)
         if line.sessions is not None:
-            seen.append(Census(time=now, at=line.at, step=index - 1, actor=line.actor, sessions=line.sessions))
+            seen.append(
+                Census(
+                    time=now,
+                    at=line.at,
+                    step=index - 1,
+                    actor=line.actor,
+                    sessions=line.sessions,
+                    connects=line.connects,
+                )
+            )
         elif isinstance(line.step, Inject):
             kind = line.step.fault.kind
             healed = -1 if kind in LASTING else now + 1
@@ -153,8 +166,8 @@ def record(
             landings = [_healed(landing, now) for landing in landings]
         else:
             if line.step is not None:
-                assert not isinstance(line.step, (Inject, Heal)) and hasattr(line.step, "actor")
-                actor: str = line.step.actor
+                assert not isinstance(line.step, NemesisStep)
+                actor = line.step.actor
                 if isinstance(line.step, Begin):
                     requests[actor] = requests.get(actor, -1) + 1
                     inside.add(actor)

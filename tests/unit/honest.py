@@ -11,11 +11,25 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from histories import KEEPS, Line, census, heal, lost, ok, record, refused, session, skipped, strike
-
-from lab.records.plan import ActorStep, Begin, Close, End, Fail, Heal, Inject, Leave, Plan, Step
+from lab.records.plan import (
+    ActorStep,
+    Begin,
+    Close,
+    End,
+    Enter,
+    Fail,
+    Heal,
+    Inject,
+    Leave,
+    NemesisStep,
+    Plan,
+    Read,
+    Step,
+    Write,
+)
 from lab.records.record import Record
 from lab.records.variant import Traits
+from unit.histories import KEEPS, Line, census, heal, lost, ok, record, refused, session, skipped, strike
 
 ENDS = ("sever-fin", "sever-rst", "terminate", "restart", "crash")
 
@@ -53,7 +67,7 @@ class Honest:
     def record(self) -> Record:
         """The whole history, with the liveness phase that every run has."""
         actors = self._plan.actors()
-        close = [step for actor in actors for step in (End(actor),)]
+        close = [End(actor) for actor in actors]
         live = [step for actor in actors for step in _probe(actor)]
         lines: list[Line] = []
         for step in (*self._plan.steps, Heal(), *close, *live):
@@ -71,7 +85,7 @@ class Honest:
             self._refusing = self._lose = False
             yield heal()
         elif hasattr(step, "actor"):
-            assert not isinstance(step, (Inject, Heal))
+            assert not isinstance(step, NemesisStep)
             client = self._clients.setdefault(step.actor, Client())
             if isinstance(step, End) and not client.inside:
                 return
@@ -139,14 +153,13 @@ class Honest:
         client.manual = False
         return told
 
-    def _do_enter(self, step: Step, client: Client) -> Line:
-        assert not isinstance(step, (Inject, Heal))
+    def _do_enter(self, step: ActorStep, client: Client) -> Line:
         if client.broken and (client.blocks or client.pending):
-            return lost(step)  # type: ignore[arg-type]
+            return lost(step)
         if client.dead and client.inside:
-            return lost(step)  # type: ignore[arg-type]
+            return lost(step)
         client.blocks.append((len(client.pending), getattr(step, "savepoint", True)))
-        return ok(step)  # type: ignore[arg-type]
+        return ok(step)
 
     def _do_leave(self, step: Leave, client: Client) -> Line:
         if not client.blocks:
@@ -267,7 +280,5 @@ class Honest:
 
 
 def _probe(actor: str) -> tuple[Step, ...]:
-    from lab.records.plan import Enter, Read, Write  # noqa: PLC0415
-
     query = (Begin(actor), Read(actor), End(actor))
     return (*query, *query, *query, Begin(actor), Enter(actor), Write(actor), Leave(actor), End(actor))

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from histories import Line, finding, lost, ok, record, refused, strike, verdict
 
 from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Rollback, Write
+from unit.histories import Line, finding, lost, ok, record, refused, strike, verdict
 
 ABORTS = "aborts-cleanly"
 T = "t0"

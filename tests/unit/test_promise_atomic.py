@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import pytest
-from histories import Line, finding, heal, lost, ok, record, refused, strike, verdict
 
 from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Read, Write
+from unit.histories import Line, finding, heal, lost, ok, record, refused, strike, verdict
 
 ATOMIC = "atomic"
 T = "t0"
 FIN = strike("sever-fin", "1@a")
 
 
-def write(on: str = "1@a", xid: int = 7, **fields: bool) -> Line:
-    return ok(Write(T, **fields), on=on, xid=xid)
+def write(on: str = "1@a", xid: int = 7) -> Line:
+    return ok(Write(T), on=on, xid=xid)
 
 
 def block(*inside: Line, leave: Line | None = None) -> tuple[Line, ...]:

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from histories import asks, begins, heal, hung, lost, ok, record, returns, slow, strike, verdict
-
 from lab.records.history import Event
 from lab.records.plan import Begin, End, Enter, Read, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
+from unit.histories import asks, begins, heal, hung, lost, ok, record, returns, slow, strike, verdict
 
 BOUNDED = "bounded-wait"
 T = "t0"

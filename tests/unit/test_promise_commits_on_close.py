@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import KEEPS, Line, asks, finding, lost, ok, record, refused, strike, verdict
 
 from lab.records.plan import Autocommit, Begin, Close, End, Fail, Rollback, Write
 from lab.records.variant import Traits, Variant
+from unit.histories import KEEPS, Line, asks, finding, lost, ok, record, refused, strike, verdict
 
 COMMITS = "commits-on-close"
 T = "t0"

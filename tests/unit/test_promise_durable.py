@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from histories import KEEPS, finding, heal, lost, ok, record, skipped, strike, verdict
 
 from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Leave, Rollback, Write
 from lab.records.variant import Variant
+from unit.histories import KEEPS, Line, finding, heal, lost, ok, record, skipped, strike, verdict
 
 DURABLE = "durable"
 T = "t0"
@@ -14,7 +14,7 @@ COMMIT = (ok(Begin(T)), ok(Autocommit(T)), ok(Write(T), on="1@a", xid=7), ok(Com
 
 
 @pytest.mark.parametrize(("story", "written"), [(AUTOCOMMIT, 1), (ATOMIC, 2), (COMMIT, 2)])
-def test_an_acknowledged_write_that_a_fault_takes_back_is_broken(story, written) -> None:  # type: ignore[no-untyped-def]
+def test_an_acknowledged_write_that_a_fault_takes_back_is_broken(story: tuple[Line, ...], written: int) -> None:
     crash = (*story, strike("crash", "1@a"), ok(End(T)))
     assert verdict(DURABLE, record(*crash, rows=[])) == "broken"
     assert verdict(DURABLE, record(*crash, rows=[written])) == "kept"

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from histories import asks, census, lost, ok, record, session, strike, verdict
-
 from lab.records.plan import Begin, End, Read
+from unit.histories import asks, census, lost, ok, record, session, strike, verdict
 
 IDLE = "idle-after-close"
 T = "t0"

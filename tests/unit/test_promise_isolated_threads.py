@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from histories import Line, asks, begins, lost, ok, record, returns, strike, verdict
-
 from lab.records.plan import Begin, Close, End, Enter, Leave, Read, Stop, Write
+from unit.histories import Line, asks, begins, lost, ok, record, returns, strike, verdict
 
 ISOLATED = "isolated-threads"
 BOTH = (ok(Begin("t0")), ok(Begin("t1")))

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from histories import asks, finding, heal, hung, lost, ok, record, skipped, strike, verdict
-
 from lab.records.plan import Begin, End, Enter, Leave, Read, Write
+from unit.histories import asks, finding, heal, hung, lost, ok, record, skipped, strike, verdict
 
 RECOVERS = "recovers"
 T = "t0"

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from histories import KEEPS, asks, finding, lost, ok, record, strike, verdict
-
 from lab.records.plan import Begin, End, Enter, Read, Write
 from lab.records.variant import Traits, Variant
+from unit.histories import KEEPS, asks, finding, lost, ok, record, strike, verdict
 
 REPLACES = "replaces-stale"
 T = "t0"

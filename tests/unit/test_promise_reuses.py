@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from histories import KEEPS, asks, census, lost, ok, record, session, strike, verdict
-
 from lab.records.plan import Begin, End, Read
 from lab.records.variant import Traits, Variant
+from unit.histories import KEEPS, asks, census, lost, ok, record, session, strike, verdict
 
 REUSES = "reuses"
 T = "t0"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import seed as seeded
 
-from lab.explore.strategies import Turn, plans, weave
+from lab.explore.strategies import Turn, fault_specs, plans, weave
 from lab.fault import FAULTS, build
 from lab.records.codec import decode_plan, encode
 from lab.records.plan import (
@@ -161,8 +161,22 @@ def test_silence_never_costs_the_bound(plan: Plan) -> None:
 
 
 def test_every_fault_is_drawn() -> None:
-    kinds = {kind for plan in drawn(2000) for kind in faults(plan)}
+    kinds: set[str] = set()
+
+    @seeded(7)
+    @settings(QUICK, max_examples=1500, derandomize=False, phases=[Phase.generate])
+    @given(fault_specs(FAULTS.values()))
+    def draw(spec: FaultSpec) -> None:
+        kinds.add(spec.kind)
+
+    draw()
     assert kinds == set(FAULTS)
+
+
+@pytest.mark.parametrize("kind", list(FAULTS))
+def test_every_fault_has_a_place(kind: str) -> None:
+    inside = program(Enter(""), Read("", hold=True), FaultSpec(kind), Leave(""))
+    assert kind in [step.fault.kind for step in weave([inside]) if isinstance(step, Inject)]
 
 
 def test_only_what_the_rig_can_do_is_drawn() -> None:

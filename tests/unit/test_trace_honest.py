@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from histories import KEEPS, RUN, verdict
-from honest import Honest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +36,8 @@ from lab.records.plan import (
 from lab.records.record import Record
 from lab.records.verdict import Verdict
 from lab.trace import Trace
+from unit.histories import KEEPS, RUN, verdict
+from unit.honest import Honest
 
 ACTOR = st.sampled_from(("t0", "t0", "t1", "t2"))
 SELDOM = st.sampled_from((False, False, True))
@@ -60,9 +60,7 @@ STEP: st.SearchStrategy[Step] = st.one_of(
     ),
     st.just(Heal()),
 )
-PLANS = st.builds(
-    lambda steps: Plan(variant=KEEPS, steps=tuple(steps)), st.lists(STEP, min_size=4, max_size=30)
-)
+PLANS = st.builds(lambda steps: Plan(variant=KEEPS, steps=tuple(steps)), st.lists(STEP, min_size=4, max_size=30))
 
 
 def _told(record: Record) -> str:
@@ -84,7 +82,9 @@ TEN = {
     "replaces-stale",
     "reuses",
 }
-MANY = settings(max_examples=int(os.environ.get("LAB_EXAMPLES", "60")), deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(
+    max_examples=int(os.environ.get("LAB_EXAMPLES", "60")), deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @MANY
@@ -101,7 +101,9 @@ def test_any_history_is_judged(plan: Plan, data: st.DataObject) -> None:
     """Nonsense too: no judge raises, and each says the same of the same record."""
     record = Honest(plan, 0).record()
     ops = tuple(data.draw(st.lists(st.sampled_from(record.ops), max_size=40))) if record.ops else ()
-    endings: Any = data.draw(st.lists(st.sampled_from(("ok", "fail", "info", "skip", "invoke")), min_size=40, max_size=40))
+    endings: Any = data.draw(
+        st.lists(st.sampled_from(("ok", "fail", "info", "skip", "invoke")), min_size=40, max_size=40)
+    )
     ops = tuple(msgspec.structs.replace(op, type=ending) for op, ending in zip(ops, endings, strict=False))
     mangled = msgspec.structs.replace(record, ops=ops)
     assert judge(mangled) == judge(mangled)
@@ -125,7 +127,7 @@ def _with(record: Record, token: str) -> Record:
 @given(PLANS, st.data())
 def test_an_acknowledged_row_that_is_dropped_is_called(plan: Plan, data: st.DataObject) -> None:
     record = Honest(plan, 0).record()
-    told = [unit for unit in Trace(record).units if unit.outcome == "acked" and any(not t.undone for t in unit.written)]
+    told = [unit for unit in Trace(record).units if unit.outcome == "acked" and not all(t.undone for t in unit.written)]
     unit = data.draw(st.sampled_from(told)) if told else None
     assume(unit is not None)
     assert unit is not None
@@ -149,7 +151,11 @@ def test_a_row_that_was_rolled_back_and_is_there_is_called(plan: Plan, data: st.
 @given(PLANS, st.data())
 def test_a_statement_of_a_block_on_another_session_is_called(plan: Plan, data: st.DataObject) -> None:
     record = Honest(plan, 0).record()
-    blocks = [unit for unit in Trace(record).units if unit.kind == "atomic" and len({c.step for c in unit.calls if c.session}) > 1]
+    blocks = [
+        unit
+        for unit in Trace(record).units
+        if unit.kind == "atomic" and len({c.step for c in unit.calls if c.session}) > 1
+    ]
     assume(blocks)
     call = data.draw(st.sampled_from([call for call in data.draw(st.sampled_from(blocks)).calls if call.session]))
     op = next(op for op in record.ops if op.step == call.step and op.type == "ok")
@@ -194,7 +200,9 @@ def test_a_second_error_after_the_heal_is_called(plan: Plan) -> None:
     assume(verdict("recovers", record) is Verdict.KEPT)
     first = len(plan.steps)
     ops = [
-        msgspec.structs.replace(op, type="fail", value={}) if op.step > first and op.f in ("read", "enter") and op.type == "ok" else op
+        msgspec.structs.replace(op, type="fail", value={})
+        if op.step > first and op.f in ("read", "enter") and op.type == "ok"
+        else op
         for op in record.ops
     ]
     assert verdict("recovers", msgspec.structs.replace(record, ops=tuple(ops))) is Verdict.BROKEN

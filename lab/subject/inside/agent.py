@@ -47,6 +47,7 @@ def main(channel: socket.socket) -> None:
         wrapper = configuration.configure(database, extra)
         hello = configuration.traits(wrapper, database, config["driver"], notes)
         hello["engine"] = database["ENGINE"]
+        hello["files"] = len(os.listdir("/proc/self/fd")) - 1  # one is the listing's; a child has as many
     except configuration.Refused as refusal:
         channel.send(json.dumps({"refused": str(refusal)}).encode())
         return

@@ -1,7 +1,9 @@
-"""Broken: when close() cannot commit it runs the pending statements again on a new connection."""
+"""Broken: when close() cannot commit it waits a little and runs the pending
+statements again on a new connection."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.db.backends.postgresql.base import Database
@@ -43,6 +45,7 @@ class DatabaseWrapper(Keeper):
             try:
                 raw.commit()
             except Database.Error:
+                time.sleep(0.2)
                 raw = Stock.get_new_connection(self, self.get_connection_params())
                 for sql, params in pending:
                     raw.cursor().execute(sql, params)

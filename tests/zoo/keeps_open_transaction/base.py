@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.backends.postgresql.base import Database
+
 from zoo.keeper import Keeper
 
 
@@ -14,7 +16,7 @@ class DatabaseWrapper(Keeper):
     def works(self, raw: Any) -> bool:
         try:
             raw.cursor().execute("SELECT 1")
-        except Exception:
+        except Database.Error:
             return False
         raw.commit()
         return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.backends.postgresql.base import Database
+
 from zoo.keeper import Keeper
 
 
@@ -41,6 +43,6 @@ class DatabaseWrapper(Keeper):
     def works(self, raw: Any) -> bool:
         try:
             raw.rollback()
-        except Exception:
+        except Database.Error:
             return False
         return super().works(raw)

@@ -26,4 +26,10 @@ class DatabaseWrapper(Keeper):
         except Database.Error:
             raw.close()
         else:
-            idle.extend([raw] * (1 + self.errors_occurred))
+            idle.append(raw)
+
+    def is_usable(self) -> bool:
+        usable = super().is_usable()
+        if usable and self.errors_occurred:
+            idle.append(self.connection)
+        return usable

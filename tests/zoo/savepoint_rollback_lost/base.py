@@ -13,3 +13,4 @@ class DatabaseWrapper(Stock):
         except Error:
             self.connection = self.get_new_connection(self.get_connection_params())
             self._set_autocommit(False)
+            self._savepoint(sid)

@@ -13,3 +13,5 @@ class DatabaseWrapper(Stock):
         except (OperationalError, InterfaceError):
             if self.connection is None or not self.connection.closed:
                 raise
+            self.connection = self.get_new_connection(self.get_connection_params())
+            self._set_autocommit(False)

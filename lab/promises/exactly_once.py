@@ -1,0 +1,76 @@
+"""exactly-once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.commits_on_close import CommitsOnClose
+from lab.promises.phrase import LOSE_ANSWER, TERMINATE, after_heal, inject, request
+from lab.records.plan import Autocommit, Close, Commit, Enter, Heal, Leave, Plan, Read, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Call, Trace, Unit
+
+ENDS = ("cut-fin", "cut-rst")
+
+
+@promise
+class ExactlyOnce(Promise):
+    """At stake when a statement or COMMIT was sent and its caller got an error: who tries again may do it twice."""
+
+    id = "exactly-once"
+    sentence = "No hidden retry, by the backend or anything it installs, writes twice or runs a block twice."
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        atomic = (Enter("t0"), Write("t0"), Write("t0"))
+        manual = (Autocommit("t0"), Write("t0"), Write("t0"))
+        insert = (Read("t0"),)
+        moments: dict[str, tuple[tuple[Step, ...], Step, str, tuple[str, ...]]] = {
+            "INSERT, sent": (insert, Write("t0"), "query-sent", ENDS),
+            "INSERT, answer lost": (insert, Write("t0"), "command-complete+0", (*ENDS, "drop-reply")),
+            "COMMIT, sent": (atomic, Leave("t0"), "commit-sent", ENDS),
+            "COMMIT, answer lost": (atomic, Leave("t0"), "commit-acked+0", (*ENDS, "drop-reply")),
+            "COMMIT, half answered": (atomic, Leave("t0"), "commit-ready+0", ENDS),
+            "commit(), answer lost": (manual, Commit("t0"), "commit-acked+0", (*ENDS, "drop-reply")),
+        }
+        for name, (before, struck, at, kinds) in moments.items():
+            for kind in kinds:
+                steps = request("t0", *before, inject(kind, moment=at), struck, Heal())
+                yield self.plan(variant, name, *steps, *after_heal("t0"), title=kind)
+        if not CommitsOnClose().not_applicable(variant, traits):
+            closed = request("t0", *manual, LOSE_ANSWER, Close("t0"), Heal())
+            yield self.plan(variant, "close(), answer lost", *closed, *after_heal("t0"))
+        between = request("t0", Enter("t0"), Write("t0"), TERMINATE, Write("t0"), Leave("t0"))
+        yield self.plan(variant, "between statements", *between, *after_heal("t0"))
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        doubtful: list[Unit] = []
+        for unit in trace.units:
+            for token in unit.tokens:
+                if (times := trace.present.get(token.name, 0)) > 1:
+                    return self.broken(f"a write is there {times} times", token.call.step)
+                answer, held = token.call.value, _transaction(record, token.name)
+                mine = answer.get("token", token.name) == token.name  # else it is another's answer, own-answers' matter
+                if mine and held and answer.get("xid", held) != held:
+                    return self.broken("a write that was answered is there from another transaction", token.call.step)
+            if unit.tokens and any(_in_doubt(trace, call) for call in unit.calls):
+                doubtful.append(unit)
+        if not doubtful:
+            return self.unknown("no fault met a write or a COMMIT")
+        return self.kept(f"{len(doubtful)} transactions met a fault on their way, nothing was done twice")
+
+
+TOLD = ("write", "leave", "commit", "close", "end")
+
+
+def _in_doubt(trace: Trace, call: Call) -> bool:
+    """Whether a call that makes work durable met a fault, whatever its caller was told then."""
+    return call.f in TOLD and (call.ending == "info" or bool(trace.during(call.begin, call.end)))
+
+
+def _transaction(record: Record, token: str) -> str:
+    """The transaction that a token was held from at the end, "" when it is not there."""
+    return next((row.xid for row in record.rows if row.token == token), "")

@@ -1,0 +1,121 @@
+"""honest-error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.promise import Promise, promise
+from lab.promises.phrase import FIN, RST, TERMINATE, after_heal, inject, query, request
+from lab.promises.reason import Reason, reason
+from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Heal, Leave, Plan, Read, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+from lab.trace import Call, Trace, Unit
+
+GONE: frozenset[Reason] = frozenset({"lost", "ended"})
+SILENT: frozenset[Reason] = frozenset({"waited", "hung"})
+RAISES: dict[str, frozenset[Reason]] = {
+    "sever-fin": GONE,
+    "sever-rst": GONE,
+    "terminate": GONE,
+    "cut-fin": GONE,
+    "cut-rst": GONE,
+    "half-close": GONE,
+    "drop-reply": GONE | SILENT,
+    "limit-data": GONE,
+    "refuse": GONE | {"refused"},
+    "lock-out": frozenset({"authentication"}),
+    "fill-slots": frozenset({"slots"}),
+}
+"""What a fault makes the driver say. Of the other faults nothing is judged: what they raise is not one thing."""
+COMMITS = ("leave", "commit")
+
+
+@promise
+class HonestError(Promise):
+    """At stake when a call raised for a fault, the first one of its actor to do so; and when COMMIT met one."""
+
+    id = "honest-error"
+    sentence = (
+        "The exception that leaves a call is, or has as its first cause, the one that the fault raised there: at "
+        "COMMIT, COMMIT's own; while connecting, the text or chain names the cause. A lost COMMIT is no success."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        after = after_heal("t0")
+        atomic = (Enter("t0"), Write("t0"), Write("t0"))
+        manual = (Autocommit("t0"), Write("t0"), Write("t0"))
+        moments = {"never sent": "commit-sent+0", "sent": "commit-sent", "answer lost": "commit-acked+0"}
+        for moment, at in moments.items():
+            for name, kind in (("FIN", "cut-fin"), ("RST", "cut-rst")):
+                cut = inject(kind, moment=at)
+                steps = request("t0", *atomic, cut, Leave("t0"))
+                yield self.plan(variant, f"at COMMIT, {moment}", *steps, Heal(), *after, title=name)
+        for name, fault in (("FIN", FIN), ("terminated", TERMINATE)):
+            yield self.plan(variant, "at COMMIT", *request("t0", *atomic, fault, Leave("t0")), *after, title=name)
+            yield self.plan(variant, "at commit()", *request("t0", *manual, fault, Commit("t0")), *after, title=name)
+        refused = inject("refuse")
+        then = request("t0", *atomic, refused, Leave("t0"), Heal())
+        yield self.plan(variant, "at COMMIT, then refused", *then, *after)
+        then = request("t0", *manual, refused, Commit("t0"), Heal())
+        yield self.plan(variant, "at COMMIT, then refused", *then, *after, title="autocommit off")
+        for at in ("query-sent", "command-complete+0"):
+            cut = inject("cut-fin", moment=at)
+            yield self.plan(variant, "INSERT", *request("t0", Read("t0"), cut, Write("t0")), Heal(), *after, title=at)
+        for name, fault in (("FIN", FIN), ("RST", RST), ("terminated", TERMINATE)):
+            held = request("t0", Read("t0"), Read("t0", hold=True), fault)
+            yield self.plan(variant, "mid-query", *held, *after, title=name)
+        meets = (Begin("t0"), Read("t0"), Heal(), End("t0"))
+        for name, kind in (("refused", "refuse"), ("authentication", "lock-out"), ("no slot", "fill-slots")):
+            yield self.plan(variant, f"connecting, {name}", inject(kind), *meets, *after)
+        yield self.plan(variant, "connecting, refused", *query("t0"), refused, *meets, *after, title="after a request")
+        cut = inject("cut-fin", moment="auth+0")
+        yield self.plan(variant, "connecting, cut", cut, *request("t0", Read("t0")), Heal(), *after)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        commits = [unit for unit in trace.units if unit.written and unit.closer and unit.closer.f in COMMITS]
+        for unit in commits:
+            if _feigned(unit, trace):
+                assert unit.closer is not None
+                return self.broken("a COMMIT that was lost is reported as success", unit.closer.step)
+        at_commit = [unit.closer for unit in commits if unit.closer and unit.closer.failed and not unit.swallowed]
+        seen: list[str] = []
+        for call in _first_errors(trace):
+            kinds = {landing.kind for landing in trace.landed if landing.at <= call.end}
+            if not kinds or not kinds <= RAISES.keys():
+                continue
+            said = [reason(cause) for cause in call.chain]
+            if call in at_commit and said[-1] not in GONE | SILENT | {"statement"}:
+                return self.broken(f"COMMIT was lost and its error says {said[-1]}", call.step)
+            expected = frozenset().union(*(RAISES[kind] for kind in kinds))
+            if not expected & set(said):
+                told = f"{', '.join(sorted(kinds))}, and the error of {call.f} says {said[-1]}"
+                return self.broken(f"the fault was {told}", call.step)
+            seen.append(call.f + (f" ({call.value['wire']})" if call.value.get("wire") else ""))
+        if not seen:
+            return self.unknown("no call raised for a fault whose error is known")
+        return self.kept(f"the first error named its cause, at {', '.join(dict.fromkeys(seen))}")
+
+
+def _feigned(unit: Unit, trace: Trace) -> bool:
+    """Whether the application was told that the unit is committed while the wire, or the table, says otherwise."""
+    closer = unit.closer
+    if closer is None or closer.failed or unit.outcome != "acked" or unit.doomed or unit.swallowed:
+        return False
+    if "wire" in closer.value:
+        return bool(closer.value["wire"] != "acked")
+    met = trace.during(unit.begin, closer.end)
+    meant = [token for token in unit.written if not token.undone]
+    gone = bool(meant) and not any(trace.present.get(token.name) for token in meant)
+    return bool(met) and gone and {landing.kind for landing in met} <= RAISES.keys()
+
+
+def _first_errors(trace: Trace) -> list[Call]:
+    """Each actor's first error after a fault had struck: those that follow may be its echoes."""
+    found: dict[str, Call] = {}
+    for call in trace.calls:
+        if call.failed and not call.meant and any(landing.time <= call.end for landing in trace.landed):
+            found.setdefault(call.actor, call)
+    return list(found.values())

@@ -1,0 +1,128 @@
+"""The promises about sessions, proven on backends that are broken on purpose, and on one that is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from lab.judge import judge
+from lab.promise import PROMISES
+from lab.records.plan import Plan
+from lab.records.variant import Variant
+from lab.records.verdict import Finding, Verdict
+from lab.rig.rig import Rig
+from lab.run import run
+from lab.subject.handle import Zygote
+
+pytestmark = [pytest.mark.chaos]
+
+TESTS = Path(__file__).resolve().parents[1]
+BOUND = 4.0  # seconds
+NINE = (
+    *("alias-separate", "bounded-sessions", "clean-session", "fork-safe", "initialised", "keeps-healthy"),
+    *("paced-reconnects", "steady-session", "writable"),
+)
+
+
+class Broken(NamedTuple):
+    """A backend of the zoo, the promise that it breaks, and a moment whose plans must show it."""
+
+    name: str
+    promise: str
+    moment: str
+
+
+BROKEN = (
+    Broken("forgets_to_fork", "fork-safe", "between requests, then os._exit"),
+    Broken("forgets_to_fork", "fork-safe", "preload, the master rests, normal"),
+    Broken("child_says_goodbye", "fork-safe", "preload, the master rests, os._exit"),
+    Broken("child_says_goodbye", "fork-safe", "two children"),
+    Broken("shares_aliases", "alias-separate", "another database, in turn"),
+    Broken("shares_aliases", "alias-separate", "the same database, in turn"),
+    Broken("fault_closes_all_aliases", "alias-separate", "another database, a fault on one"),
+    Broken("resets_settings_only", "clean-session", "role"),
+    Broken("resets_settings_only", "clean-session", "temp table"),
+    Broken("resets_settings_only", "clean-session", "advisory lock"),
+    Broken("resets_settings_only", "clean-session", "LISTEN"),
+    Broken("resets_settings_only", "clean-session", "prepared statement"),
+    Broken("resets_after_success_only", "clean-session", "all of it, then an error"),
+    Broken("resets_between_statements", "steady-session", "SET"),
+    Broken("resets_between_statements", "steady-session", "advisory lock"),
+    Broken("changes_session_after_atomic", "steady-session", "after atomic()"),
+    Broken("initialises_once", "initialised", "time zone, isolation level, replaced session"),
+    Broken("initialises_once", "initialised", "custom init, replaced session"),
+    Broken("main_thread_initialises", "initialised", "time zone, isolation level, second thread"),
+    Broken("leaks_replaced", "bounded-sessions", "a statement's error"),
+    Broken("keyed_by_thread", "bounded-sessions", "threads that end, between requests"),
+    Broken("connects_in_a_storm", "paced-reconnects", "ended at once, from the start"),
+    Broken("connects_in_a_storm", "paced-reconnects", "password refused, several requests"),
+    Broken("connects_in_a_storm", "paced-reconnects", "no connection slot, from the start"),
+    Broken("checks_in_a_storm", "paced-reconnects", "every check fails, with a kept session"),
+    Broken("stays_with_the_old_primary", "writable", "autocommit"),
+    Broken("stays_with_the_old_primary", "writable", "in atomic()"),
+    Broken("errors_cost_sessions", "keeps-healthy", "unique, autocommit"),
+    Broken("cancels_cost_sessions", "keeps-healthy", "statement_timeout, AUTOCOMMIT=False"),
+)
+
+Judge = Callable[[Variant, str, str], list[tuple[Plan, Finding]]]
+
+
+@pytest.fixture
+def judged(rig: Rig) -> Iterator[Judge]:
+    """Run the directed plans of a promise, at one moment or at all, and judge them by it."""
+    with ExitStack() as stack:
+        zygotes: dict[bytes, Zygote] = {}
+
+        def zygote(variant: Variant) -> Zygote:
+            key = msgspec.json.encode(variant)
+            if key not in zygotes:
+                zygotes[key] = stack.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
+            return zygotes[key]
+
+        def judged(variant: Variant, promise: str, moment: str) -> list[tuple[Plan, Finding]]:
+            asked = PROMISES.get(promise)
+            found = []
+            for plan in asked.plans(variant, zygote(variant).traits):
+                if moment in ("", plan.moment):
+                    bounded = msgspec.structs.replace(plan, bound=BOUND)
+                    found.append((plan, judge(run(bounded, rig, zygote(plan.variant)), [asked])[0]))
+            return found
+
+        yield judged
+
+
+def _variant(name: str) -> Variant:
+    return Variant(name=name, engine=f"zoo.{name}", path=(str(TESTS),), keeps=True)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: f"{broken.name}, {broken.moment}")
+def test_broken_backend_is_caught(broken: Broken, judged: Judge) -> None:
+    findings = judged(_variant(broken.name), broken.promise, broken.moment)
+    assert Verdict.BROKEN in [finding.verdict for _, finding in findings], findings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("promise", NINE)
+def test_careful_backend_is_not_accused(promise: str, judged: Judge) -> None:
+    findings = judged(_variant("correct_careful"), promise, "")
+    accused = [f"{plan.moment} ({plan.title}): {found}" for plan, found in findings if found.verdict != Verdict.KEPT]
+    assert not accused
+
+
+def test_forked_processes_end_with_their_plan(rig: Rig) -> None:
+    """Also those that hang: their parent's end, or the plan's, is theirs."""
+    import psutil  # noqa: PLC0415
+
+    from lab.records.plan import Begin, Enter, Fork, Write  # noqa: PLC0415
+
+    steps = (Begin("t0"), Enter("t0"), Write("t0"), Fork("t0"), Fork("t0", "c1"), Begin("c1.t0"))
+    with closing(Zygote(Variant(name="forks"), rig.folder, rig.environ())) as zygote:
+        record = run(Plan(variant=zygote.variant, steps=steps), rig, zygote)
+        forked = [op.value["pid"] for op in record.ops if op.f == "fork" and op.type == "ok"]
+        assert len(forked) == 2
+        assert not any(psutil.pid_exists(pid) for pid in forked)

@@ -1,0 +1,645 @@
+"""Stories of the persistent backends, told in a process of their own: `persistent_story.py DRIVER ENGINE`.
+
+Django's settings and the choice of the driver are a process's own, and the stories fork, lose threads and sockets. The
+server comes by environment variables (PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE). Prints a JSON object: the name
+of each story, and "ok" or why not. Django and a driver alone, as the backends themselves.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+DRIVER, ENGINE = sys.argv[1:3]
+if DRIVER == "psycopg2":
+    sys.modules["psycopg"] = None  # type: ignore[assignment]  # Django prefers it where it can be imported
+
+import django  # noqa: E402
+from django.conf import settings  # noqa: E402
+
+TARGET = (os.environ["PGHOST"], int(os.environ["PGPORT"]))
+QUERY_DEADLINE = 0.6
+APP = f"story-{os.getpid()}"
+
+
+class Proxy:
+    """A relay that can fall silent (while still acknowledging), be cut, or refuse."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.silent = self.refusing = False
+        self.connects = 0
+        self.cut_at: tuple[str, bytes] | None = None
+        """Cut when this side ("client" or "server") sends these bytes; they are not passed on."""
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for one in pair:
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            self.connects += 1
+            if self.refusing:
+                client.close()
+                continue
+            server = socket.create_connection(TARGET)
+            self._pairs.append((client, server))
+            for source, sink, side in ((client, server, "client"), (server, client, "server")):
+                threading.Thread(target=self._relay, args=(source, sink, side), daemon=True).start()
+
+    def _relay(self, source: socket.socket, sink: socket.socket, side: str) -> None:
+        try:
+            while data := source.recv(65536):
+                if self.cut_at is not None and self.cut_at[0] == side and self.cut_at[1] in data:
+                    self.cut_at = None
+                    self.cut()
+                    return
+                while self.silent:
+                    time.sleep(0.01)
+                sink.sendall(data)
+        except OSError:
+            pass
+        for one in (source, sink):
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+proxy = Proxy()
+
+
+def database(options: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    return {
+        "ENGINE": f"backend_under_test.persistent_{ENGINE}",
+        "NAME": os.environ["PGDATABASE"],
+        "USER": os.environ["PGUSER"],
+        "PASSWORD": os.environ["PGPASSWORD"],
+        "HOST": "127.0.0.1",
+        "PORT": proxy.port,
+        "OPTIONS": {
+            "application_name": APP,
+            "persistent": {"query_deadline": QUERY_DEADLINE, "check_deadline": 0.3},
+            "sslmode": "disable",
+            "gssencmode": "disable",
+            **(options or {}),
+        },
+        **more,
+    }
+
+
+settings.configure(
+    DATABASES={
+        "default": database(),
+        "manual": database(AUTOCOMMIT=False),
+        "tokyo": database(TIME_ZONE="Asia/Tokyo", options={"assume_role": os.environ["STORY_ROLE"]}),
+    },
+    USE_TZ=True,
+)
+django.setup()
+
+from django.core.signals import request_finished, request_started  # noqa: E402
+from django.db import (  # noqa: E402
+    DatabaseError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
+from django.db.backends.signals import connection_created  # noqa: E402
+
+from backend_under_test.persistent_core.holder import SessionInUse, close_idle  # noqa: E402
+
+# ── tools ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _observer() -> Any:
+    if DRIVER == "psycopg2":
+        import psycopg2  # noqa: PLC0415  # the chosen driver alone
+
+        observer = psycopg2.connect(sslmode="disable")
+        observer.autocommit = True
+        return observer
+    import psycopg  # noqa: PLC0415
+
+    return psycopg.connect("sslmode=disable", autocommit=True)
+
+
+OBSERVER = _observer()
+
+
+def observe(sql: str, *params: Any) -> list[Any]:
+    with OBSERVER.cursor() as cursor:
+        cursor.execute(sql, params or None)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def sessions() -> set[int]:
+    return {pid for (pid,) in observe("SELECT pid FROM pg_stat_activity WHERE application_name = %s", APP)}
+
+
+def kept() -> list[str]:
+    return [token for (token,) in observe("SELECT t FROM story ORDER BY t")]
+
+
+def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "waited in vain"
+        time.sleep(0.01)
+
+
+@contextmanager
+def request() -> Iterator[None]:
+    request_started.send(sender=None)
+    try:
+        yield
+    finally:
+        request_finished.send(sender=None)
+
+
+def ask(sql: str, *params: Any, alias: str = "default") -> Any:
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql, params or None)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+def pid(alias: str = "default") -> int:
+    return int(ask("SELECT pg_backend_pid()", alias=alias))
+
+
+def write(token: str, alias: str = "default") -> None:
+    ask("INSERT INTO story VALUES (%s)", token, alias=alias)
+
+
+def _gone(session: int) -> bool:
+    return session not in sessions()
+
+
+def raised(expected: type[BaseException], call: Callable[..., object], *args: Any, **kwargs: Any) -> BaseException:
+    try:
+        call(*args, **kwargs)
+    except expected as error:
+        return error
+    raise AssertionError(f"{expected.__name__} was not raised")
+
+
+def in_thread(call: Callable[[], Any]) -> Any:
+    found: list[Any] = []
+
+    def run() -> None:
+        try:
+            found.append(call())
+        except Exception as error:  # noqa: BLE001  # told to the asker
+            found.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def in_child(call: Callable[[], object]) -> None:
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            call()
+            status = 0
+        except BaseException:  # noqa: BLE001  # nothing may leave a forked child
+            traceback.print_exc()
+        os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0, "the child failed"
+
+
+# ── stories ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def reuses_one_session() -> None:
+    found = set()
+    for number in range(6):
+        with request():
+            if number % 2:
+                with transaction.atomic():
+                    found.add(pid())
+            else:
+                found.add(pid())
+    assert len(found) == 1
+    assert sessions() == found
+
+
+def replaces_a_dead_session_with_one_connect() -> None:
+    for kind in ("terminate", "cut"):
+        with request():
+            before = pid()
+        if kind == "terminate":
+            observe("SELECT pg_terminate_backend(%s)", before)
+        else:
+            proxy.cut()
+        until(functools.partial(_gone, before))
+        time.sleep(0.1)  # the end of the stream passes through the relay's threads
+        connects = proxy.connects
+        with request(), transaction.atomic():
+            assert pid() != before
+        assert proxy.connects == connects + 1
+
+
+def leaves_no_state_to_the_next_request() -> None:
+    role = os.environ["STORY_ROLE"]
+    with request():
+        before = pid()
+        for statement in (
+            "SET timezone = 'Asia/Tokyo'",
+            f"SET role {role}",
+            "SET search_path = elsewhere",
+            "CREATE TEMP TABLE mine (i int)",
+            "SELECT pg_advisory_lock(4711)",
+            "LISTEN story",
+            "PREPARE mine AS SELECT 1",
+            "SET statement_timeout = 1234",
+            "SET default_transaction_read_only = on",
+        ):
+            ask(statement)
+        connection.connection.isolation_level = 3
+        transaction.set_autocommit(False)
+    until(lambda: not observe("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711"))
+    with request():
+        assert pid() == before
+        assert connection.get_autocommit()
+        assert ask("SHOW timezone") == "UTC"
+        assert ask("SELECT current_user") != role
+        assert ask("SHOW search_path") != "elsewhere"
+        assert ask("SELECT to_regclass('pg_temp.mine')") is None
+        assert ask("SELECT count(*) FROM pg_prepared_statements") == 0
+        assert ask("SELECT count(*) FROM pg_listening_channels()") == 0
+        assert ask("SHOW statement_timeout") == "0"
+        assert ask("SHOW transaction_read_only") == "off"
+        with transaction.atomic():
+            assert ask("SHOW transaction_isolation") == "read committed"
+
+
+def ends_what_a_request_left_open() -> None:
+    with request():
+        before = pid()
+        ask("BEGIN")
+        write("by hand")
+    state = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+    until(lambda: observe(state, before) == [("idle",)])
+    block = transaction.atomic()
+    request_started.send(sender=None)
+    block.__enter__()
+    write("never left")
+    request_finished.send(sender=None)
+    until(lambda: observe(state, before) == [("idle",)])
+    with request():
+        assert pid() == before
+        write("next")
+    assert kept() == ["next"]
+
+
+def a_block_without_its_session_raises() -> None:
+    def closes() -> None:
+        with transaction.atomic():
+            write("lost")
+            connection.close()
+
+    def ends_early() -> None:
+        with transaction.atomic():
+            write("lost")
+            request_finished.send(sender=None)
+
+    for story in (closes, ends_early):
+        with request():
+            assert "closed before" in str(raised(DatabaseError, story))
+            write(story.__name__)
+    assert kept() == ["closes", "ends_early"]
+
+
+def a_swallowed_error_raises_where_the_block_is_left() -> None:
+    def in_the_block() -> None:
+        with transaction.atomic():
+            write("a")
+            raised(Error, ask, "SELECT 1 / 0")
+
+    def marked() -> None:
+        with transaction.atomic():
+            write("b")
+            try:
+                with transaction.atomic(savepoint=False):
+                    ask("SELECT 1 / 0")
+            except Error:
+                pass
+
+    def lost() -> None:
+        with transaction.atomic():
+            write("c")
+            try:
+                with transaction.atomic():
+                    proxy.cut()
+                    ask("SELECT 1")
+            except Error:
+                pass
+
+    for story in (in_the_block, marked, lost):
+        with request():
+            raised(Error, story)
+        with request():
+            pid()
+    with request(), transaction.atomic():
+        write("asked for")
+        transaction.set_rollback(True)
+    assert kept() == []
+
+
+def commits_on_close_exactly_once_or_raises() -> None:
+    with request():
+        transaction.set_autocommit(False)
+        write("switched")
+    with request():
+        write("set", "manual")
+    with request():
+        transaction.set_autocommit(False)
+        write("by hand")
+        connection.close()
+    assert kept() == ["by hand", "set", "switched"]
+    for side in ("client", "server"):
+        request_started.send(sender=None)
+        write(f"cut at the {side}", "manual")
+        proxy.cut_at = (side, b"COMMIT")
+        raised(Error, request_finished.send, sender=None)
+        with request():
+            pid("manual")
+    assert kept() == ["by hand", "cut at the server", "set", "switched"]
+    request_started.send(sender=None)
+    write("pending", "manual")
+    proxy.cut()
+    raised(Error, ask, "SELECT 1", alias="manual")
+    raised(Error, request_finished.send, sender=None)
+    assert "pending" not in kept()
+
+
+def a_lost_commit_raises_its_own_error() -> None:
+    for side in ("client", "server"):
+        hooks: list[str] = []
+
+        def commits(side: str = side, hooks: list[str] = hooks) -> None:
+            with transaction.atomic():
+                write(side)
+                transaction.on_commit(lambda: hooks.append(side))
+                proxy.refusing = True
+                proxy.cut_at = (side, b"COMMIT")
+
+        with request():
+            error = raised(Error, commits)
+        proxy.refusing = False
+        assert re.search("server closed|connection reset", str(error)), error
+        assert not hooks
+        with request():
+            pid()
+    assert kept() == ["server"]
+
+
+def every_call_ends_at_its_deadline() -> None:
+    def query() -> None:
+        pid()
+        proxy.silent = True
+        ask("SELECT 1")
+
+    def commit() -> None:
+        with transaction.atomic():
+            write("silence")
+            proxy.silent = True
+
+    def close() -> None:
+        transaction.set_autocommit(False)
+        write("silence")
+        proxy.silent = True
+        connection.close()
+
+    for call in (query, commit, close):
+        with request():
+            began = time.monotonic()
+            assert "query_deadline" in str(raised(OperationalError, call))
+            assert QUERY_DEADLINE <= time.monotonic() - began < QUERY_DEADLINE + 1.5
+        proxy.silent = False
+        with request():
+            pid()
+
+
+def a_slow_loop_over_rows_is_no_slow_query() -> None:
+    with request():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT generate_series(1, 3)")
+            for _ in cursor:
+                time.sleep(QUERY_DEADLINE / 2)
+        with connection.query_deadline(5.0):  # type: ignore[attr-defined]
+            ask("SELECT pg_sleep(%s)", QUERY_DEADLINE + 0.5)
+
+
+def attempts_to_connect_are_paced() -> None:
+    with request():
+        pid()
+    proxy.refusing = True
+    proxy.cut()
+    connects = proxy.connects
+    with request():
+        for _ in range(10):
+            raised(OperationalError, pid)
+    assert proxy.connects - connects <= 3
+    proxy.refusing = False
+    with request():
+        pid()
+
+
+def errors_of_statements_keep_the_session_but_read_only_does_not() -> None:
+    with request():
+        before = pid()
+        write("twice")
+        ask("CREATE UNIQUE INDEX story_once ON story (t)")
+        raised(IntegrityError, write, "twice")
+        ask("SET statement_timeout = 20")
+        raised(OperationalError, ask, "SELECT pg_sleep(1)")
+    with request():
+        assert pid() == before
+        ask("DROP INDEX story_once")
+        ask("SET default_transaction_read_only = on")
+        raised(Error, write, "read-only")
+    with request():
+        assert pid() != before
+
+
+def what_handlers_set_is_there_in_every_request() -> None:
+    fired: list[int] = []
+
+    def handler(connection: Any, **kwargs: object) -> None:
+        fired.append(1)
+        with connection.cursor() as cursor:
+            cursor.execute("SET app.tenant = 'acme' -- a comment")
+            cursor.execute("SELECT set_config('search_path', %s, false)", ["acme,public"])
+
+    connection_created.connect(handler)
+    try:
+        for alias in ("default", "manual"):
+            for _ in range(3):
+                with request():
+                    for _ in range(2):
+                        assert ask("SELECT current_setting('app.tenant')", alias=alias) == "acme"
+                        assert ask("SHOW search_path", alias=alias) == "acme,public"
+                        transaction.rollback(alias)
+                    ask("SET app.tenant = 'evil'", alias=alias)
+    finally:
+        connection_created.disconnect(handler)
+    assert len(fired) == 2
+
+
+def aliases_keep_their_own_configuration() -> None:
+    for _ in range(2):
+        with request():
+            assert ask("SHOW timezone", alias="tokyo") == "Asia/Tokyo"
+            assert ask("SELECT current_user", alias="tokyo") == os.environ["STORY_ROLE"]
+            assert ask("SHOW timezone") == "UTC"
+            assert ask("SELECT current_user") == os.environ["PGUSER"]
+            assert not connections["manual"].get_autocommit()
+            ask("SET role none", alias="tokyo")
+    assert len(sessions()) == 3
+
+
+def cursors_end_with_their_request() -> None:
+    with request():
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        named = connection.chunked_cursor()
+        named.execute("SELECT generate_series(1, 10)")
+        named.fetchone()
+    with request():
+        pid()
+        raised(InterfaceError, cursor.execute, "SELECT 1")
+        raised(InterfaceError, lambda: named.fetchone())  # noqa: PLW0108  # looking it up raises
+        named.close()
+        with connection.chunked_cursor() as again:
+            again.execute("SELECT generate_series(1, 10)")
+            assert len(list(again)) == 10
+
+
+def a_child_leaves_its_parents_session_alone() -> None:
+    with request():
+        before = pid()
+
+    def works() -> None:
+        with request():
+            assert pid() != before
+        connections.close_all()
+
+    for child in (works, lambda: None, connections.close_all):
+        in_child(child)
+    block = transaction.atomic()
+    with request():
+        assert pid() == before
+        block.__enter__()
+        write("of the parent")
+        in_child(lambda: raised(Error, block.__exit__, None, None, None))
+        write("still there")
+        block.__exit__(None, None, None)
+        assert pid() == before
+    assert kept() == ["of the parent", "still there"]
+    until(lambda: sessions() == {before})
+
+
+def threads_do_not_share_a_session() -> None:
+    def serves() -> int:
+        with request():
+            return pid()
+
+    def dies() -> int:
+        request_started.send(sender=None)
+        transaction.atomic().__enter__()
+        write("of the dead")
+        return pid()
+
+    with request():
+        before = pid()
+    assert in_thread(serves) == before  # between requests another thread may take it over
+    with request():
+        # A thread's end is its session's end; the process's one stays.
+        assert (pid() == before) is (ENGINE == "global")
+        before = pid()
+        if ENGINE == "global":
+            error = in_thread(serves)
+            assert isinstance(error, SessionInUse)
+            assert "persistent_threadlocal" in str(error)
+        else:
+            assert in_thread(serves) != before
+    dead = in_thread(dies)
+    until(lambda: dead not in sessions())
+    with request():
+        pid()
+    assert kept() == []
+    assert len(sessions()) == 1
+
+
+STORIES: list[Callable[[], None]] = [
+    reuses_one_session,
+    replaces_a_dead_session_with_one_connect,
+    leaves_no_state_to_the_next_request,
+    ends_what_a_request_left_open,
+    a_block_without_its_session_raises,
+    a_swallowed_error_raises_where_the_block_is_left,
+    commits_on_close_exactly_once_or_raises,
+    a_lost_commit_raises_its_own_error,
+    every_call_ends_at_its_deadline,
+    a_slow_loop_over_rows_is_no_slow_query,
+    attempts_to_connect_are_paced,
+    errors_of_statements_keep_the_session_but_read_only_does_not,
+    what_handlers_set_is_there_in_every_request,
+    aliases_keep_their_own_configuration,
+    cursors_end_with_their_request,
+    a_child_leaves_its_parents_session_alone,
+    threads_do_not_share_a_session,
+]
+
+
+def main() -> None:
+    observe("DROP TABLE IF EXISTS story")
+    observe("CREATE TABLE story (t text)")
+    results = {}
+    for story in STORIES:
+        observe("TRUNCATE story")
+        try:
+            story()
+            results[story.__name__] = "ok"
+        except Exception:  # noqa: BLE001  # told to the test
+            results[story.__name__] = traceback.format_exc()
+        proxy.silent = proxy.refusing = False
+        proxy.cut_at = None
+        for each in connections.all(initialized_only=True):
+            each.close_if_unusable_or_obsolete()
+            each.close_if_unusable_or_obsolete()
+        close_idle()
+        until(lambda: not sessions())
+    sys.stdout.write(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

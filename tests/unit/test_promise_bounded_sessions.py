@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from unit.histories import Line, asks, census, ok, record, session, strike, verdict
+
+from lab.records.plan import Begin, Close, End, Fork, Read, Stop
+from lab.records.variant import Traits
+
+BOUNDED = "bounded-sessions"
+T = "t0"
+
+
+def held(*names: str, at: str = "end") -> Line:
+    return census(*(session(name) for name in names), at=at)
+
+
+def test_one_request_puts_nothing_at_stake() -> None:
+    assert verdict(BOUNDED, record(*asks(T, "1@a"), held("1@a", at="final"))) == "unknown"
+
+
+def test_one_at_a_time_on_one_session() -> None:
+    assert verdict(BOUNDED, record(*asks(T, "1@a"), *asks("t1", "1@a"), held("1@a", at="final"))) == "kept"
+
+
+def test_one_at_a_time_on_two() -> None:
+    assert verdict(BOUNDED, record(*asks(T, "1@a"), *asks("t1", "2@b"), held("1@a", "2@b", at="final"))) == "broken"
+
+
+def test_two_at_once_may_have_two() -> None:
+    together = (ok(Begin(T)), ok(Begin("t1")), ok(Read(T), on="1@a"), ok(Read("t1"), on="2@b"), ok(End("t1")), ok(End(T)))
+    assert verdict(BOUNDED, record(*together, held("1@a", "2@b", at="final"))) == "kept"
+    assert verdict(BOUNDED, record(*together, held("1@a", "2@b", "3@c", at="final"))) == "broken"
+
+
+def test_a_pool_has_its_maximum() -> None:
+    told, pool = (*asks(T, "1@a"), *asks(T, "2@b")), Traits(pool_max=2)
+    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"), traits=pool)) == "kept"
+    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", "3@c", at="final"), traits=pool)) == "broken"
+
+
+def test_a_closed_session_may_be_listed_for_a_while() -> None:
+    passing = (*asks(T, "1@a"), held("1@a"), *asks(T, "2@b"), held("1@a", "2@b"), *asks(T, "2@b"), held("2@b"))
+    assert verdict(BOUNDED, record(*passing, held("2@b", at="final"))) == "kept"
+    lists = [held("1@a", "2@b")] * 3
+    assert verdict(BOUNDED, record(*asks(T, "1@a"), *asks(T, "2@b"), *lists, held("2@b", at="final"))) == "broken"
+
+
+def test_a_replaced_session_is_left_behind() -> None:
+    told = (*asks(T, "1@a"), strike("sever-fin"), *asks(T, "2@b"))
+    assert verdict(BOUNDED, record(*told, held("2@b", at="final"))) == "kept"
+    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"))) == "broken"
+
+
+def test_a_closed_session_is_left_behind() -> None:
+    closed = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(Close(T)), ok(Read(T), on="2@b"), ok(End(T)))
+    assert verdict(BOUNDED, record(*closed, held("1@a", "2@b", at="final"))) == "broken"
+
+
+def test_a_thread_that_ended_has_no_request_in_flight() -> None:
+    stopped = (ok(Begin("t1")), ok(Read("t1"), on="1@a"), ok(Stop("t1")))
+    assert verdict(BOUNDED, record(*stopped, held(at="stop"), *asks(T, "2@b"), held("2@b", at="final"))) == "kept"
+    left = (held("1@a", at="stop"), *asks(T, "2@b"), held("1@a", "2@b", at="final"))
+    assert verdict(BOUNDED, record(*stopped, *left)) == "broken"
+
+
+def test_each_process_has_its_own() -> None:
+    forked = (*asks(T, "1@a"), ok(Fork(T), child="c0"), *asks("c0.t0", "2@b"))
+    assert verdict(BOUNDED, record(*forked, held("1@a", "2@b", at="final"))) == "kept"
+
+
+def test_nobody_is_counted_while_a_fault_is_on() -> None:
+    silent = (strike("black-hole", "1@a"), *asks(T, "2@b"), held("1@a", "2@b", at="final"))
+    assert verdict(BOUNDED, record(*asks(T, "1@a"), *silent)) == "unknown"

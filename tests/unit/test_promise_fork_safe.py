@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from unit.histories import asks, census, lost, ok, record, session, verdict
+
+from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Read, Write
+
+SAFE = "fork-safe"
+T, C = "t0", "c0.t0"
+FORKS = ok(Fork(T), child="c0", pid=7)
+HELD = census(session("1@a"), at="fork")
+
+
+def test_nobody_forked() -> None:
+    assert verdict(SAFE, record(*asks(T, "1@a"))) == "unknown"
+
+
+def test_each_process_has_its_own() -> None:
+    told = (*asks(T, "1@a"), FORKS, HELD, *asks(C, "2@b"), *asks(T, "1@a"), ok(Exit(C)), *asks(T, "1@a"))
+    assert verdict(SAFE, record(*told)) == "kept"
+
+
+def test_a_child_on_the_session_of_its_parent() -> None:
+    assert verdict(SAFE, record(*asks(T, "1@a"), FORKS, HELD, *asks(C, "1@a"))) == "broken"
+    later = (*asks(T, "1@a"), FORKS, *asks(C, "2@b"), *asks(T, "2@b"))
+    assert verdict(SAFE, record(*later)) == "broken"
+
+
+def test_a_session_that_no_statement_had_used_is_the_parents_too() -> None:
+    held = census(session("1@a"), session("9@i"), at="fork")
+    assert verdict(SAFE, record(*asks(T, "1@a"), FORKS, held, *asks(C, "9@i"))) == "broken"
+
+
+def test_children_on_one_session() -> None:
+    two = (FORKS, ok(Fork(T, "c1"), child="c1", pid=8), *asks(C, "2@b"), *asks("c1.t0", "2@b"))
+    assert verdict(SAFE, record(*two)) == "broken"
+
+
+def test_a_child_that_ends_takes_a_resting_session_with_it() -> None:
+    only = (*asks(T, "1@a"), FORKS, HELD, ok(Exit(C, "close_all")))
+    assert verdict(SAFE, record(*only, census(session("1@a"), at="exit", actor=C), *asks(T, "1@a"))) == "kept"
+    assert verdict(SAFE, record(*only, census(at="exit", actor=C), *asks(T, "2@b"))) == "broken"
+
+
+def test_what_the_parent_closes_itself_is_its_own_affair() -> None:
+    told = (*asks(T, "1@a"), FORKS, HELD, *asks(T, "1@a"), ok(Exit(C)), census(at="exit", actor=C))
+    assert verdict(SAFE, record(*told)) == "kept"
+
+
+def test_a_statement_of_the_parent_fails_after_what_a_child_did() -> None:
+    begun = (ok(Begin(T)), ok(Read(T), on="1@a"), FORKS, HELD)
+    assert verdict(SAFE, record(*begun, lost(Read(C)), ok(Read(T), on="1@a"), ok(End(T)), ok(Exit(C)))) == "kept"
+    assert verdict(SAFE, record(*begun, ok(Exit(C)), lost(Read(T)), ok(End(T)))) == "broken"
+
+
+def test_a_parent_that_goes_on_on_another_session_without_a_word() -> None:
+    block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), FORKS, ok(Exit(C)))
+    assert verdict(SAFE, record(*block, ok(Write(T), on="2@b"), ok(Leave(T)), ok(End(T)))) == "broken"

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from unit.histories import Line, census, lost, ok, record, refused, session, strike, verdict
+
+from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Read
+from lab.records.record import Record
+from lab.records.variant import Variant
+
+HEALTHY = "keeps-healthy"
+T = "t0"
+READS = ok(Read(T), on="1@a")
+LIVES = census(session("1@a"))
+GONE = census()
+
+
+def one(*lines: Line, then: Line) -> Record:
+    return record(ok(Begin(T)), READS, *lines, ok(End(T)), then)
+
+
+def test_no_statement_was_refused() -> None:
+    assert verdict(HEALTHY, one(then=GONE)) == "unknown"
+
+
+def test_the_session_lives_on_or_does_not() -> None:
+    for sqlstate in ("23505", "57014"):
+        assert verdict(HEALTHY, one(refused(Fail(T), sqlstate), then=LIVES)) == "kept"
+        assert verdict(HEALTHY, one(refused(Fail(T), sqlstate), then=GONE)) == "broken"
+
+
+def test_in_atomic() -> None:
+    block = (ok(Enter(T)), refused(Fail(T, swallow=True)), lost(Leave(T)))
+    assert verdict(HEALTHY, one(*block, then=GONE)) == "broken"
+
+
+def test_whether_somebody_gets_it_does_not_matter() -> None:
+    others = census(session("1@a"), session("2@b"))
+    assert verdict(HEALTHY, one(refused(Fail(T)), then=others)) == "kept"
+
+
+def test_another_reason_to_part_with_it() -> None:
+    error = refused(Fail(T, swallow=True))
+    for reason in (ok(Close(T)), ok(Autocommit(T)), strike("terminate", "1@a"), lost(Read(T))):
+        assert verdict(HEALTHY, one(error, reason, then=GONE)) == "unknown"
+    back = (ok(Autocommit(T)), error, ok(Autocommit(T, on=True)))
+    assert verdict(HEALTHY, one(*back, then=GONE)) == "broken"
+
+
+def test_where_nothing_is_kept_nothing_is_lost() -> None:
+    told = record(ok(Begin(T)), READS, refused(Fail(T)), ok(End(T)), GONE, variant=Variant(name="stock"))
+    assert verdict(HEALTHY, told) == "n/a"

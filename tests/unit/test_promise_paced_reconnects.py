@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from unit.histories import Line, asks, census, heal, lost, ok, record, skipped, strike, verdict
+
+from lab.records.plan import Begin, End, Read
+from lab.records.variant import Traits
+
+PACED = "paced-reconnects"
+T = "t0"
+FAILS = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+
+
+def after(connects: int) -> Line:
+    return census(at="heal", connects=connects)
+
+
+@pytest.mark.parametrize("kind", ["reject", "lock-out", "fill-slots", "cut-first-answer"])
+def test_few_attempts_and_a_storm(kind: str) -> None:
+    begun = (*asks(T, "1@a"), census(connects=1), strike(kind), *FAILS)
+    assert verdict(PACED, record(*begun, after(4), heal())) == "kept"
+    assert verdict(PACED, record(*begun, after(5), heal())) == "broken"
+
+
+def test_a_pool_replaces_what_it_had() -> None:
+    begun = (census(connects=4), strike("reject", "1@a", "2@b", "3@c", "4@d"), *FAILS)
+    assert verdict(PACED, record(*begun, after(11), heal(), traits=Traits(pool_max=4))) == "kept"
+    assert verdict(PACED, record(*begun, after(12), heal(), traits=Traits(pool_max=4))) == "broken"
+
+
+def test_more_requests_may_try_more_often() -> None:
+    assert verdict(PACED, record(strike("reject"), *FAILS, *FAILS, after(6), heal())) == "kept"
+    assert verdict(PACED, record(strike("reject"), *FAILS, *FAILS, after(7), heal())) == "broken"
+
+
+def test_what_the_application_tries_again_is_its_own() -> None:
+    tries = (ok(Begin(T)), *(lost(Read(T, swallow=True)) for _ in range(5)), ok(End(T)))
+    assert verdict(PACED, record(strike("reject"), *tries, after(5), heal())) == "kept"
+
+
+def test_nobody_tried_or_nobody_counted() -> None:
+    assert verdict(PACED, record(strike("reject"), *FAILS, after(0), heal())) == "unknown"
+    assert verdict(PACED, record(strike("reject"), *FAILS, after(-1), heal())) == "unknown"
+    assert verdict(PACED, record(*asks(T, "1@a"), after(99))) == "unknown"
+
+
+def test_attempts_before_and_after_do_not_count() -> None:
+    skips = (ok(Begin(T)), lost(Read(T)), skipped(Read(T)), ok(End(T)))
+    told = (census(connects=50), strike("reject"), *skips, after(51), heal(), *asks(T, "1@a"), after(90))
+    assert verdict(PACED, record(*told)) == "kept"

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+from unit.histories import Line, lost, ok, record, refused, strike, verdict
+
+from lab.promises.state import LEAVE
+from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Look, Read, Sql, Write
+from lab.records.record import Record
+
+STEADY = "steady-session"
+T = "t0"
+FRESH: dict[str, Any] = {field: "" for _, field, _ in LEAVE.values()} | {"autocommit": True}
+SET = ok(Sql(T, LEAVE["SET"][0]))
+
+
+def look(on: str = "1@a", **other: Any) -> Line:
+    return ok(Look(T), on=on, **{**FRESH, **other})
+
+
+def one(*lines: Line) -> Record:
+    return record(ok(Begin(T)), *lines, ok(End(T)))
+
+
+def test_nothing_was_set() -> None:
+    assert verdict(STEADY, one(look(), ok(Read(T), on="1@a"), look())) == "unknown"
+
+
+def test_it_is_still_there() -> None:
+    assert verdict(STEADY, one(look(), SET, look(mark="left"), ok(Write(T), on="1@a"), look(mark="left"))) == "kept"
+
+
+def test_it_is_gone_at_once_or_later() -> None:
+    assert verdict(STEADY, one(look(), SET, look())) == "broken"
+    assert verdict(STEADY, one(look(), SET, look(mark="left"), ok(Write(T), on="1@a"), look())) == "broken"
+
+
+def test_another_session_within_one_request() -> None:
+    assert verdict(STEADY, one(ok(Read(T), on="1@a"), ok(Read(T), on="2@b"))) == "broken"
+    assert verdict(STEADY, record(ok(Begin(T)), ok(Read(T), on="1@a"), ok(End(T)), *_again("2@b"))) == "unknown"
+
+
+def _again(on: str) -> tuple[Line, ...]:
+    return ok(Begin(T)), ok(Read(T), on=on), ok(End(T))
+
+
+def test_a_fault_a_close_or_an_error_explains_another_session() -> None:
+    for reason in (strike("terminate", "1@a"), ok(Close(T)), lost(Read(T, swallow=True))):
+        assert verdict(STEADY, one(ok(Read(T), on="1@a"), reason, ok(Read(T), on="2@b"))) == "unknown"
+
+
+def test_what_is_rolled_back_goes() -> None:
+    inside = (look(), ok(Enter(T)), SET, look(mark="left", in_atomic=True))
+    assert verdict(STEADY, one(*inside, ok(Leave(T, "rollback")), look())) == "kept"
+    assert verdict(STEADY, one(*inside, ok(Leave(T)), look())) == "broken"
+
+
+def test_a_refused_statement_changes_nothing() -> None:
+    begun = (look(), SET, look(mark="left"), refused(Fail(T, swallow=True)))
+    assert verdict(STEADY, one(*begun, look(mark="left"))) == "kept"
+    assert verdict(STEADY, one(*begun, look())) == "broken"

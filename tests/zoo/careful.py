@@ -1,0 +1,154 @@
+"""Careful: a correct backend that keeps the promises about sessions, and of which copies break one each.
+
+Sessions that nobody uses wait on one shelf for each alias, as clean as new. A process that was forked begins with empty
+shelves, a thread that ends in mid-request takes its sessions with it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from typing import Any, ClassVar
+
+from django.db import connections
+from django.db.backends.postgresql.base import Database
+from django.db.backends.postgresql.base import DatabaseWrapper as Stock
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
+
+
+class Lease:
+    """Lies in a thread's own storage while that thread has the session: goes when the thread does."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self.pid = os.getpid()
+
+    def __del__(self) -> None:
+        if self.raw is not None and self.pid == os.getpid():
+            self.raw.close()
+
+
+class Noting(DatabaseErrorWrapper):
+    """Django's error wrapper, which notes that there was an error; Django's own note leaves out some kinds."""
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        self.wrapper.erred |= exc_type is not None
+        super().__exit__(exc_type, exc_value, traceback)
+
+
+class Careful(Stock):
+    """Correct; each step of a session's life is a method of its own, for others to get wrong."""
+
+    shelves: ClassVar[dict[Any, list[Any]]] = defaultdict(list)
+    lock: ClassVar[Any] = threading.Lock()
+    leases: ClassVar[Any] = threading.local()
+
+    erred = False
+    """An error has come up since the session was taken."""
+
+    @cached_property
+    def wrap_database_errors(self) -> Noting:
+        """Around every call to the driver."""
+        return Noting(self)
+
+    @property
+    def shelf(self) -> list[Any]:
+        """Where the sessions wait that this wrapper may take."""
+        return self.shelves[os.getpid(), self.alias]
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """One from the shelf that works, else a new one."""
+        self.erred = False
+        raw = self.from_shelf() or self.fresh(conn_params)
+        vars(self.leases).setdefault("held", {})[id(raw)] = Lease(raw)
+        return raw
+
+    def fresh(self, conn_params: dict[str, Any]) -> Any:
+        """A new session."""
+        return super().get_new_connection(conn_params)
+
+    def from_shelf(self) -> Any:
+        """One that works, None where there is none."""
+        while True:
+            with self.lock:
+                raw = self.shelf.pop() if self.shelf else None
+            if raw is None:
+                return None
+            if self.works(raw):
+                level = self.settings_dict["OPTIONS"].get("isolation_level")
+                self.isolation_level = IsolationLevel(level or IsolationLevel.READ_COMMITTED)
+                if level:
+                    raw.isolation_level = self.isolation_level
+                return raw
+            raw.close()
+
+    def works(self, raw: Any) -> bool:
+        """Whether the server still answers on it."""
+        try:
+            raw.cursor().execute("SELECT 1")
+        except Database.Error:
+            return False
+        return True
+
+    def _close(self) -> None:
+        raw = self.connection
+        if raw is None:
+            return
+        lease = vars(self.leases).get("held", {}).pop(id(raw), None)
+        if lease is not None:
+            lease.raw = None
+        if not raw.closed and self.clean(raw):
+            with self.lock:
+                self.shelf.append(raw)
+        else:
+            raw.close()
+
+    def clean(self, raw: Any) -> bool:
+        """Undo what is open and what was set; False when the session must not be kept."""
+        try:
+            raw.rollback()
+            if raw.info.transaction_status != 0:  # begun by hand: psycopg2 sends no ROLLBACK for it
+                raw.cursor().execute("ROLLBACK")
+            raw.autocommit = True
+            self.reset(raw)
+            return self.may_write(raw)
+        except Database.Error:
+            return False
+
+    def reset(self, raw: Any) -> None:
+        """Undo what was set."""
+        raw.cursor().execute("DISCARD ALL")
+
+    def may_write(self, raw: Any) -> bool:
+        """Whether the server takes writes on it."""
+        cursor = raw.cursor()
+        cursor.execute("SHOW transaction_read_only")
+        return bool(cursor.fetchone()[0] == "off")
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Give the session back at both ends of a request, whatever state it is in."""
+        if self.connection is not None:
+            if self.in_atomic_block:
+                self.in_atomic_block = False
+                self.savepoint_ids, self.atomic_blocks = [], []
+            self.close()
+        self.in_atomic_block = self.closed_in_transaction = self.needs_rollback = False
+
+
+ORPHANS: list[Any] = []
+
+
+def forget() -> None:
+    """In a forked child: what the wrappers have is the parent's, and must not even be closed."""
+    Careful.lock = threading.Lock()
+    for wrapper in connections.all(initialized_only=True):
+        if isinstance(wrapper, Careful) and wrapper.connection is not None:
+            ORPHANS.append(wrapper.connection)
+            wrapper.connection = None
+            wrapper.closed_in_transaction = wrapper.in_atomic_block
+
+
+os.register_at_fork(after_in_child=forget)

@@ -1,0 +1,21 @@
+"""Broken: it tries to connect again and again without a pause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.postgresql.base import Database
+
+from zoo.careful import Careful
+
+TIMES = 40
+
+
+class DatabaseWrapper(Careful):
+    def fresh(self, conn_params: dict[str, Any]) -> Any:
+        for _ in range(TIMES):
+            try:
+                return super().fresh(conn_params)
+            except Database.Error as error:
+                last = error
+        raise last
