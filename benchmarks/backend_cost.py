@@ -2,10 +2,12 @@
 
     python benchmarks/backend_cost.py [--driver psycopg] [--rounds 15] [--requests 300] [--json FILE]
 
-Each variant has a process of its own; they take turns, round by round, so that a noisy machine is noisy to all. The page
-makes three small selects through the ORM. "floor" is the same three statements by a bare driver on one connection.
+Each variant has a process of its own; they take turns, round by round, so that a noisy machine is noisy to all. The
+page makes three small selects through the ORM. "floor" is the same three statements by a bare driver on one connection.
 `cpu` is the client process's own time: the one figure that other load on the machine hardly moves.
 """
+
+# ruff: noqa: PLC0415  # a child imports what its variant needs, after the driver was chosen
 
 from __future__ import annotations
 
@@ -169,12 +171,12 @@ def _page(driver: str, engine: str, settings_of: dict[str, Any], options: dict[s
     from django.test import RequestFactory
     from django.urls import path
 
-    def page(request: HttpRequest) -> HttpResponse:
+    def page(_: HttpRequest) -> HttpResponse:
         found = [len(ContentType.objects.filter(app_label="x")[:5]) for _ in range(3)]
         return HttpResponse(str(found))
 
     sys.modules["__main__"].urlpatterns = [path("", page)]  # type: ignore[attr-defined]
-    application = get_wsgi_application()
+    application: Any = get_wsgi_application()
     environ = RequestFactory().get("/").environ
 
     def one() -> None:

@@ -271,6 +271,34 @@ class Trace:
         )
 
     @cached_property
+    def struck(self) -> int:
+        """When the first fault struck; FOREVER when none did."""
+        return min((landing.time for landing in self.landed), default=FOREVER)
+
+    @cached_property
+    def failed_before(self) -> bool:
+        """Whether an ordinary request failed before any fault struck: what fails later need not be a fault's doing."""
+        ordinary = [request for request in self.requests if request.ordinary and request.errors]
+        return any(one.errors[0].end < self.struck < FOREVER and not self.crowded_out(one) for one in ordinary)
+
+    def crowded_out(self, request: Request) -> bool:
+        """Whether its error may only say that others had all the sessions: it got none while they were in flight.
+
+        Not where as many have been served side by side before, unless one of the others hangs and gives nothing back.
+        """
+        error = request.errors[0]
+        others = [other for other in self.requests if other.actor != request.actor]
+        beside = [other for other in others if other.running_between(request.begin, error.end)]
+        if request.sessions or not beside:
+            return False
+        return any(call.hung for other in beside for call in other.calls) or len(beside) >= self._served(request.begin)
+
+    def _served(self, until: int) -> int:
+        """How many requests at most had a session at one time by then."""
+        held = [(min(one.sessions.values()), one.end) for one in self.requests if one.sessions]
+        return max((sum(a <= begin < b for a, b in held) for begin, _ in held if begin < until), default=0)
+
+    @cached_property
     def healed(self) -> int:
         """When the last fault had ended."""
         return max((landing.healed for landing in self.landed), default=-1)

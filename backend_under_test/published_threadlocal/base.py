@@ -2,6 +2,16 @@
 
 The smallest change that makes it run on Django 4.2 to 6.x: the module's name is `postgresql` now, and what stood in
 `_cursor` stands in `ensure_connection`, where all connections have been made since `atomic()` connects on its own.
+
+What the lab has shown of it (`lab check published_threadlocal`; each has a plan in tests/regressions/ that replays):
+
+recovers          a connection that dies while a request uses it stays for ever: close() commits on it, which raises,
+                  and the wrapper keeps it; every later request fails at its start.
+aborts-cleanly    close() inside atomic() commits half the block; so does a request that ends inside one.
+atomic, durable   what is written in a block after close() belongs to another transaction; an error that the
+                  application catches inside a block turns COMMIT into a silent ROLLBACK.
+idle-after-close  a BEGIN sent by hand stays open: with autocommit on, commit() sends nothing.
+bounded-wait      a server that goes silent is waited for without end, while connecting, checking and asking.
 """
 
 from threading import local

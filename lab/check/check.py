@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
+from lab.check.cuts import Cut, cut
 from lab.check.lanes import run_in_lanes
 from lab.check.progress import Progress, Silent
 from lab.check.search import Searched, search
@@ -26,6 +27,9 @@ from lab.store import Store
 SEARCH = 6.0
 """Seconds of random search for each variant where no budget is given."""
 
+CUTS_NEED = 10.0
+"""Seconds of a budget that the cuts of one variant may take on a busy machine."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -34,6 +38,7 @@ class Options:
     `promises`: identifiers, all when empty. `budget` in seconds, None without limit: when it is spent the random search
     ends, and a plan that has not begun leaves its moment unknown. `bound` is B in seconds, None as the variant claims,
     else 10. `search` is the random search's share in seconds for each variant; with a budget, all that is left of it.
+    `cuts`: one request is cut before each of its messages, unless less than CUTS_NEED of the budget is left for it.
     """
 
     promises: tuple[str, ...] = ()
@@ -41,6 +46,7 @@ class Options:
     seed: int = 0
     bound: float | None = None
     search: float = SEARCH
+    cuts: bool = True
 
     def chosen(self) -> tuple[Promise, ...]:
         """The promises that are asked about; raises UnknownName."""
@@ -56,6 +62,7 @@ class _Ledger:
     entry: Entry
     gathered: Gathered
     trials: list[Trial] = field(default_factory=list)
+    cut: Cut = field(default_factory=Cut)
     searched: Searched = field(default_factory=Searched)
     begun: float | None = None
     ended: float = 0.0
@@ -87,7 +94,7 @@ def check(
         others = tuple(started.start(changed))
         for ledger in ledgers:
             ledger.entry = replace(ledger.entry, others=others)
-        return _Check(ledgers, rig, apart, options, progress or Silent()).results()
+        return _Check(ledgers, rig, apart, options, store, progress or Silent()).results()
 
 
 class _Check:
@@ -99,11 +106,13 @@ class _Check:
         rig: RigProtocol,
         apart: RigProtocol | None,
         options: Options,
+        store: Store,
         progress: Progress,
     ) -> None:
         self._ledgers = ledgers
         self._rig = rig
         self._options = options
+        self._store = store
         self._progress = progress
         self._trials = Trials(rig)
         self._apart = Trials(apart) if apart is not None else None
@@ -115,6 +124,8 @@ class _Check:
         for ledger in self._ledgers:
             self._progress.planned(ledger.entry.variant.name, len(ledger.gathered.cases))
         run_in_lanes(self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None)
+        for ledger in self._ledgers:
+            self._cut(ledger)
         for ledger in self._ledgers:
             self._search(ledger)
         return [self._result(ledger) for ledger in self._ledgers]
@@ -140,6 +151,20 @@ class _Check:
         trial = Trial(case, missing=NOT_RUN) if self._left() <= 0 else trials.trial(case, ledger.entry)
         self._enter(ledger, trial, begun)
 
+    def _cut(self, ledger: _Ledger) -> None:
+        options, entry = self._options, ledger.entry
+        if not options.cuts or self._left() < CUTS_NEED:
+            return
+        self._progress.say(f"{entry.variant.name}: one request, cut before each of its messages")
+        begun = time.monotonic()
+        bound = options.bound or entry.variant.bound or 10.0
+        number = len(ledger.gathered.cases) + 1
+        ledger.cut = cut(entry, self._rig, self._store, bound=bound, number=number)
+        ledger.ended = time.monotonic()
+        for trial in ledger.cut.trials:
+            self._progress.planned(entry.variant.name, 1)
+            self._enter(ledger, trial, begun)
+
     def _search(self, ledger: _Ledger) -> None:
         options, entry = self._options, ledger.entry
         waiting = len(self._ledgers) - self._ledgers.index(ledger)
@@ -154,7 +179,7 @@ class _Check:
             seed=options.seed,
             seconds=seconds,
             known={promise for trial in ledger.trials for promise in trial.broken},
-            number=len(ledger.gathered.cases) + 1,
+            number=len(ledger.gathered.cases) + len(ledger.cut.trials) + 1,
         )
         ledger.ended = time.monotonic()
         for trial in ledger.searched.trials:
@@ -185,16 +210,17 @@ class _Check:
     def _result(self, ledger: _Ledger) -> Result:
         entry = ledger.entry
         trials = sorted(ledger.trials, key=lambda trial: trial.case.number)
-        searched = ledger.searched
-        promises = tally(entry.variant, entry.promises, ledger.gathered.not_applicable, trials, searched.at_stake)
+        cuts, searched = ledger.cut, ledger.searched
+        at_stake = cuts.at_stake + searched.at_stake
+        promises = tally(entry.variant, entry.promises, ledger.gathered.not_applicable, trials, at_stake)
         result = Result(
             verdict=overall(promises),
             variant=_describe(entry),
             versions={**self._rig.versions(), **entry.zygote.traits.versions},
             seed=self._options.seed,
             seconds=round(ledger.ended - (ledger.begun or ledger.ended), 3),
-            cases=sum(trial.cases for trial in trials) + searched.cases,
-            void=sum(trial.void for trial in trials) + searched.void,
+            cases=sum(trial.cases for trial in trials) + cuts.cases + searched.cases,
+            void=sum(trial.void for trial in trials) + cuts.void + searched.void,
             promises=promises,
         )
         entry.folder.finish(encode_results([result]))

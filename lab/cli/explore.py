@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lab.cli.interleavings import interleavings_command
 from lab.cli.options import (
     BoundFlag,
     DriverFlag,
@@ -22,7 +23,7 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
-from lab.explore.cuts import WAYS, Ground, explore
+from lab.explore.cuts import WAYS, Ground, chosen_ways, explore
 from lab.explore.points import WINDOWS, Every, Window
 from lab.promise import PROMISES
 from lab.report.strips import print_explored
@@ -46,7 +47,7 @@ WayFlag = Annotated[
     typer.Option(
         "--way",
         metavar="|".join(WAY_WORDS),
-        help=f"Only this way; may be repeated. Default: {', '.join(WAYS['message'])}; by byte {', '.join(WAYS['byte'])}.",
+        help=f"This way alone; repeatable. Default: {', '.join(WAYS['message'])}; by byte {', '.join(WAYS['byte'])}.",
     ),
 ]
 CutsJson = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the table here, for programs.")]
@@ -56,6 +57,7 @@ def register(app: typer.Typer) -> None:
     """Add the group; another exploration is one more line here."""
     group = typer.Typer(help="Try everything there is of one kind.", no_args_is_help=True)
     group.command("cuts")(cuts_command)
+    group.command("interleavings")(interleavings_command)
     group.callback()(lambda: None)  # one command alone would be the group itself
     app.add_typer(group, name="explore")
 
@@ -81,6 +83,7 @@ def cuts_command(
     """
     (variant,) = variants_of([name], path=path, driver=driver, python=python, setting=setting, option=option)
     prepare_file("--json", json)
+    ways = chosen_ways(way or WAYS[every])  # one that is none is said before anything starts
     judges = tuple(PROMISES.get(each) for each in dict.fromkeys(promise or ())) or None
     folder = Store(store or default_root())
     errors = console(stderr=True)
@@ -89,7 +92,7 @@ def cuts_command(
         closing(Zygote(variant, rig.folder, rig.environ())) as zygote,
     ):
         ground = Ground(variant, rig, zygote, bound or variant.bound or 10.0, judges)
-        found = explore(ground, folder, windows=(window,), every=every, ways=way or (), tell=_Teller(errors))
+        found = explore(ground, folder, windows=(window,), every=every, ways=ways, tell=_Teller(errors))
     print_explored(console(), variant, found, folder.root)
     if json is not None:
         write(json, found.cuts.encode())

@@ -65,6 +65,4 @@ def _rules(moments: list[str], ways: list[str], sides: str, delay_ms: int) -> tu
             f"{len(moments)} moments and {len(ways)} ways were given", "give a --way for each --at, or one for all"
         )
     each = ways * len(moments) if len(ways) == 1 else ways
-    return tuple(
-        Rule.parse(moment, way, sides, delay_ms=delay_ms) for moment, way in zip(moments, each, strict=True)
-    )
+    return tuple(Rule.parse(moment, way, sides, delay_ms=delay_ms) for moment, way in zip(moments, each, strict=True))

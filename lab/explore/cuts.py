@@ -164,6 +164,7 @@ class Example:
     agreed: int
     runs: int
     path: Path
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,9 @@ class Ground:
     promises: tuple[Promise, ...] | None = None
     proxies: queue.SimpleQueue[ProxyProtocol] = field(default_factory=queue.SimpleQueue)
     """Proxies to be used again: no toxic touches them, and a fresh one for each case would cost a fifth of it."""
+    at_stake: Counter[str] = field(default_factory=Counter)
+    """How many runs put each promise at stake."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, cell: Cell) -> tuple[Outcome, Record, tuple[Finding, ...]]:
         """Run a case until it counts, AGAIN times at most."""
@@ -205,6 +209,8 @@ class Ground:
             void += bool(record.void)
             if not record.void or void == AGAIN:
                 break
+        with self.lock:
+            self.at_stake.update(each.promise for each in findings if each.verdict in (Verdict.KEPT, Verdict.BROKEN))
         broken = tuple(sorted(each.promise for each in findings if each.verdict is Verdict.BROKEN))
         return Outcome(broken, _saw(record), void, not record.void), record, findings
 
@@ -237,25 +243,28 @@ def explore(
     every: Every = "message",
     ways: Sequence[str] = (),
     tell: Tell = lambda done, of: None,
+    folder: CheckFolder | None = None,
 ) -> Explored:
     """Cut one request everywhere; call it from the main thread. A stop, Ctrl-C too, is taken up where it was.
 
-    `ways` are the usual ones for `every` when empty. Raises UnknownName for others, StoreUnwritable, SubjectLost, or
-    LabError when the clean run is not clean.
+    `ways` are the usual ones for `every` when empty. The examples are stored in `folder`, or in one of the variant's
+    own that is always the same. Raises UnknownName for a way that is none, StoreUnwritable, SubjectLost, or LabError
+    when the clean run is not clean.
     """
     begun = time.monotonic()
-    chosen = _ways(ways or WAYS[every])
+    chosen = chosen_ways(ways or WAYS[every])
     found = _points(ground, windows, every)
     cells = [Cell(way, point) for way in chosen for point in found]
-    folder = CheckFolder(store.root, _folder(store, ground.variant, windows, every))
-    ledger = Ledger(folder.path / "progress.jsonl", _fingerprint(ground, cells))
+    place = folder or CheckFolder(store.root, _folder(store, ground.variant, windows, every))
+    ledger = Ledger(place.path / "cuts.jsonl", _fingerprint(ground, cells))
     resumed = len(ledger.done)
     _run_all(ground, cells, ledger, tell)
     outcomes = {cell: msgspec.convert(ledger.done[cell.name], Outcome) for cell in cells}
     letters = _letters(outcomes)
-    _empty(folder.path / "cases")
+    if folder is None:
+        _empty(place.path / "cases")
     examples = {
-        letter: _example(ground, folder, letter, cell, outcomes[cell]) for letter, cell in _firsts(letters).items()
+        letter: _example(ground, place, letter, cell, outcomes[cell]) for letter, cell in _firsts(letters).items()
     }
     ledger.finish()
     return Explored(
@@ -272,7 +281,8 @@ def explore(
 # -- the parts, in the order of their use ---------------------------------------------------------------------------
 
 
-def _ways(names: Sequence[str]) -> tuple[Way, ...]:
+def chosen_ways(names: Sequence[str]) -> tuple[Way, ...]:
+    """These ways, in the order of the table; raises UnknownName."""
     known = get_args(Way)
     for name in names:
         if name not in known:
@@ -387,8 +397,8 @@ def _example(ground: Ground, folder: CheckFolder, letter: str, cell: Cell, expec
         runs += 1
         agreed += (outcome.promises, outcome.saw) == (expected.promises, expected.saw)
     agreement = dict.fromkeys(expected.promises, f"{agreed} of {runs} further runs agree")
-    path = folder.keep(f"{CALM_NAMES.get(letter, letter)} {cell.way} {cell.point.moment}", record, findings, agreement)
-    return Example(cell, agreed, runs, path)
+    name = f"cut {CALM_NAMES.get(letter, letter)} {cell.way} {cell.point.moment}"
+    return Example(cell, agreed, runs, folder.keep(name, record, findings, agreement), findings)
 
 
 def _table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, TERMINATE, query, request
+from lab.promises.phrase import FIN, TERMINATE, count, query, request
 from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Plan, Rollback, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -49,10 +49,10 @@ class AbortsCleanly(Promise):
         for unit, token in gone:
             if trace.present.get(token.name):
                 how = "a close() inside" if unit.closed_inside else f"{(unit.closer or token.call).f}"
-                return self.broken(f"a write that was rolled back is there (after {how})", token.call.step)
+                return self.broken(f"a write that the application rolled back is there (after {how})", token.call.step)
         if not gone:
             return self.unknown("nothing that was written was rolled back")
-        return self.kept(f"{len(gone)} writes that were rolled back left no trace")
+        return self.kept(f"{count(len(gone), 'write')} that the application rolled back left no trace")
 
 
 def _rolled_back(unit: Unit, token: Token) -> bool:

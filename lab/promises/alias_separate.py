@@ -153,7 +153,8 @@ def _calm(calls: list[Call]) -> bool:
 
 def _meant(record: Record, step: int) -> str:
     """The alias that the fault of that step was meant for, "" for all."""
-    inject = record.plan.steps[step]
+    steps = record.plan.steps
+    inject = steps[step] if 0 <= step < len(steps) else None
     return inject.alias if isinstance(inject, Inject) else ""
 
 

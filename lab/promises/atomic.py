@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, inject, query, request
+from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, count, inject, query, request
 from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Heal, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -79,7 +79,7 @@ class Atomic(Promise):
         ]
         if not at_stake:
             return self.unknown("no transaction met a fault")
-        return self.kept(f"{len(at_stake)} transactions met a fault and none was torn")
+        return self.kept(f"{count(len(at_stake), 'transaction')} met a fault and none was torn")
 
 
 def _served(unit: Unit) -> bool:

@@ -60,8 +60,8 @@ class BoundedWait(Promise):
         calls = [call for call in trace.calls if call.step not in held]
         for call in calls:
             if call.hung or call.seconds > bound:
-                took = "had not returned" if call.hung else "returned"
-                return self.broken(f"{call.f} {took} after {bound:g} s", call.step)
+                took = "had not returned" if call.hung else f"took {call.seconds:.1f} s, it returned"
+                return self.broken(f"{call.f} {took} after the bound of {bound:g} s", call.step)
         if not any(_waited(trace, call) for call in calls) and not _crowded(trace):
             return self.unknown("no call had to wait for a server or for others")
         return self.kept(f"every call returned within {bound:g} s")
@@ -74,13 +74,14 @@ def _waited(trace: Trace, call: Call) -> bool:
 
 
 def _crowded(trace: Trace) -> bool:
-    """Whether a request asked for a session while others had as many as there are, or as many as we try."""
+    """Whether a request asked for a session while others had all: as many as there are or we try, or it got none."""
     number = trace.record.traits.pool_max or MANY
     for me in trace.requests:
-        asked = next((call for call in me.calls if call.f in ("read", "write")), None)
+        asked = next((call for call in me.calls if call.f in ("read", "write", "enter")), None)
         if asked is not None:
-            others = [one for one in trace.requests if one.begin < asked.begin and _holds(one, asked.begin)]
-            if sum(one is not me for one in others) >= number:
+            others = [one for one in trace.requests if one is not me and one.begin < asked.begin]
+            holders = sum(_holds(one, asked.begin) for one in others)
+            if holders >= (1 if asked.failed else number):
                 return True
     return False
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, LOSE_ANSWER, TERMINATE, query, request
+from lab.promises.phrase import FIN, LOSE_ANSWER, TERMINATE, count, query, request
 from lab.records.plan import Autocommit, Close, Heal, Plan, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -65,7 +65,9 @@ class CommitsOnClose(Promise):
             assert unit.closer is not None
             if fault := self._fault(trace, unit):
                 return self.broken(fault, unit.closer.step)
-        return self.kept(f"{len(units)} times work was pending at a close()")
+        return self.kept(
+            f"work was pending at {count(len(units), 'close()')}, and none of it was lost unsaid"
+        )
 
     @staticmethod
     def _fault(trace: Trace, unit: Unit) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.promise import Promise, promise
 from lab.promises import loss
-from lab.promises.phrase import FIN, RST, TERMINATE, inject, query, request
+from lab.promises.phrase import FIN, RST, TERMINATE, count, inject, query, request
 from lab.records.plan import Autocommit, Close, Commit, Enter, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -80,4 +80,4 @@ class Durable(Promise):
             return self.unknown("nothing was acknowledged before a fault struck")
         if raised and not told:
             return self.kept("the block that could not be made durable was not acknowledged")
-        return self.kept(f"{sum(len(unit.written) for unit in told)} acknowledged writes are there")
+        return self.kept(f"{count(sum(len(unit.written) for unit in told), 'acknowledged write')} found at the end")

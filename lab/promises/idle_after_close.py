@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import query, request
+from lab.promises.phrase import count, query, request
 from lab.records.census import Census
 from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Sql, Write
 from lab.records.record import Record
@@ -58,7 +58,7 @@ class IdleAfterClose(Promise):
                     return self.broken(f"after the request of {census.actor} its session {what}", census.step)
         if not looked:
             return self.unknown("no request ended while the server could be reached")
-        return self.kept(f"{looked} times a request ended and its session was idle or gone")
+        return self.kept(f"{count(looked, 'request')} ended and left an idle session or none")
 
 
 def _ended(trace: Trace, census: Census, session: str) -> bool:

@@ -44,26 +44,26 @@ class Initialised(Promise):
         )
         role = msgspec.structs.replace(variant, options={**variant.options, "assume_role": ROLE})
         off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
-        kept = keeps(variant, traits)
-        yield from self._moments(configured, "time zone, isolation level", (), kept)
-        for plan in self._moments(role, "role", (), kept):
+        yield from self._moments(configured, "time zone, isolation level", (), traits)
+        for plan in self._moments(role, "role", (), traits):
             yield msgspec.structs.replace(plan, bound=ROLE_BOUND)
-        yield from self._moments(configured, "custom init", INIT, kept)
+        yield from self._moments(configured, "custom init", INIT, traits)
         for name, init in (("autocommit off", ()), ("autocommit off, custom init", INIT)):
-            yield from self._moments(off, name, init, kept)
+            yield from self._moments(off, name, init, traits)
             undone = request("t0", Write("t0"), Look("t0"), Rollback("t0"), Look("t0"), Rollback("t0"))
             yield self.plan(off, f"{name}, after a rollback", *undone, *request("t0", Look("t0")), init=init)
 
-    def _moments(self, which: Variant, name: str, init: tuple[str, ...], kept: bool) -> Iterator[Plan]:
+    def _moments(self, which: Variant, name: str, init: tuple[str, ...], traits: Traits) -> Iterator[Plan]:
+        good = query("t0") * max(traits.pool_max, 1)  # so many may meet a stale session first
         seen = (Look("t0"), Enter("t0"), Look("t0"), Leave("t0"), Look("t0"))
         look = request("t0", *seen)
         yield self.plan(which, f"{name}, first session", *look, *look, init=init)
         yield self.plan(which, f"{name}, first session", *request("t0", *seen[1:]), init=init, title="atomic() first")
         for how, fault in (("terminated", TERMINATE), ("FIN", FIN)):
-            if kept:
-                idle = (*query("t0"), fault, *query("t0"), *look)
+            if keeps(which, traits):
+                idle = (*query("t0"), fault, *good, *look)
                 yield self.plan(which, f"{name}, replaced session", *idle, init=init, title=f"{how} between requests")
-            inside = (*request("t0", Read("t0"), fault, Read("t0")), *look, *look)
+            inside = (*request("t0", Read("t0"), fault, Read("t0")), *good, *look, *look)
             yield self.plan(which, f"{name}, replaced session", *inside, init=init, title=f"{how} in a request")
         undone = request("t0", Enter("t0"), Write("t0"), Leave("t0", "rollback"), *seen)
         yield self.plan(which, f"{name}, after a rollback", *undone, *look, init=init)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, query, request
+from lab.promises.phrase import FIN, count, query, request
 from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -77,7 +77,7 @@ class IsolatedThreads(Promise):
                 return self.broken(f"{actors[0]} lost its session when {actors[1]} closed its own", error.step)
         if not any(_asked(one) and _asked(other) for one, other in pairs):
             return self.unknown("no two requests were in flight together")
-        return self.kept(f"{len(pairs)} pairs of requests in flight together shared nothing")
+        return self.kept(f"{count(len(pairs), 'pair')} of requests in flight together shared nothing")
 
 
 def _asked(request: Request) -> bool:

@@ -67,6 +67,11 @@ def kept_nothing(record: Record) -> str:
     return NOTHING_SEEN_KEPT if len(used) > 1 and len(set(used)) == len(used) else ""
 
 
+def count(number: int, noun: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def several(variant: Variant, number: int = 2) -> bool:
     """Whether the variant is made for that many requests at once."""
     return variant.threads is None or variant.threads >= number

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lab.promise import Promise, promise
 from lab.promises import loss
-from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, block, inject, query, request, several
+from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, block, count, inject, query, request, several
 from lab.records.plan import Await, Begin, End, Enter, Heal, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -86,16 +86,14 @@ class Recovers(Promise):
         ]
         if not after:
             return self.unknown("no ordinary request came after the heal")
+        if trace.failed_before:
+            return self.unknown("requests failed before any fault struck")
         # The first request may itself have been the one that found a stale session.
-        spare = trace.stale - sum(bool(request.errors) and request.begin > _struck(trace) for request in met[:1])
-        for failed in (one for one in after if one.errors):
+        spare = trace.stale - sum(bool(request.errors) and request.begin > trace.struck for request in met[:1])
+        for failed in (one for one in after if one.errors and not trace.crowded_out(one)):
             spare -= 1
             if spare < 0:
                 error = failed.errors[0]
-                return self.broken(f"{failed.actor} still got an error at {error.f} after the heal", error.step)
-        return self.kept(f"{len(after)} requests after the heal, none failed for it")
-
-
-def _struck(trace: Trace) -> int:
-    """When the first fault struck."""
-    return min((landing.time for landing in trace.landed), default=-1)
+                what = "the heal" if trace.landed else "a block that was never left"
+                return self.broken(f"after {what} a request of {failed.actor} got an error at {error.f}", error.step)
+        return self.kept(f"{count(len(after), 'request')} came after the heal and none still failed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import NOTHING_KEPT, SEVER, at_once, block, keeps, kept_nothing, query, several
+from lab.promises.phrase import NOTHING_KEPT, SEVER, at_once, block, count, keeps, kept_nothing, query, several
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -50,18 +50,16 @@ class ReplacesStale(Promise):
             for request in requests
         ):
             return self.unknown("a fault struck a running request too: what follows belongs to recovers")
-        struck = min(landing.time for landing in trace.landed)
-        if any(request.ordinary and request.errors and request.begin < struck for request in trace.requests):
+        if trace.failed_before:
             return self.unknown("requests failed before any session died")
         after = [request for request in trace.requests if request.begin > trace.healed and request.ordinary]
         if not after:
             return self.unknown("no ordinary request came after the heal")
         for request in after:
-            if request.errors:
+            if request.errors and not trace.crowded_out(request):
                 error = request.errors[0]
+                died = f"{count(trace.stale, 'idle session')} died between requests"
                 return self.broken(
-                    f"{trace.stale} idle sessions died between requests and a later request of {request.actor} "
-                    f"got an error at {error.f}",
-                    error.step,
+                    f"{died} and a later request of {request.actor} got an error at {error.f}", error.step
                 )
-        return self.kept(f"{trace.stale} idle sessions died and {len(after)} later requests saw no error")
+        return self.kept(f"{count(trace.stale, 'idle session')} died and later requests saw no error")

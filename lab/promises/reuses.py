@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import NOTHING_KEPT, block, keeps, kept_nothing, query, several
+from lab.promises.phrase import NOTHING_KEPT, block, count, keeps, kept_nothing, query, several
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -57,13 +57,15 @@ class Reuses(Promise):
         allowed = record.traits.pool_max or len(actors)
         used = {session for request in requests for session in request.sessions}
         if len(used) > allowed:
-            return self.broken(f"{len(requests)} requests one at a time used {len(used)} sessions", last)
+            return self.broken(
+                f"{len(requests)} requests, one at a time, used {len(used)} sessions where {allowed} would do", last
+            )
         opened = {session.id for census in record.census if census.at != "after exit" for session in census.sessions}
         if len(used | opened) > (record.traits.pool_max or SPARE * allowed):
-            return self.broken(f"{len(requests)} requests one at a time opened {len(used | opened)} sessions", last)
+            return self.broken(f"{len(requests)} requests, one at a time, opened {len(used | opened)} sessions", last)
         if not record.traits.pool_max:
             for actor in actors:
                 mine = {session for request in requests if request.actor == actor for session in request.sessions}
                 if len(mine) > 1:
                     return self.broken(f"the requests of {actor} did not all run on its one session")
-        return self.kept(f"{len(requests)} requests one at a time used {len(used)} of {allowed} sessions")
+        return self.kept(f"{len(requests)} requests, one at a time, used {count(len(used), 'session')}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 
 import pytest
 
@@ -82,7 +82,8 @@ class Lab:
         missing = [variant for variant in variants if variant.name not in self._results]
         if missing:
             options = Options(promises=tuple(each.id for each in self.promises), seed=self.seed, search=0.0)
-            results = check(missing, self.rig(), options, Store(default_root()))
+            with Rig() if len(missing) > 1 else nullcontext() as apart:
+                results = check(missing, self.rig(), options, Store(default_root()), apart=apart)
             self._results.update((variant.name, result) for variant, result in zip(missing, results, strict=True))
         return {variant.name: self._results[variant.name] for variant in variants}
 

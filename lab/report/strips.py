@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from lab.explore.cuts import CALM, DIRECTIONS, VOID, Class, Explored, Example
+from lab.explore.cuts import CALM, DIRECTIONS, VOID, Class, Example, Explored
 from lab.explore.points import Point
 from lab.records.variant import Variant
 
@@ -62,7 +62,10 @@ def _legend(columns: dict[str, list[int]]) -> str:
 
 def _worst(letters: list[str]) -> str:
     """A letter for a whole message: broken before void before in doubt before the rest."""
-    return min(letters, key=lambda letter: (letter in CALM, letter == VOID, ["?", "e", "."].index(letter) if letter in CALM else 0))
+    return min(
+        letters,
+        key=lambda letter: (letter in CALM, letter == VOID, ["?", "e", "."].index(letter) if letter in CALM else 0),
+    )
 
 
 def _style(letter: str) -> str:

@@ -13,7 +13,6 @@ from lab.rig import netns, route
 from lab.rig.loss import Wire
 from lab.rig.rig import Rig
 
-
 ACCEPTED = re.compile(rb'"client":"127\.0\.0\.1:(\d+)"[^\n]*Accepted client')
 
 

@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -22,7 +22,7 @@ def run_tap(
     listen: str,
     upstream: str,
     journal_path: Path | None = None,
-    rule: Rule | None = None,
+    rules: Sequence[Rule] = (),
     out: TextIO | None = None,
     *,
     stop: threading.Event | None = None,
@@ -50,9 +50,9 @@ def run_tap(
                 problems.append(problem)
                 ended.set()
 
-        line = tap.open(target, port, [rule] if rule else [], listen_host=host, sink=sink)
+        line = tap.open(target, port, rules, listen_host=host, sink=sink)
         try:
-            print(announcement(f"{host}:{line.port}", upstream, rule, journal_path), file=out, flush=True)
+            print(announcement(f"{host}:{line.port}", upstream, rules, journal_path), file=out, flush=True)
         finally:
             announced.set()
         with contextlib.suppress(KeyboardInterrupt):
@@ -61,9 +61,9 @@ def run_tap(
         raise StoreUnwritable(f"the journal cannot be written: {problems[0]}", "give it a place that takes it")
 
 
-def announcement(listen: str, upstream: str, rule: Rule | None, journal_path: Path | None = None) -> str:
+def announcement(listen: str, upstream: str, rules: Sequence[Rule], journal_path: Path | None = None) -> str:
     """One line that says what the tap is about to do."""
-    doing = f"will {rule.says()}" if rule else "will change nothing"
+    doing = f"will {', '.join(rule.says() for rule in rules)}" if rules else "will change nothing"
     kept = f", journal to {journal_path}" if journal_path else ""
     return f"tap: {listen} -> {upstream}, {doing}{kept}; Ctrl-C ends it"
 

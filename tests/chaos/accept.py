@@ -58,8 +58,8 @@ def _read(path: str) -> Plan:
 def main() -> None:
     known = rows()
     chosen = [known[name] for name in sys.argv[1:] or known]
-    with tempfile.TemporaryDirectory() as folder, Rig() as rig:
-        accept(check(chosen, rig, Options(search=0.0), Store(Path(folder))))
+    with tempfile.TemporaryDirectory() as folder, Rig() as rig, Rig() as apart:
+        accept(check(chosen, rig, Options(search=0.0), Store(Path(folder)), apart=apart))
 
 
 if __name__ == "__main__":

@@ -725,7 +725,7 @@ def test_the_tap_alone_says_what_it_does_and_writes_what_it_sees(listener: socke
     out, stop, file = Out(), threading.Event(), tmp_path / "journal.jsonl"
     upstream = f"127.0.0.1:{listener.getsockname()[1]}"
     rule = Rule.parse("commit-sent", "fin")
-    running = in_background(lambda: run_tap("127.0.0.1:0", upstream, file, rule, out, stop=stop))
+    running = in_background(lambda: run_tap("127.0.0.1:0", upstream, file, [rule], out, stop=stop))
     assert out.said.wait(DEADLINE)
     first = out.getvalue().splitlines()[0]
     assert "commit-sent" in first

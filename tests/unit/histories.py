@@ -193,6 +193,7 @@ def record(
             )
             if begun.f == "end":
                 inside.discard(begun.actor)
+    xids = {op.step: str(op.value["xid"]) for op in ops if "xid" in op.value}
     return Record(
         plan=Plan(variant=variant, steps=tuple(steps)),
         run=RUN,
@@ -201,7 +202,7 @@ def record(
         events=tuple(events),
         census=tuple(seen),
         landings=tuple(_healed(landing, now + LINE) for landing in landings),
-        rows=tuple(Row(f"{RUN}:{step}", str(number), "s") for number, step in enumerate(rows)),
+        rows=tuple(Row(f"{RUN}:{step}", xids.get(step, str(number)), "s") for number, step in enumerate(rows)),
         fate=fate,
         void=void,
     )

@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from unit.histories import Line, lost, ok, record, strike, verdict
 
 from lab.records.census import Row
 from lab.records.plan import Begin, End, Inject, Look, Read, Sql, Write
 from lab.records.record import Record
+from unit.histories import Line, lost, ok, record, strike, verdict
 
 SEPARATE = "alias-separate"
 T = "t0"

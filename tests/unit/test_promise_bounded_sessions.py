@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from unit.histories import Line, asks, census, ok, record, session, strike, verdict
-
 from lab.records.plan import Begin, Close, End, Fork, Read, Stop
 from lab.records.variant import Traits
+from unit.histories import Line, asks, census, ok, record, session, strike, verdict
 
 BOUNDED = "bounded-sessions"
 T = "t0"
@@ -26,7 +25,14 @@ def test_one_at_a_time_on_two() -> None:
 
 
 def test_two_at_once_may_have_two() -> None:
-    together = (ok(Begin(T)), ok(Begin("t1")), ok(Read(T), on="1@a"), ok(Read("t1"), on="2@b"), ok(End("t1")), ok(End(T)))
+    together = (
+        ok(Begin(T)),
+        ok(Begin("t1")),
+        ok(Read(T), on="1@a"),
+        ok(Read("t1"), on="2@b"),
+        ok(End("t1")),
+        ok(End(T)),
+    )
     assert verdict(BOUNDED, record(*together, held("1@a", "2@b", at="final"))) == "kept"
     assert verdict(BOUNDED, record(*together, held("1@a", "2@b", "3@c", at="final"))) == "broken"
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from unit.histories import Line, census, ok, record, session, verdict
 
 from lab.promises.state import LEAVE
 from lab.records.plan import Autocommit, Begin, End, Look, Read, Sql
+from unit.histories import Line, census, ok, record, session, verdict
 
 CLEAN = "clean-session"
 T = "t0"

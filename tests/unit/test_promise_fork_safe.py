@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from unit.histories import asks, census, lost, ok, record, session, verdict
-
 from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Read, Write
+from unit.histories import asks, census, lost, ok, record, session, verdict
 
 SAFE = "fork-safe"
 T, C = "t0", "c0.t0"

@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from unit.histories import Line, hung, lost, ok, record, strike, verdict
 
 from lab.promises.initialised import INIT
 from lab.records.plan import Begin, End, Look, Sql
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
+from unit.histories import Line, hung, lost, ok, record, strike, verdict
 
 INITIALISED = "initialised"
 T = "t0"

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from unit.histories import Line, census, lost, ok, record, refused, session, strike, verdict
-
 from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Read
 from lab.records.record import Record
 from lab.records.variant import Variant
+from unit.histories import Line, census, lost, ok, record, refused, session, strike, verdict
 
 HEALTHY = "keeps-healthy"
 T = "t0"

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from unit.histories import Line, asks, census, heal, lost, ok, record, skipped, strike, verdict
 
 from lab.records.plan import Begin, End, Read
 from lab.records.variant import Traits
+from unit.histories import Line, asks, census, heal, lost, ok, record, skipped, strike, verdict
 
 PACED = "paced-reconnects"
 T = "t0"

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from unit.histories import Line, lost, ok, record, refused, strike, verdict
-
 from lab.promises.state import LEAVE
 from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Look, Read, Sql, Write
 from lab.records.record import Record
+from unit.histories import Line, lost, ok, record, refused, strike, verdict
 
 STEADY = "steady-session"
 T = "t0"

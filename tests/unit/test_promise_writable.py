@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from unit.histories import Line, asks, census, heal, ok, record, refused, session, strike, verdict
-
 from lab.records.plan import Begin, End, Read, Write
+from unit.histories import Line, asks, census, heal, ok, record, refused, session, strike, verdict
 
 WRITABLE = "writable"
 T = "t0"

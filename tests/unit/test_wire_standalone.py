@@ -39,6 +39,6 @@ def test_loopback_has_more_than_one_name(text: str) -> None:
 
 
 def test_one_line_says_what_will_be_done() -> None:
-    said = announcement("127.0.0.1:1", "127.0.0.1:2", Rule.parse("commit-acked+0", "rst"))
+    said = announcement("127.0.0.1:1", "127.0.0.1:2", [Rule.parse("commit-acked+0", "rst")])
     assert "rst (client and server) at commit-acked of any connection, before its first byte passes, once" in said
     assert "\n" not in said

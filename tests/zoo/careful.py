@@ -59,6 +59,12 @@ class Careful(Stock):
         """Where the sessions wait that this wrapper may take."""
         return self.shelves[os.getpid(), self.alias]
 
+    def connect(self) -> None:
+        """Django's; what receivers of connection_created have set is not to go with the first rollback."""
+        super().connect()
+        if not self.settings_dict["AUTOCOMMIT"]:
+            self.connection.commit()
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """One from the shelf that works, else a new one."""
         self.erred = False

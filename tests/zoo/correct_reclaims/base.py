@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from django.db.backends.postgresql.base import Database
 from django.db.backends.postgresql.base import DatabaseWrapper as Stock
 
-from zoo.keeper import Keeper
+from zoo.keeper import Keeper, undone
 
 
 class Pool:
@@ -21,8 +20,7 @@ class Pool:
         with self.lock:
             for thread in [thread for thread in self.used if not thread.is_alive()]:
                 raw = self.used.pop(thread)
-                if not raw.closed:
-                    raw.rollback()
+                if not raw.closed and undone(raw):
                     self.idle.append(raw)
             if self.idle:
                 self.used[threading.current_thread()] = self.idle.pop()
@@ -52,9 +50,7 @@ class DatabaseWrapper(Keeper):
         return raw
 
     def hand_back(self, raw: Any) -> None:
-        try:
-            raw.rollback()
-        except Database.Error:
-            raw.close()
-        else:
+        if undone(raw):
             pool.give(raw)
+        else:
+            raw.close()

@@ -8,7 +8,17 @@ from django.db.backends.postgresql.base import DatabaseWrapper as Stock
 
 
 class DatabaseWrapper(Stock):
+    connecting = False
+
+    def connect(self) -> None:
+        self.connecting = True
+        try:
+            super().connect()
+        finally:
+            self.connecting = False
+
     def _cursor(self, name: Any = None) -> Any:
-        if self.connection is not None and not self.in_atomic_block and self.get_autocommit():
+        free = self.connection is not None and not self.in_atomic_block and not self.connecting
+        if free and self.get_autocommit():
             self.close()
         return super()._cursor(name)

@@ -11,3 +11,6 @@ class DatabaseWrapper(Careful):
     def reset(self, raw: Any) -> None:
         if not self.erred:
             super().reset(raw)
+
+    def may_write(self, raw: Any) -> bool:
+        return self.erred or super().may_write(raw)

@@ -1,0 +1,88 @@
+"""The timeout table, for people and for programs."""
+
+from __future__ import annotations
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lab.explore.timeout_cell import Cell
+from lab.explore.timeouts import LOSSES, SITUATIONS, TimeoutTable
+
+HEADINGS = {
+    "blackout": "packets vanish",
+    "drop-to-server": "questions vanish",
+    "drop-to-client": "answers vanish",
+    "black-hole": "acknowledged, no answer",
+}
+
+
+def render(table: TimeoutTable, console: Console) -> None:
+    """Print the table, then the holes of the variant's own settings."""
+    versions = ", ".join(f"{name} {number}" for name, number in table.versions.items())
+    console.print(f"{table.variant} on {table.driver}: seconds until a silence is noticed", style="bold")
+    console.print(versions, markup=False, style="dim")
+    grid = Table(box=box.ROUNDED, show_lines=False)
+    grid.add_column("settings")
+    grid.add_column("the client")
+    for loss in LOSSES:
+        grid.add_column(f"{HEADINGS[loss]}\n({loss})")
+    for row in table.rows:
+        for place, situation in enumerate(SITUATIONS):
+            cells = [_shown(table.cell(row.name, loss, situation), table.horizon) for loss in LOSSES]
+            grid.add_row(row.name if not place else "", situation, *cells, end_section=place == len(SITUATIONS) - 1)
+    console.print(grid)
+    for row in table.rows:
+        if options := {key: value for key, value in row.options.items() if value is not None}:
+            said = ", ".join(f"{key}={value}" for key, value in options.items())
+            console.print(f"{row.name}: {said}", markup=False, soft_wrap=True)
+    for note in table.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    name = table.rows[0].name
+    if not table.holes:
+        console.print(f"{name}: no hole, every silence is noticed within {table.horizon:g} s", style="green")
+    for (situation, remedy), losses in _grouped(table).items():
+        what = f"a client that {_doing(situation)} does not notice {', '.join(losses)} within {table.horizon:g} s"
+        console.print(f"hole in {name}: {what}; {remedy}", markup=False, soft_wrap=True)
+
+
+def to_json(table: TimeoutTable) -> bytes:
+    """The table for programs."""
+    return msgspec.json.format(msgspec.json.encode(table, enc_hook=str), indent=1) + b"\n"
+
+
+def to_markdown(table: TimeoutTable) -> str:
+    """The table for a page of documentation."""
+    lines = [
+        "| settings | the client | " + " | ".join(f"{HEADINGS[loss]} (`{loss}`)" for loss in LOSSES) + " |",
+        "|---|---|" + "---|" * len(LOSSES),
+    ]
+    for row in table.rows:
+        for situation in SITUATIONS:
+            cells = [_shown(table.cell(row.name, loss, situation), table.horizon).plain for loss in LOSSES]
+            lines.append(f"| {row.name} | {situation} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _grouped(table: TimeoutTable) -> dict[tuple[str, str], list[str]]:
+    """What lets which losses pass, by situation and remedy."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for hole in table.holes:
+        found.setdefault((hole.situation, hole.remedy), []).append(hole.loss)
+    return found
+
+
+def _shown(cell: Cell | None, horizon: float) -> Text:
+    if cell is None:
+        return Text("-", "dim")
+    if cell.void:
+        return Text("void", "yellow")
+    if cell.seconds is None:
+        return Text(f"not within {horizon:g} s", "bold red")
+    return Text(f"{cell.seconds:.1f}  {cell.by}", "green")
+
+
+def _doing(situation: str) -> str:
+    return {"idle": "is idle", "waits": "waits for an answer"}.get(situation, situation)

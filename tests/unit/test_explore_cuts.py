@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import UnknownName
+from lab.explore.cuts import Cell, Outcome, _firsts, _letters, chosen_ways
+from lab.explore.ledger import Ledger
+from lab.explore.points import Point, Window, points
+from lab.records.history import Op
+from lab.records.plan import Heal, Inject, Plan
+from lab.records.record import Record
+from lab.records.variant import Variant
+
+VARIANT = Variant(name="v")
+
+
+def message(time: int, direction: str, name: str, *moments: str, length: int = 5, **rest: Any) -> dict[str, Any]:
+    known = {"kind": "message", "connection": 1, "type": rest.pop("type", "Q")}
+    return {**known, "at_ns": time, "direction": direction, "name": name, "moments": moments, "length": length, **rest}
+
+
+def clean() -> Record:
+    """One request of begin, read, enter, write, write, leave, end; then another one begins."""
+    ops = []
+    for index, f in enumerate(("begin", "read", "enter", "write", "write", "leave", "end", "begin")):
+        ops.append(Op(time=100 * index, type="invoke", actor="t0", step=index, f=f))
+        value = {"session": "4711@1.5", "xid": "812"} if f == "write" else {}
+        ops.append(Op(time=100 * index + 90, type="ok", actor="t0", step=index, f=f, value=value))
+    journal = (
+        message(110, "upstream", "StartupMessage", "startup", length=90),
+        message(111, "downstream", "Authentication", ordinal=1),
+        message(112, "downstream", "ReadyForQuery", "ready", length=6),
+        message(120, "upstream", "Query", "query-sent"),
+        message(195, "downstream", "DataRow", "first-row", "row", length=40),  # the tap was late to write it down
+        message(510, "upstream", "Query", "commit-sent"),
+        message(511, "downstream", "CommandComplete", "command-complete", "commit-acked"),
+        message(512, "downstream", "ReadyForQuery", "ready", "commit-ready"),
+        message(705, "upstream", "Terminate", "terminate", type="X"),  # and here, too
+        message(710, "upstream", "Query", "query-sent"),
+    )
+    return Record(plan=Plan(variant=VARIANT, steps=()), run="r", ops=tuple(ops), journal=journal)
+
+
+@pytest.mark.parametrize(
+    ("window", "names"),
+    [
+        ("connect", ["c1:startup", "c1:down#1", "c1:ready"]),
+        (
+            "request",
+            ["c1:query-sent", "c1:first-row", "c1:commit-sent", "c1:commit-acked", "c1:commit-ready", "c1:terminate"],
+        ),
+        ("commit", ["c1:commit-sent", "c1:commit-acked", "c1:commit-ready"]),
+        ("close", ["c1:terminate"]),
+    ],
+)
+def test_points_are_the_messages_of_a_window(window: Window, names: list[str]) -> None:
+    assert [point.name for point in points(clean(), window, "message", 6)] == names
+
+
+def test_an_answer_belongs_to_the_step_of_its_question() -> None:
+    assert [point.step for point in points(clean(), "request", "message", 6)] == [1, 1, 5, 5, 5, 6]
+
+
+def test_every_byte_but_the_digits_of_numbers_that_grow() -> None:
+    found = points(clean(), "request", "byte", 6)
+    row = [point for point in found if point.name == "c1:first-row"]
+    assert len(row) == 40 - len("4711") - len("812")
+    assert [point.moment for point in row[:2]] == ["c1:first-row+0", "c1:first-row+1"]
+
+
+def test_what_lasts_is_healed_after_the_struck_step() -> None:
+    point = Point("downstream", "c1:commit-acked", 0, 5)
+    steps = Cell("stall", point).plan(VARIANT, 10.0).steps
+    assert steps[0] == Inject.__call__(steps[0].fault) if isinstance(steps[0], Inject) else False
+    assert [type(step).__name__ for step in steps[5:8]] == ["Write", "Leave", "Heal"]
+    cut = Cell("fin", point).plan(VARIANT, 10.0).steps
+    assert isinstance(cut[8], Heal)
+    assert cut[7:8] != (Heal(),)
+
+
+def test_classes_are_lettered_in_the_order_of_the_table() -> None:
+    cells = [Cell("fin", Point("upstream", f"up#{number}", 0, 1)) for number in range(6)]
+    outcomes = dict(
+        zip(
+            cells,
+            (
+                Outcome((), "error"),
+                Outcome(("recovers",), "error"),
+                Outcome(("atomic", "recovers"), "error"),
+                Outcome(("recovers",), "doubt"),
+                Outcome((), "doubt"),
+                Outcome((), void=2, counted=False),
+            ),
+            strict=True,
+        )
+    )
+    letters = _letters(outcomes)
+    assert "".join(letters.values()) == "eABA?-"
+    assert list(_firsts(letters)) == ["e", "?", "A", "B"]
+
+
+def test_ways_are_known_and_in_order() -> None:
+    assert chosen_ways(["rst", "fin"]) == ("fin", "rst")
+    with pytest.raises(UnknownName):
+        chosen_ways(["axe"])
+
+
+def test_a_ledger_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "cuts.jsonl"
+    Ledger(path, "one").add("a", ["x"])
+    with path.open("ab") as file:
+        file.write(b'["b", [')  # a stop in the middle of a line
+    again = Ledger(path, "one")
+    assert again.done == {"a": ["x"]}
+    again.add("c", [])
+    assert Ledger(path, "one").done == {"a": ["x"], "c": []}
+    assert Ledger(path, "two").done == {}
+
+
+def test_a_finished_ledger_begins_anew(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "cuts.jsonl", "one")
+    ledger.add("a", [])
+    ledger.finish()
+    assert Ledger(tmp_path / "cuts.jsonl", "one").done == {}
