@@ -101,7 +101,8 @@ class _Wires:
 
     def _next(self, op: Op, verb: str) -> int:
         later = (o for o in self._ops if o.type == "invoke" and o.actor == op.actor and o.step > op.step)
-        return min((o.time for o in later if VERBS.get(o.f) == verb), default=FOREVER)
+        kind = ("write",) if verb == "INSERT" else ("leave", "commit")
+        return min((o.time for o in later if o.f in kind), default=FOREVER)
 
     def _ours(self, op: Op, begin: int) -> set[tuple[str, int]]:
         """The connections of the sessions that the request is known to have used before the call."""

@@ -633,8 +633,12 @@ class Run:
         )
 
     def _unsettled(self, sessions: tuple[Session, ...]) -> bool:
-        """Whether more sessions hold a transaction than there are requests in flight."""
-        return sum(session.xact or session.state == "active" for session in sessions) > len(self._open)
+        """Whether more sessions are at work than steps, or more hold a transaction than there are requests in flight.
+
+        What a backend sends at the end of a request need not have been answered when the request has ended.
+        """
+        active = sum(session.state == "active" for session in sessions)
+        return active > len(self._pending) or sum(session.xact for session in sessions) > len(self._open)
 
     def _closing(self, sessions: tuple[Session, ...]) -> bool:
         """Whether there are more than the subject has connections: it has closed some, and they are about to end."""

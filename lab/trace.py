@@ -284,11 +284,14 @@ class Trace:
     def crowded_out(self, request: Request) -> bool:
         """Whether its error may only say that others had all the sessions: it got none while they were in flight.
 
-        Not where as many have been served side by side before, unless one of the others hangs and gives nothing back.
+        Not where as many have been served side by side before, unless one of the others gives nothing back, because
+        it hangs or its thread has ended.
         """
         error = request.errors[0]
         others = [other for other in self.requests if other.actor != request.actor]
         beside = [other for other in others if other.running_between(request.begin, error.end)]
+        if any(other.calls[-1].f == "stop" and other.begin < error.end for other in others):
+            return not request.sessions
         if request.sessions or not beside:
             return False
         return any(call.hung for other in beside for call in other.calls) or len(beside) >= self._served(request.begin)

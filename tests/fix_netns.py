@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from lab.errors import ToolMissing
-from lab.rig import choose, netns, toxiproxy_binary
+from lab.errors import LabError
+from lab.rig import choose, toxiproxy_binary
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 300.0
@@ -26,7 +26,10 @@ UNPRIVILEGED = pwd.getpwnam("daemon").pw_uid
 def pytest_configure(config: pytest.Config) -> None:
     """Before the first test module, and the first thread of anybody's, is there."""
     if os.environ.get(choose.VARIABLE) == "netns":
-        choose.prepare()
+        try:
+            choose.prepare()
+        except LabError as refusal:
+            raise pytest.UsageError(f"{refusal} (not under xdist)") from None
 
 
 class Inside:
@@ -111,12 +114,3 @@ def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
         if tried.returncode:
             pytest.skip(f"no namespace as {request.param}: {tried.stderr.strip().splitlines()[-1]}")
         yield made
-
-
-def refusal() -> str:
-    """Why this machine refuses us a namespace; "" when it does not."""
-    try:
-        netns.probe()
-    except ToolMissing as error:
-        return str(error)
-    return ""

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 
+from faults.network.ended import established
 from lab.fault import Seen, Sighting, Site
 from lab.records.census import Session
 
+FAREWELL = 0.1  # seconds for the end of a session to reach the client; behind a silent line it never does
 
-def look_out(site: Site, sessions: Sequence[Session], how: str) -> Seen:
-    """Reports when all of `sessions`, of which there must be one, are missing from the census."""
+
+def look_out(site: Site, sessions: Sequence[Session], how: str, connections: int) -> Seen:
+    """Reports when all of `sessions`, of which there must be one, are missing from the census.
+
+    `connections` is how many the client had before.
+    """
     struck = tuple(session.id for session in sessions)
+    left = connections - len(struck)
+    gone_at = math.inf
 
     def seen() -> Sighting | None:
+        nonlocal gone_at
         alive = {session.id for session in site.sessions()}
         if not struck or alive & set(struck):
+            return None
+        # A session leaves the census before its farewell has reached the client, who must not be asked too early.
+        gone_at = min(gone_at, time.monotonic())
+        if len(established(site.sockets())) > left and time.monotonic() < gone_at + FAREWELL:
             return None
         return Sighting(f"{len(struck)} sessions {how}", struck)
 

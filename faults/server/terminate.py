@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from faults.network.ended import established
 from faults.server.ended import look_out
 from lab.fault import Fault, Seen, Site, fault
 
@@ -21,4 +22,6 @@ class Terminate(Fault):
         """Terminate; there is nothing to heal."""
         sessions = site.sessions()
         chosen = {"all": sessions, "oldest": sessions[:1], "newest": sessions[-1:]}[self.scope]
-        yield look_out(site, [session for session in chosen if site.server.terminate(session.pid)], "terminated")
+        connections = len(established(site.sockets()))
+        ended = [session for session in chosen if site.server.terminate(session.pid)]
+        yield look_out(site, ended, "terminated", connections)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,8 +25,20 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
+from lab.cli.tell import Teller
 from lab.errors import BadInput
-from lab.explore.interleavings import BOUND, CALM, SHAPES, USUAL, Explored, Scene, Stage, explore, require_service, shapes
+from lab.explore.interleavings import (
+    BOUND,
+    CALM,
+    SHAPES,
+    USUAL,
+    Explored,
+    Scene,
+    Stage,
+    explore,
+    require_service,
+    shapes,
+)
 from lab.fault import build
 from lab.promise import PROMISES
 from lab.records.plan import FaultSpec
@@ -38,9 +49,6 @@ from lab.report.terminal import console, short
 from lab.rig.rig import Rig
 from lab.store import Store, default_root, write
 from lab.subject.handle import Zygote
-
-TELL_EVERY = 5.0
-"""Seconds between two lines about how far it is."""
 
 Name = Annotated[str, typer.Argument(metavar="VARIANT", help="A row of `lab list variants`, or any dotted ENGINE.")]
 RequestsFlag = Annotated[int, typer.Option("--requests", metavar="2|3", min=2, max=3, help="How many at once.")]
@@ -102,7 +110,7 @@ def interleavings_command(
     ):
         stage = Stage(variant, rig, zygote, bound or variant.bound or 10.0, judges)
         require_service(stage, scene)
-        found = explore(stage, folder, scene, preemptions=most, tell=_Teller(errors))
+        found = explore(stage, folder, scene, preemptions=most, tell=Teller(errors, "{} of {} cases"))
     _print(console(), variant, found, folder.root)
     if json is not None:
         write(json, found.table.encode())
@@ -129,19 +137,6 @@ def _preemptions(text: str, scene: Scene) -> int | None:
     if not text.isdecimal():
         raise BadInput(f"--preemptions {text}: that is no number", "give 0, 1, 2, … or all")
     return int(text)
-
-
-class _Teller:
-    """A line now and then."""
-
-    def __init__(self, errors: Console) -> None:
-        self._errors = errors
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, of: int) -> None:
-        if time.monotonic() - self._last > TELL_EVERY:
-            self._last = time.monotonic()
-            self._errors.print(f"{done} of {of} cases", markup=False)
 
 
 def _print(out: Console, variant: Variant, found: Explored, root: Path) -> None:

@@ -15,12 +15,13 @@ from lab.fault import FAULTS, Fault
 from lab.promise import PROMISES
 from lab.records.plan import Step
 from lab.report.terminal import console
+from lab.wire.moment import NAMES
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    listing = typer.Typer(help="What there is: variants, promises, faults, steps.", no_args_is_help=True)
-    for command in (variants, promises, faults, steps):
+    listing = typer.Typer(help="What there is: variants, promises, faults, moments, steps.", no_args_is_help=True)
+    for command in (variants, promises, faults, moments, steps):
         listing.command(command.__name__)(command)
     app.add_typer(listing, name="list")
 
@@ -50,6 +51,15 @@ def faults() -> None:
         cls = FAULTS.get(kind)
         table.add_row(kind, cls.family, _fields(cls), _first_line(cls), ", ".join(_manners(cls)))
     console().print(table)
+
+
+def moments() -> None:
+    """The moments of the PostgreSQL protocol at which wire faults and `lab tap` act."""
+    table = _table("moment", "direction", "message")
+    for name, (direction, meaning) in NAMES.items():
+        table.add_row(name, direction, meaning)
+    console().print(table)
+    console().print("write NAME[:OCCURRENCE][+BYTES], up#MESSAGE[+BYTES] or down@BYTE; cN: before it: connection N")
 
 
 def steps() -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import factorial, prod
 from pathlib import Path
 from typing import Literal, get_args
@@ -99,13 +100,9 @@ def number_of(lengths: Sequence[int]) -> int:
     return factorial(sum(lengths)) // prod(factorial(length) for length in lengths)
 
 
-def preemptions_of(order: Sequence[int]) -> int:
+def preemptions_of(order: Sequence[object]) -> int:
     """How often another actor goes on although the last one has not finished."""
-    return sum(one != other and one in order[place + 1 :] for place, (one, other) in enumerate(_pairs(order)))
-
-
-def _pairs(order: Sequence[int]) -> Iterator[tuple[int, int]]:
-    return zip(order, order[1:], strict=False)
+    return sum(one != other and one in order[place:] for place, (one, other) in enumerate(pairwise(order), 1))
 
 
 def _runnable(left: Sequence[int], last: int) -> list[int]:
@@ -114,9 +111,7 @@ def _runnable(left: Sequence[int], last: int) -> list[int]:
     return [actor for actor in turn if left[actor]]
 
 
-def _schedules(
-    left: list[int], last: int, preemptions: int | None, *, started: bool
-) -> Iterator[tuple[int, Schedule]]:
+def _schedules(left: list[int], last: int, preemptions: int | None, *, started: bool) -> Iterator[tuple[int, Schedule]]:
     """How many preemptions each schedule has, and the schedule."""
     runnable = _runnable(left, last)
     if not runnable:
@@ -181,7 +176,7 @@ class Scene:
 
     @property
     def programs(self) -> tuple[tuple[Unit, ...], ...]:
-        """The steps of `t0`, `t1`, …"""
+        """The steps of `t0`, `t1` and `t2`."""
         return tuple(program(shape, f"t{number}") for number, shape in enumerate(self.shapes))
 
     @property
@@ -491,9 +486,7 @@ def _empty(folder: Path) -> None:
         folder.mkdir(parents=True)
 
 
-def _example(
-    stage: Stage, folder: CheckFolder, scene: Scene, letter: str, case: Case, expected: Outcome
-) -> Example:
+def _example(stage: Stage, folder: CheckFolder, scene: Scene, letter: str, case: Case, expected: Outcome) -> Example:
     """Run the simplest case of a class as `lab replay` does until it breaks the same, and store that run."""
     plan = scene.plan(case, stage.variant, stage.bound)
     agreed = runs = 0

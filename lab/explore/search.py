@@ -35,6 +35,9 @@ from lab.subject.handle import Zygote
 REPLAYS = 3  # times that a shrunk plan is run again before it is believed
 SHRINK_SHARE = 0.5  # of the budget, kept for shrinking what the other half finds
 
+SECONDARY = b".secondary"
+"""How Hypothesis's key for examples that led to a shrunk one ends."""
+
 OnCase = Callable[[Record, tuple[Finding, ...]], None]
 
 
@@ -289,7 +292,7 @@ class _Hunt:
         plan = msgspec.structs.replace(case.plan, expect=expect, title=f"random: {self.target}", promise=self.target)
         again: list[_Case] = []
         for _ in range(2 * REPLAYS):  # a void one proves nothing
-            if len(again) < REPLAYS and time.monotonic() < self.run_until:
+            if len(again) < REPLAYS:
                 again += [each for each in [self._run(plan)] if not each.record.void]
         agreed = [each for each in again if self.target in each.broken]
         shown = agreed[0] if agreed else case
@@ -313,6 +316,8 @@ class _Shelf(ExampleDatabase):
     """One variant's part of a database; what Hypothesis calls a key is the same for all of them.
 
     An example is not forgotten just because the present pass is after another promise: `worth_keeping` is asked.
+    All are given out as secondary ones: Hypothesis takes a primary one to be shrunk already, which it is not after a
+    search that ran out of time, and would neither shrink it nor draw anything else.
     """
 
     def __init__(self, database: ExampleDatabase, variant: str, worth_keeping: Callable[[], bool]) -> None:
@@ -325,10 +330,13 @@ class _Shelf(ExampleDatabase):
         self._database.save(self._prefix + key, value)
 
     def fetch(self, key: bytes) -> Iterable[bytes]:
-        return self._database.fetch(self._prefix + key)
+        if not key.endswith(SECONDARY):
+            return ()
+        primary = self._prefix + key.removesuffix(SECONDARY)
+        return [*self._database.fetch(primary), *self._database.fetch(primary + SECONDARY)]
 
     def delete(self, key: bytes, value: bytes) -> None:
-        if key.endswith((b".secondary", b".pareto")) or not self._worth_keeping():
+        if key.endswith(SECONDARY) or not self._worth_keeping():
             self._database.delete(self._prefix + key, value)
 
     def move(self, src: bytes, dest: bytes, value: bytes) -> None:

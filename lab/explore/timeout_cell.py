@@ -28,7 +28,6 @@ LOOK = 0.1
 """Seconds between two looks at an idle socket: the table's precision there."""
 
 TEXT = 120
-KERNEL = ("Connection timed out", "timed out (0x0000274C", "could not receive data from server")
 
 
 class Cell(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -155,24 +154,30 @@ def _text(answer: dict[str, Any]) -> str:
     return f"{link['cls'].rpartition('.')[2]}{state}: {' '.join(link['text'].split())[:TEXT]}"
 
 
+SIGNS = (
+    ("statement timeout", "statement_timeout"),
+    ("couldn't get a connection", "pool timeout"),
+    ("pooltimeout", "pool timeout"),
+    ("timeout expired", "connect_timeout"),
+)
+"""How drivers, pools and the server word what their own timeouts did."""
+
+KERNEL = ("connection timed out", "could not receive data from server", "server closed the connection unexpectedly")
+"""How the drivers word that the kernel has given the socket up."""
+
+
 def _by(situation: Situation, error: str) -> str:
     """Which setting it was, by what the application was told."""
-    low = error.lower()
     if situation == "idle":
         return "keepalives"
     if not error:
         return "answered"
-    for sign, name in (
-        ("57014", "statement_timeout"),
-        ("pooltimeout", "pool timeout"),
-        ("couldn't get a connection", "pool timeout"),
-    ):
+    low = error.lower()
+    for sign, name in SIGNS:
         if sign in low:
             return name
-    if situation == "connects" or "timeout expired" in low or "connection timeout" in low:
-        return "connect_timeout"
-    if any(sign.lower() in low for sign in KERNEL):
-        return "tcp_user_timeout" if situation == "sends" else "keepalives"
+    if any(sign in low for sign in KERNEL):
+        return "keepalives" if situation == "waits" else "tcp_user_timeout"
     return "the client itself"
 
 

@@ -43,8 +43,8 @@ def render(table: TimeoutTable, console: Console) -> None:
     name = table.rows[0].name
     if not table.holes:
         console.print(f"{name}: no hole, every silence is noticed within {table.horizon:g} s", style="green")
-    for (situation, remedy), losses in _grouped(table).items():
-        what = f"a client that {_doing(situation)} does not notice {', '.join(losses)} within {table.horizon:g} s"
+    for (doing, remedy), losses in _grouped(table).items():
+        what = f"a client that {_doing(doing)} does not notice {', '.join(losses)} within {table.horizon:g} s"
         console.print(f"hole in {name}: {what}; {remedy}", markup=False, soft_wrap=True)
 
 

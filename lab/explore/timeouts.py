@@ -109,8 +109,8 @@ def run_timeouts(
 ) -> TimeoutTable:
     """Measure; takes two or three times `horizon` seconds. Call it from the main thread.
 
-    `rows` (default: the variant's own settings, the driver's defaults, the recommended ones) are laid on the variant's
-    OPTIONS. Raises `BadInput` when the rig cannot lose packets, `EngineUnusable` when the variant does not run.
+    `rows` (default: `standard_rows`) are laid on the variant's OPTIONS, the first of them is its own. Raises `BadInput`
+    when the rig cannot lose packets, `EngineUnusable` when the variant does not run.
     """
     if missing := frozenset({"loss"}) - rig.capabilities:
         raise BadInput(f"the {rig.name} rig lacks {', '.join(missing)}", remedy(missing))
@@ -136,13 +136,10 @@ def run_timeouts(
 
 
 def standard_rows(variant: Variant) -> tuple[Row, ...]:
-    """The variant's own settings, the driver's defaults where they differ, and the recommended ones."""
-    none: dict[str, Any] = dict.fromkeys(OPTIONS)
-    own = {key: variant.options[key] for key in OPTIONS if key in variant.options}
-    same = not own and not variant.module
-    first = Row("its own (the driver's defaults)" if same else "its own", {})
-    defaults = () if same else (Row("the driver's defaults", none),)
-    return (first, *defaults, Row("recommended", RECOMMENDED))
+    """The variant's own settings, without those in its OPTIONS where it has any, and the recommended ones."""
+    none = variant.module or any(key in variant.options for key in OPTIONS)
+    without = (Row("without them", dict.fromkeys(OPTIONS)),) if none else ()
+    return (Row("its own", {}), *without, Row("recommended", RECOMMENDED))
 
 
 def holes(row: str, cells: Sequence[Cell]) -> tuple[Hole, ...]:

@@ -57,9 +57,9 @@ class BoundedWait(Promise):
         trace = Trace(record)
         bound = record.plan.variant.bound or record.plan.bound
         held = {event.step for event in record.events if event.f == "blocked" and event.where == "server"}
-        calls = [call for call in trace.calls if call.step not in held]
+        calls = [call for call in trace.calls if call.step not in held or _answer_lost(trace, call)]
         for call in calls:
-            if call.hung or call.seconds > bound:
+            if call.hung or (call.seconds > bound and call.step not in held):
                 took = "had not returned" if call.hung else f"took {call.seconds:.1f} s, it returned"
                 return self.broken(f"{call.f} {took} after the bound of {bound:g} s", call.step)
         if not any(_waited(trace, call) for call in calls) and not _crowded(trace):
@@ -67,10 +67,19 @@ class BoundedWait(Promise):
         return self.kept(f"every call returned within {bound:g} s")
 
 
+def _answer_lost(trace: Trace, call: Call) -> bool:
+    """Whether a call that the plan had held was let go, by the server, into a loss: its wait is then its own."""
+    held = bool(getattr(call.plan, "hold", ""))
+    return held and any(landing.kind in loss.SILENT for landing in trace.during(call.begin, call.end))
+
+
 def _waited(trace: Trace, call: Call) -> bool:
-    """Whether the call was made to a server that was silent or refused: it failed, or it only had to let go."""
-    faults = any(landing.kind in SILENT for landing in trace.during(call.begin, call.end))
-    return faults and (call.failed or call.f in ("end", "close"))
+    """Whether the call was made to a server that was silent or refused: it failed, or it only had to let go.
+
+    A call that the heal released says nothing about how long it would have waited.
+    """
+    faults = [landing for landing in trace.during(call.begin, call.end) if landing.kind in SILENT]
+    return any(call.end < landing.healed for landing in faults) and (call.failed or call.f in ("end", "close"))
 
 
 def _crowded(trace: Trace) -> bool:

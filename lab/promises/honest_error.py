@@ -69,7 +69,7 @@ class HonestError(Promise):
         meets = (Begin("t0"), Read("t0"), Heal(), End("t0"))
         for name, kind in (("refused", "refuse"), ("authentication", "lock-out"), ("no slot", "fill-slots")):
             yield self.plan(variant, f"connecting, {name}", inject(kind), *meets, *after)
-        yield self.plan(variant, "connecting, refused", *query("t0"), refused, *meets, *after, title="after a request")
+        yield self.plan(variant, "next request, refused", *query("t0"), refused, *meets, *after)
         cut = inject("cut-fin", moment="auth+0")
         yield self.plan(variant, "connecting, cut", cut, *request("t0", Read("t0")), Heal(), *after)
 
@@ -84,9 +84,9 @@ class HonestError(Promise):
         seen: list[str] = []
         for call in _first_errors(trace):
             kinds = {landing.kind for landing in trace.landed if landing.at <= call.end}
-            if not kinds or not kinds <= RAISES.keys():
-                continue
             said = [reason(cause) for cause in call.chain]
+            if not said or not kinds or not kinds <= RAISES.keys():
+                continue
             if call in at_commit and said[-1] not in GONE | SILENT | {"statement"}:
                 return self.broken(f"COMMIT was lost and its error says {said[-1]}", call.step)
             expected = frozenset().union(*(RAISES[kind] for kind in kinds))

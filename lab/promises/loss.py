@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lab.promise import Promise
 from lab.promises.phrase import TERMINATE, block, inject, keeps, query, request
-from lab.records.plan import Enter, Heal, Leave, Plan, Read, Sql, Write
+from lab.records.plan import Enter, Heal, Leave, Plan, Read, Write
 from lab.records.variant import Traits, Variant
 
 BLACKOUT = inject("blackout")
@@ -20,9 +20,6 @@ TO_CLIENT = inject("drop-to-client")
 SILENT = ("blackout", "drop-to-server", "drop-to-client", "drop-connection", "link-down")
 """Faults behind which nobody answers."""
 
-SLOW = "SELECT pg_sleep(60)"
-"""A query whose answer does not come before any bound."""
-
 
 def bounded_wait(promise: Promise, variant: Variant, traits: Traits) -> Iterator[Plan]:
     """Calls that begin, wait and are retried behind a loss that nobody heals."""
@@ -31,7 +28,7 @@ def bounded_wait(promise: Promise, variant: Variant, traits: Traits) -> Iterator
     yield promise.plan(variant, "query, loss", *sends, title="sends into a blackout")
     sends = request("t0", Read("t0"), TO_SERVER, Read("t0"))
     yield promise.plan(variant, "query, loss", *sends, title="the question is lost")
-    waits = request("t0", Sql("t0", text=SLOW), BLACKOUT)
+    waits = request("t0", Read("t0", hold=True), BLACKOUT)
     yield promise.plan(variant, "query, loss", *waits, title="waits for an answer in a blackout")
     lost = request("t0", Enter("t0"), Write("t0"), TO_CLIENT, Leave("t0"))
     yield promise.plan(variant, "COMMIT, loss", *lost, title="its answer is lost")
@@ -47,8 +44,8 @@ def recovers(promise: Promise, variant: Variant) -> Iterator[Plan]:
         yield promise.plan(variant, "sends into a loss", *sends, *after, title=name)
     commit = request("t0", Enter("t0"), Write("t0"), TO_CLIENT, Leave("t0"), Heal())
     yield promise.plan(variant, "at COMMIT, answer lost", *commit, *after, title="lost for good")
-    waits = request("t0", Sql("t0", text=SLOW), BLACKOUT, TERMINATE, Heal())
-    yield promise.plan(variant, "waits in a loss", *waits, *after, title="session ends unheard")
+    waits = request("t0", Read("t0", hold=True), BLACKOUT, Heal())
+    yield promise.plan(variant, "waits in a loss", *waits, *after)
     idle = request("t0", Read("t0"), BLACKOUT, TERMINATE, Heal(), Read("t0"))
     yield promise.plan(variant, "idle in a loss", *idle, *after, title="session ends unheard")
     abort = request("t0", Read("t0"), inject("abort"), Read("t0"))

@@ -10,7 +10,7 @@ import pytest
 from lab.check import Options, check
 from lab.cli.options import variants_of
 from lab.errors import LabError
-from lab.explore.profiles import example_database, profile
+from lab.explore.profiles import profile
 from lab.explore.search import Searched, search
 from lab.promise import PROMISES, Promise
 from lab.pytest_plugin.items import Judged
@@ -40,6 +40,7 @@ class Lab:
         budget: float | None = config.getoption("--lab-budget")
         self.seed = seed
         self.profile = profile(config.getoption("--lab-profile"))
+        self.examples = self.profile.settings().database
         self.budget = self.profile.seconds if budget is None else budget
         self.promises: list[Promise] = [PROMISES.get(name) for name in names] if names else PROMISES.values()
         self.versions: dict[str, str] = {}
@@ -104,8 +105,12 @@ class Lab:
         exclude: Iterable[str] = (),
         most: int | None = None,
         seconds: float | None = None,
+        unaided: bool = False,
     ) -> Searched:
-        """A random search from the session's seed, within the profile's bounds or `seconds`."""
+        """A random search from the session's seed, within the profile's bounds or `seconds`.
+
+        `unaided`: without what earlier searches found.
+        """
         return search(
             variant,
             self.rig(),
@@ -113,7 +118,7 @@ class Lab:
             seed=self.seed,
             max_examples=self.profile.examples,
             budget_seconds=self.budget if seconds is None else seconds,
-            database=example_database(),
+            database=None if unaided else self.examples,
             promises=self.promises if promises is None else promises,
             exclude=exclude,
             most=most,

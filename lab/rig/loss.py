@@ -96,14 +96,12 @@ class Wire:
         if leg == "client":
             self._each(self._listeners(table), far, _hear)
             table = diag.ends()
-        # Also ends whose other end has gone meanwhile, and what was accepted of a deaf listener.
-        ours = [
-            end
-            for end in table
-            if end.inode in self._deaf or (leg == "client" and not self._ports.isdisjoint(end[1:3]))
-        ]
-        self._each(ours, near, _hear)
-        self._each(ours, far, _hear)
+        # Not in pairs: the other end may have gone meanwhile. What a deaf listener accepted is deaf, too.
+        ports = self._ports if leg == "client" else {self._server_port}
+        self._each([end for end in table if end.target in ports and end.inode in self._deaf], near, _hear)
+        inherited = leg == "client"
+        theirs = [end for end in table if end.source in ports and (inherited or end.inode in self._deaf)]
+        self._each(theirs, far, _hear)
 
     def lost(self, leg: Leg = "client") -> dict[int, Lost]:
         """Segments that one end has sent and the other has not got, by connection, since it was opened."""

@@ -218,7 +218,11 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             message = {"environ": environ, "databases": databases, "init": list(init)}
-            answer = self._call(message, FORK_DEADLINE, theirs.fileno())
+            try:
+                answer = self._call(message, FORK_DEADLINE, theirs.fileno())
+            except LabError:
+                ours.close()
+                raise
         return Child(self, ours, answer["pid"])
 
     def reap(self, pid: int) -> int:

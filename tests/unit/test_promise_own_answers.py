@@ -11,8 +11,8 @@ T = "t0"
 
 def answered(step: Read | Write, index: int) -> Line:
     """It returned with the answer to the question of step `index`."""
-    field = "nonce" if isinstance(step, Read) else "token"
-    return ok(step, on="1@a", **{field: f"{RUN}:{index}"})
+    mine = f"{RUN}:{index}"
+    return ok(step, on="1@a", nonce=mine) if isinstance(step, Read) else ok(step, on="1@a", token=mine)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lab.records.plan import Begin, End, Enter, Leave, Read, Write
+from lab.records.plan import Begin, End, Enter, Leave, Read, Stop, Write
 from unit.histories import asks, finding, heal, hung, lost, ok, record, skipped, strike, verdict
 
 RECOVERS = "recovers"
@@ -71,6 +71,22 @@ def test_a_request_with_unusual_steps_proves_nothing() -> None:
 def test_no_fault_and_no_request_after_it_are_unknown() -> None:
     assert verdict(RECOVERS, record(*asks(T, "1@a"), *asks(T, "1@a"))) == "unknown"
     assert verdict(RECOVERS, record(*STRUCK)) == "unknown"
+
+
+def test_who_is_refused_while_others_have_all_sessions_is_not_poisoned() -> None:
+    beside = (ok(Begin("t1")), ok(Read("t1"), on="2@b"))
+    assert verdict(RECOVERS, record(*STRUCK, *beside, *FAILS, ok(End("t1")), *asks(T, "3@c"))) == "kept"
+    both = (ok(Begin(T)), *beside, ok(Read(T), on="1@a"), strike("sever-fin", "1@a"), lost(Read(T)), ok(End(T)))
+    assert verdict(RECOVERS, record(*both, *FAILS)) == "broken"
+
+
+def test_a_session_that_went_with_its_thread_is_not_recovered_from_a_fault() -> None:
+    died = (ok(Begin("t1")), ok(Enter("t1")), ok(Stop("t1")))
+    assert verdict(RECOVERS, record(*STRUCK, *died, *FAILS)) == "kept"
+
+
+def test_who_failed_before_the_fault_proves_nothing_with_it() -> None:
+    assert verdict(RECOVERS, record(*FAILS, *STRUCK, *FAILS)) == "unknown"
 
 
 def test_skipped_steps_are_no_errors() -> None:

@@ -157,6 +157,16 @@ def test_examples_are_kept_between_searches(runs: Runs) -> None:
     assert isinstance(runs.plans[0].steps[-1], Inject)
 
 
+def test_example_of_a_search_that_ran_out_of_time_is_shrunk_by_the_next(runs: Runs) -> None:
+    database = InMemoryExampleDatabase()
+    hunt(NO_FAULTS, database=database)
+    (key,) = [key for key in database.data if database.data[key] and not key.endswith(b".secondary")]
+    longest = max(database.data[key.removesuffix(b".secondary") + b".secondary"], key=len)
+    database.data[key] = {longest}
+    (found,) = hunt(NO_FAULTS, database=database, seed=77)
+    assert len(found.plan.steps) == 3
+
+
 def test_each_promise_has_an_exception_type_of_its_own() -> None:
     assert broken_type("replaces-stale") is broken_type("replaces-stale")
     assert broken_type("replaces-stale").__name__ == "ReplacesStaleBroken"

@@ -83,7 +83,7 @@ TEN = {
     "reuses",
 }
 MANY = settings(
-    max_examples=int(os.environ.get("LAB_EXAMPLES", "60")), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("LAB_EXAMPLES", "25")), deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -206,20 +206,6 @@ def test_a_second_error_after_the_heal_is_called(plan: Plan) -> None:
         for op in record.ops
     ]
     assert verdict("recovers", msgspec.structs.replace(record, ops=tuple(ops))) is Verdict.BROKEN
-
-
-def test_the_generator_reaches_every_promise() -> None:
-    """What the tests above judge is not all unknown."""
-    reached: set[str] = set()
-
-    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
-    @given(PLANS)
-    def look(plan: Plan) -> None:
-        record = Honest(plan, 0).record()
-        reached.update(finding.promise for finding in judge(record) if finding.verdict is Verdict.KEPT)
-
-    look()
-    assert reached >= TEN
 
 
 @pytest.mark.parametrize("step", [Stop("t1")])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
+from types import TracebackType
 from typing import Any, ClassVar
 
 from django.db import connections
@@ -34,7 +35,9 @@ class Lease:
 class Noting(DatabaseErrorWrapper):
     """Django's error wrapper, which notes that there was an error; Django's own note leaves out some kinds."""
 
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.wrapper.erred |= exc_type is not None
         super().__exit__(exc_type, exc_value, traceback)
 

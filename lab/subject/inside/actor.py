@@ -201,7 +201,7 @@ class Actor:
                 "INSERT INTO lab.token (plan, token, gate) VALUES (%s, %s, %s) RETURNING token, session, xid::text",
                 *values,
             )
-        return dict(zip(("token", "session", "xid"), row))
+        return dict(zip(("token", "session", "xid"), row, strict=True))
 
     def _do_read(self, message: Message) -> Message:
         if (gate := message.get("gate")) is not None:
@@ -213,7 +213,7 @@ class Actor:
             )
         else:
             row = self._row(message, "SELECT %s::text, lab.session()", message["nonce"])
-        return dict(zip(("nonce", "session"), row))
+        return dict(zip(("nonce", "session"), row, strict=True))
 
     def _do_fail(self, message: Message) -> Message:
         if message["cause"] == "unique":

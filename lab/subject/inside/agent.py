@@ -105,9 +105,7 @@ def child(channel: socket.socket, message: dict[str, Any]) -> None:
 class Stage:
     """Reads steps from the channel on a thread of its own and hands them to the actors."""
 
-    def __init__(
-        self, channel: socket.socket, databases: dict[str, dict[str, Any]], init: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, channel: socket.socket, databases: dict[str, dict[str, Any]], init: Sequence[str] = ()) -> None:
         self._channel = channel
         self._children: list[int] = []
         self._init = tuple(init)
@@ -173,7 +171,9 @@ class Stage:
     def _actor(self, name: str) -> actors.Actor:
         if name not in self._actors:
             self._actors[name] = actors.Actor(name, self._reply, self._fork)
-            thread = threading.Thread(target=self._actors[name].loop, name="worker", daemon=True)  # names are no identities
+            thread = threading.Thread(
+                target=self._actors[name].loop, name="worker", daemon=True
+            )  # names are no identities
             thread.start()
             self._threads.append(thread)
         return self._actors[name]

@@ -20,7 +20,7 @@ SECONDS = 60.0  # a search that finds something ends long before
 
 
 def _found(lab: Lab, variant: str, promise: str) -> Found:
-    searched = lab.search(rows()[variant], promises=[PROMISES.get(promise)], most=1, seconds=SECONDS)
+    searched = lab.search(rows()[variant], promises=[PROMISES.get(promise)], most=1, seconds=SECONDS, unaided=True)
     assert searched.found, (
         f"--lab-seed={searched.seed}: nothing in {searched.cases} cases, {searched.void} of them void"
     )
