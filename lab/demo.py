@@ -85,7 +85,9 @@ def tell(plan: Plan, variants: Sequence[Variant], rig: RigProtocol, replays: int
     """Run the plan once slowly and `replays` times more against each variant. Call it from the main thread."""
     zygotes = [Zygote(variant, rig.folder, rig.environ()) for variant in variants]
     try:
-        return [_story(msgspec.structs.replace(plan, variant=zygote.variant), rig, zygote, replays) for zygote in zygotes]
+        return [
+            _story(msgspec.structs.replace(plan, variant=zygote.variant), rig, zygote, replays) for zygote in zygotes
+        ]
     finally:
         for zygote in zygotes:
             zygote.close()

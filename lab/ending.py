@@ -24,7 +24,7 @@ from lab.records.plan import Leave, Step
 Wire = Literal["unsent", "sent", "refused", "acked"]
 Message = Mapping[str, Any]
 
-VERBS = {name: "COMMIT" for name in ("leave", "commit", "close", "end", "autocommit")} | {"write": "INSERT"}
+VERBS = dict.fromkeys(("leave", "commit", "close", "end", "autocommit"), "COMMIT") | {"write": "INSERT"}
 """The statement that decides whether such a step has had an effect."""
 CHANGES = (*VERBS, "sql")
 LOST = ("08", "57P")
@@ -82,7 +82,7 @@ class _Wires:
     def of(self, op: Op) -> Wire | None:
         """How far its statement got; None where it sent none that should be there, or where that cannot be told."""
         begin, verb = self._begun.get((op.actor, op.step), op.time), VERBS[op.f]
-        # A statement that is held on its way may arrive after the call was given up, but not after the next of its kind.
+        # A statement held on its way may arrive after the call was given up, but not after the next of its kind.
         until = self._next(op, verb) if op.chain else op.time
         ours = self._ours(op, begin)
         if not ours and not self._alone:

@@ -170,7 +170,10 @@ class Run:
         """Everything, in order; what was applied is healed on every path."""
         rows: tuple[Row, ...] = ()
         wire = self._wants_wire or any(each.family == "wire" for each in self._all_faults)
-        with open_site(self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy) as site, self._heal_on_exit():
+        with (
+            open_site(self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy) as site,
+            self._heal_on_exit(),
+        ):
             self._site = site
             for each, alias in zip(self._all_faults, self._fault_aliases(), strict=True):
                 each.prepare(site.of(alias))
@@ -294,7 +297,7 @@ class Run:
     def _liveness(self) -> None:
         """Every actor ends its request, then must succeed: first with a query, then with an atomic block."""
         steps = itertools.count(len(self._plan.steps))
-        actors = [actor for actor in self._plan.actors()]
+        actors = self._plan.actors()
         for actor in actors:
             if actor in self._open or actor in self._pending:
                 self._act(next(steps), End(actor), "liveness")

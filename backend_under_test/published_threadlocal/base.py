@@ -1,4 +1,4 @@
-"""The published snippet, implements persistent database connection using thread local storage. As published, bugs included.
+"""The published snippet: implements persistent database connection using thread local storage, bugs included.
 
 The smallest change that makes it run on Django 4.2 to 6.x: the module's name is `postgresql` now, and what stood in
 `_cursor` stands in `ensure_connection`, where all connections have been made since `atomic()` connects on its own.

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from lab.fault import FAULTS
+from lab.fault import FAULTS, needs
 from lab.promise import Promise
 from lab.records.plan import Plan
 from lab.records.variant import Traits, Variant
@@ -43,10 +43,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Gathered:
-    """The cases of one variant, and why some promises do not apply to it."""
+    """The cases of one variant, why some promises do not apply to it, and how many plans this rig cannot run."""
 
     cases: tuple[Case, ...]
     not_applicable: dict[str, str] = field(default_factory=dict)
+    beyond: int = 0
 
     @property
     def variants(self) -> list[Variant]:
@@ -59,13 +60,20 @@ class Gathered:
 
 
 def gather(
-    variant: Variant, traits: Traits, promises: Sequence[Promise], *, seed: int = 0, bound: float | None = None
+    variant: Variant,
+    traits: Traits,
+    promises: Sequence[Promise],
+    capabilities: frozenset[str],
+    *,
+    seed: int = 0,
+    bound: float | None = None,
 ) -> Gathered:
-    """The directed plans of all promises that apply, in their order.
+    """The directed plans of all promises that apply, in their order, as far as a rig of these capabilities runs them.
 
     B is `bound` seconds, else what the variant claims, else what the plan says (10).
     """
     not_applicable: dict[str, str] = {}
+    beyond = 0
     plans: dict[bytes, Plan] = {}
     made_for: dict[bytes, list[tuple[str, str]]] = {}
     for promise in promises:
@@ -73,6 +81,9 @@ def gather(
             not_applicable[promise.id] = reason
             continue
         for plan in promise.plans(variant, traits):
+            if needs(plan) - capabilities:
+                beyond += 1
+                continue
             limit = bound or variant.bound or plan.bound
             adjusted = msgspec.structs.replace(plan, seed=seed, bound=limit)
             key = msgspec.json.encode((adjusted.variant, adjusted.steps, adjusted.bound))
@@ -81,7 +92,7 @@ def gather(
     cases = (
         Case(number, plan, tuple(dict.fromkeys(made_for[key]))) for number, (key, plan) in enumerate(plans.items(), 1)
     )
-    return Gathered(tuple(cases), not_applicable)
+    return Gathered(tuple(cases), not_applicable, beyond)
 
 
 def lane(plan: Plan) -> Lane:

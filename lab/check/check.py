@@ -82,19 +82,23 @@ def check(
     Raises UnknownName, EngineUnusable,
     StoreUnwritable, or whatever else makes the lab fail; what was stored before is whole.
     """
-    promises = options.chosen()
+    promises, progress = options.chosen(), progress or Silent()
     with subjects(rig) as started:
         folders = [store.open(variant.name, options.seed) for variant in variants]
         zygotes = started.start(variants)
         ledgers = []
         for variant, zygote, folder in zip(variants, zygotes, folders, strict=True):
-            gathered = gather(variant, zygote.traits, promises, seed=options.seed, bound=options.bound)
+            gathered = gather(
+                variant, zygote.traits, promises, rig.capabilities, seed=options.seed, bound=options.bound
+            )
+            if gathered.beyond:
+                progress.say(f"{variant.name}: {gathered.beyond} plans ask for packet loss: use --rig netns")
             ledgers.append(_Ledger(Entry(variant, zygote, folder, promises), gathered))
         changed = [other for ledger in ledgers for other in ledger.gathered.variants if other not in variants]
         others = tuple(started.start(changed))
         for ledger in ledgers:
             ledger.entry = replace(ledger.entry, others=others)
-        return _Check(ledgers, rig, apart, options, store, progress or Silent()).results()
+        return _Check(ledgers, rig, apart, options, store, progress).results()
 
 
 class _Check:

@@ -65,9 +65,7 @@ class CommitsOnClose(Promise):
             assert unit.closer is not None
             if fault := self._fault(trace, unit):
                 return self.broken(fault, unit.closer.step)
-        return self.kept(
-            f"work was pending at {count(len(units), 'close()')}, and none of it was lost unsaid"
-        )
+        return self.kept(f"work was pending at {count(len(units), 'close()')}, and none of it was lost unsaid")
 
     @staticmethod
     def _fault(trace: Trace, unit: Unit) -> str:

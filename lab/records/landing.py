@@ -9,7 +9,8 @@ class Landing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One fault's effect.
 
     `step` is the index of its inject step, `time` when it was applied and `healed` when it ended, in nanoseconds
-    since the start of the run (-1: not). `seen` is when a lazy fault was seen to strike; others strike at `time`. `struck` are the sessions that it ended or cut off, `cut` those that healing it ended.
+    since the start of the run (-1: not). `seen` is when a lazy fault was seen to strike; others strike at `time`.
+    `struck` are the sessions that it ended or cut off, `cut` those that healing it ended.
     """
 
     kind: str

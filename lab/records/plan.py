@@ -140,7 +140,7 @@ class Stop(_Step):
 
 
 class Fork(_Step):
-    """The actor's process forks. The child process is called `child`, and its actor `<child>.t0` is a clone of this one.
+    """The actor's process forks. The child process is called `child`, its actor `<child>.t0` is a clone of this one.
 
     Inside a request the clone is inside it too, and inside the same atomic blocks.
     """

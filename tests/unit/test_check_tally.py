@@ -64,13 +64,13 @@ def alpha(*trials: Trial) -> PromiseResult:
 
 
 def test_equal_plans_are_one_case_made_for_both_promises() -> None:
-    cases = gather(VARIANT, Traits(), [ALPHA, BETA], seed=7).cases
+    cases = gather(VARIANT, Traits(), [ALPHA, BETA], frozenset(), seed=7).cases
     assert [case.made_for for case in cases] == [(("alpha", "idle"), ("beta", "first")), (("alpha", "long"),)]
     assert {case.plan.seed for case in cases} == {7}
 
 
 def test_plans_of_a_promise_that_does_not_apply_are_dropped() -> None:
-    gathered = gather(VARIANT, Traits(), [ALPHA, Fake("beta", "first", "long", reason="nothing is kept")])
+    gathered = gather(VARIANT, Traits(), [ALPHA, Fake("beta", "first", "long", reason="nothing is kept")], frozenset())
     assert gathered.not_applicable == {"beta": "nothing is kept"}
     assert all(made == "alpha" for case in gathered.cases for made, _ in case.made_for)
 
@@ -80,7 +80,9 @@ def test_bound_is_the_labs_else_the_variants_else_ten(
     given: float | None, claimed: float | None, expected: float
 ) -> None:
     variant = msgspec.structs.replace(VARIANT, bound=claimed)
-    assert {case.plan.bound for case in gather(variant, Traits(), [ALPHA], bound=given).cases} == {expected}
+    assert {case.plan.bound for case in gather(variant, Traits(), [ALPHA], frozenset(), bound=given).cases} == {
+        expected
+    }
 
 
 @pytest.mark.parametrize(

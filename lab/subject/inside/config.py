@@ -1,4 +1,4 @@
-"""The variant's configuration inside the subject: import path, driver, Django settings, and what the ENGINE replaces."""
+"""The variant's configuration inside the subject: import path, driver, settings, and what the ENGINE replaces."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def configure(database: dict[str, Any], extra: dict[str, Any]) -> Any:
         DATABASES={"default": database},
         INSTALLED_APPS=[],
         LOGGING_CONFIG=None,
-        SECRET_KEY="the lab serves no pages",
+        SECRET_KEY="the lab serves no pages",  # noqa: S106 - Django wants one
     )
     django.setup()
     engine = database["ENGINE"]
