@@ -46,6 +46,7 @@ def test_known_plan_replays(path: Path, lab: Lab) -> None:
     assert {name: str(each.verdict) for name, each in found.items()} == plan.expect, found
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("promise", list(PROMISES))
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_directed_verdict(variant: str, promise: str, lab: Lab) -> None:
@@ -54,6 +55,7 @@ def test_directed_verdict(variant: str, promise: str, lab: Lab) -> None:
     assert found.verdict in expected, f"{found.summary}; {found.moments}; {found.evidence}"
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_nothing_else_breaks_at_random(variant: str, lab: Lab) -> None:
     known = [promise for promise in PROMISES if f"{variant}.{promise}" in KNOWN]

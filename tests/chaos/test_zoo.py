@@ -141,7 +141,7 @@ def _correct(name: str, *known: tuple[str, str], quick: bool = False, commits: b
     claims = tuple(promise for promise in TEN if commits or promise not in CLOSES)
     fields = {"driver": "psycopg2", "path": (str(TESTS),), "claims": claims, **fields}
     variant = Variant(name=f"{name}, {fields['driver']}", **fields)
-    return Correct(variant, frozenset(DJANGO | set(known)), () if quick else (pytest.mark.slow,))
+    return Correct(variant, frozenset(DJANGO | set(known)), () if quick else (pytest.mark.slow, pytest.mark.nightly))
 
 
 def _both(name: str, *known: tuple[str, str], quick: bool = False, **fields: Any) -> tuple[Correct, Correct]:
@@ -240,7 +240,7 @@ def bench(rig: Rig) -> Iterator[Callable[[Variant], Bench]]:
         each.close()
 
 
-@pytest.mark.parametrize("driver", ["psycopg2", pytest.param("psycopg", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("driver", ["psycopg2", pytest.param("psycopg", marks=[pytest.mark.slow, pytest.mark.nightly])])
 @pytest.mark.parametrize("beast", BROKEN, ids=lambda beast: beast.name)
 def test_a_broken_backend_is_caught(beast: Broken, driver: Driver, bench: Callable[[Variant], Bench]) -> None:
     variant = Variant(name=beast.name, engine=f"zoo.{beast.name}", driver=driver, path=(str(TESTS),), keeps=beast.keeps)

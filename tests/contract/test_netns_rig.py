@@ -20,7 +20,7 @@ from lab.rig.rig import Rig
 from lab.run import run
 from lab.subject.handle import Zygote
 
-pytestmark = [pytest.mark.netns, pytest.mark.slow]
+pytestmark = [pytest.mark.netns, pytest.mark.slow, pytest.mark.nightly]
 GONE_WITHIN = 5.0
 OWN = NetnsRig.capabilities - Rig.capabilities
 
