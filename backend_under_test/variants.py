@@ -20,7 +20,7 @@ durable), and sets no deadlines (bounded-wait): what the lab shows there are lim
 
 @dataclass(frozen=True)
 class Row:
-    """One Django database configuration and what it claims.
+    """One Django database configuration and what it claims; `claims` None: everything.
 
     `settings` and `options` are what a project writes in `DATABASES["default"]` and its OPTIONS. `threads` is the
     number of concurrent requests that it says it is made for, None without limit. `bound` is the longest wait that
@@ -29,7 +29,7 @@ class Row:
 
     name: str
     engine: str
-    claims: tuple[str, ...]
+    claims: tuple[str, ...] | None
     summary: str
     driver: str = "psycopg2"
     settings: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +75,30 @@ ROWS = (
         claims=("reuses", "replaces-stale", *DJANGO),
         summary="the same, checked by a query before each request's first use (CONN_HEALTH_CHECKS)",
         settings={"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True},
+    ),
+    Row(
+        name="django_pool",
+        engine="django.db.backends.postgresql",
+        claims=("reuses", *DJANGO, "idle-after-close"),
+        summary="Django's connection pool (psycopg_pool with its defaults), which checks nothing",
+        driver="psycopg",
+        settings={"CONN_MAX_AGE": 0},
+        options={"pool": True},
+    ),
+    Row(
+        name="persistent_global",
+        engine="backend_under_test.persistent_global",
+        claims=None,
+        summary="the global one repaired: one session per process, for workers with one thread",
+        threads=1,
+        keeps=True,
+    ),
+    Row(
+        name="persistent_threadlocal",
+        engine="backend_under_test.persistent_threadlocal",
+        claims=None,
+        summary="the thread-local one repaired: one session per thread",
+        keeps=True,
     ),
 )
 
