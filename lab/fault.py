@@ -50,6 +50,11 @@ class Sighting(NamedTuple):
 Seen = Callable[[], "Sighting | None"]
 
 
+def nothing() -> Sighting | None:
+    """The look-out of a fault that found nothing there to strike: it is never seen, and nobody need wait for it."""
+    return None
+
+
 class Socket(NamedTuple):
     """The client's end of one TCP connection to the plan's line: its local port and kernel state.
 

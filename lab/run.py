@@ -15,7 +15,7 @@ import msgspec
 
 from lab import ending
 from lab.errors import BadInput, LabError, ProxyLost, ServerNotReady
-from lab.fault import Fault, Seen, Sighting, build, needs
+from lab.fault import Fault, Seen, Sighting, build, needs, nothing
 from lab.records.census import Census, Row, Session
 from lab.records.history import Cause, Ending, Event, Op, Phase
 from lab.records.landing import Landing
@@ -53,6 +53,8 @@ FAREWELL = 0.03  # seconds for what an ending process says to reach the server a
 CLOSE = 0.2  # seconds that a session has to vanish after its connection was closed
 SETTLE = 0.5  # seconds that a session has to become idle or vanish after its request
 PROBES = 2  # requests of each actor in the liveness phase, beyond one for each session that was struck
+MANY = 20  # sessions of one plan: who has so many may have taken the slots himself
+NO_SLOT = ("connection slots are reserved", "too many clients already")
 HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
 DIED = Cause(cls="lab.SubjectEnded", text="the subject's process ended")
 
@@ -237,7 +239,16 @@ class Run:
 
     def _why_void(self) -> str:
         lost = [landing.kind for landing in self._landings if not landing.landed]
-        return f"not seen to land: {', '.join(lost)}" if lost else ""
+        if lost:
+            return f"not seen to land: {', '.join(lost)}"
+        return "the rig had no connection slot left" if self._crowded_out() else ""
+
+    def _crowded_out(self) -> bool:
+        """Whether the server refused a connection because of others: other plans, while this one had few sessions."""
+        if any(each.kind == "fill-slots" for each in self._all_faults):
+            return False
+        refused = any(sign in cause.text for op in self._ops for cause in op.chain for sign in NO_SLOT)
+        return refused and max((len(each.sessions) for each in self._census), default=0) < MANY
 
     def _end_child(self) -> None:
         if any(actor in self._gone for actor in self._plan.actors()) and self._hung():
@@ -531,7 +542,7 @@ class Run:
         while struck.landing is None:
             if (sighting := self._look(struck)) is not None:
                 struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck, sighting.at_ns)
-            elif time.monotonic() > until:
+            elif struck.seen is nothing or time.monotonic() > until:
                 return
             else:
                 time.sleep(0.001)  # a look-out polls the server and the kernel; there is no event to wait for
@@ -581,7 +592,8 @@ class Run:
     def _close(self, struck: _Struck) -> None:
         """End one fault and write down whether it had landed."""
         cut = self._end_fault(struck)
-        landing = struck.landing or self._landing(struck, False, "nothing was seen of it")
+        unseen = "there was nothing to strike" if struck.seen is nothing else "nothing was seen of it"
+        landing = struck.landing or self._landing(struck, False, unseen)
         self._landings.append(msgspec.structs.replace(landing, healed=self._now(), cut=cut))
 
     def _end_fault(self, struck: _Struck) -> tuple[str, ...]:
@@ -640,6 +652,8 @@ class Run:
 
         What a backend sends at the end of a request need not have been answered when the request has ended.
         """
+        if any(session.locks and not session.xact for session in sessions):
+            return True  # states and locks are read one after the other, and a transaction has just begun or ended
         active = sum(session.state == "active" for session in sessions)
         return active > len(self._pending) or sum(session.xact for session in sessions) > len(self._open)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from lab.fault import Seen, Sighting, Site, Socket
+from lab.fault import Seen, Sighting, Site, Socket, nothing
 
 ENDED_BY_FIN = {"CLOSE_WAIT", "LAST_ACK"}
 CLOSED_BY_CLIENT = {"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "TIME_WAIT"}
@@ -33,6 +33,9 @@ def struck(before: set[int], sockets: Iterable[Socket], armed: bool) -> tuple[se
 def severed(site: Site, how: Literal["fin", "rst"]) -> Iterator[Seen]:
     """Cut; seen when every connection of that time has ended in that way, and so has one of our own."""
     before = established(site.sockets())
+    if not before:
+        yield nothing
+        return
     sessions = tuple(session.id for session in site.sessions())
     with site.witness() as end:
 

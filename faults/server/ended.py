@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from faults.network.ended import established
-from lab.fault import Seen, Sighting, Site
+from lab.fault import Seen, Sighting, Site, nothing
 from lab.records.census import Session
 
 FAREWELL = 0.1  # seconds for the end of a session to reach the client; behind a silent line it never does
@@ -18,6 +18,8 @@ def look_out(site: Site, sessions: Sequence[Session], how: str, connections: int
 
     `connections` is how many the client had before.
     """
+    if not sessions:
+        return nothing
     struck = tuple(session.id for session in sessions)
     left = connections - len(struck)
     gone_at = math.inf
@@ -25,7 +27,7 @@ def look_out(site: Site, sessions: Sequence[Session], how: str, connections: int
     def seen() -> Sighting | None:
         nonlocal gone_at
         alive = {session.id for session in site.sessions()}
-        if not struck or alive & set(struck):
+        if alive & set(struck):
             return None
         # A session leaves the census before its farewell has reached the client, who must not be asked too early.
         gone_at = min(gone_at, time.monotonic())
