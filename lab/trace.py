@@ -296,6 +296,11 @@ class Trace:
             return False
         return any(call.hung for other in beside for call in other.calls) or len(beside) >= self._served(request.begin)
 
+    def crowded(self, call: Call) -> bool:
+        """Whether more requests were in flight during the call than the variant says that it is made for."""
+        threads = self.record.plan.variant.threads
+        return threads is not None and sum(one.running_between(call.begin, call.end) for one in self.requests) > threads
+
     def _served(self, until: int) -> int:
         """How many requests at most had a session at one time by then."""
         held = [(min(one.sessions.values()), one.end) for one in self.requests if one.sessions]

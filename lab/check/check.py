@@ -39,6 +39,8 @@ class Options:
     ends, and a plan that has not begun leaves its moment unknown. `bound` is B in seconds, None as the variant claims,
     else 10. `search` is the random search's share in seconds for each variant; with a budget, all that is left of it.
     `cuts`: one request is cut before each of its messages, unless less than CUTS_NEED of the budget is left for it.
+    `brief`: a plan is left out once every promise that asked for it is known to be broken. No verdict changes by that,
+    but not all moments are looked at.
     """
 
     promises: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ class Options:
     bound: float | None = None
     search: float = SEARCH
     cuts: bool = True
+    brief: bool = False
 
     def chosen(self) -> tuple[Promise, ...]:
         """The promises that are asked about; raises UnknownName."""
@@ -151,6 +154,9 @@ class _Check:
     def _work(self, job: tuple[_Ledger, Case]) -> None:
         ledger, case = job
         begun = time.monotonic()
+        if self._options.brief and ledger.entry.settled(case):
+            self._progress.done(ledger.entry.variant.name, case.title, (), "left out: known to be broken")
+            return
         trials = self._apart if self._apart is not None and self._lane(job) == "alone" else self._trials
         trial = Trial(case, missing=NOT_RUN) if self._left() <= 0 else trials.trial(case, ledger.entry)
         self._enter(ledger, trial, begun)

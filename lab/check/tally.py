@@ -12,6 +12,8 @@ from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict, worst
 
 SEEN = (Verdict.KEPT, Verdict.BROKEN)
+DEAD = ("recovers", "bounded-wait")
+"""Where one of these is broken nothing is served, or no call returns: what would come after that cannot come about."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,13 @@ class _View:
     own: bool
     finding: Finding
     trial: Trial
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it says of the moment: one that never comes, because the variant is dead, is none of its own."""
+        unseen = self.own and self.finding.verdict is Verdict.UNKNOWN and not self.trial.missing
+        dead = [name for name in DEAD if self.trial.finding(name).verdict is Verdict.BROKEN]
+        return Verdict.NA if unseen and dead else self.finding.verdict
 
     def rank(self) -> tuple[bool, bool, bool]:
         """What makes it good evidence, the best first: confirmed, nothing else explains it, made for this promise."""
@@ -59,12 +68,14 @@ def _result(promise: str, claimed: bool, views: list[_View], random: int) -> Pro
     for view in views:
         # A run that was made for another promise counts where it breaks this one; that it does not proves little.
         if view.own or view.finding.verdict is Verdict.BROKEN:
-            moments.setdefault(view.moment, []).append(view.finding.verdict)
+            moments.setdefault(view.moment, []).append(view.verdict)
     verdicts = {moment: worst(found) for moment, found in moments.items()}
     counted = [view for view in views if view.own or view.finding.verdict in SEEN]
     broken = [view for view in views if view.finding.verdict is Verdict.BROKEN]
     broken.sort(key=_View.rank)
     verdict = worst(verdicts.values())
+    if verdict is Verdict.NA:  # it was at stake nowhere, and not because the configuration says so
+        verdict = Verdict.UNKNOWN
     return PromiseResult(
         verdict=verdict,
         claimed=claimed,

@@ -44,6 +44,10 @@ class Entry:
         """The one that runs the plan's variant."""
         return next((other for other in self.others if other.variant == plan.variant), self.zygote)
 
+    def settled(self, case: Case) -> bool:
+        """Whether every promise that asked for the case is known to be broken, at some moment."""
+        return {promise for promise, _ in case.made_for} <= {promise for promise, _ in self.confirmed.copy()}
+
     @property
     def ids(self) -> frozenset[str]:
         """The identifiers of the promises that are asked about."""

@@ -39,12 +39,15 @@ def matrix(
 ) -> int:
     """Judge every bundled variant, or those that are named, and print the table promise x variant.
 
-    Directed plans only, unless --budget leaves time for a random search.
+    Directed plans only, and of a promise that is seen to be broken no further ones: `lab check` looks at every moment,
+    cuts one request before each message, and searches at random, as --budget makes this do for what is left of it.
     """
     variants = [find(name) for name in dict.fromkeys(names or rows())]
     prepare_file("--json", json)
     prepare_file("--html", html)
-    options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound, search=0.0)
+    options = Options(
+        promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound, search=0.0, cuts=False, brief=True
+    )
     results = judge_variants(variants, options, store)
     print_matrix(console(), results)
     if json is not None:

@@ -14,6 +14,9 @@ from lab.records.result import PromiseResult, Result
 from lab.records.verdict import Verdict
 from lab.report.mark import MARKS, mark, moment_mark
 
+NAMED_MOMENTS = 5
+"""How many of the moments at which a promise breaks the matrix names; `lab check` names all."""
+
 PLAIN_WIDTH = 140
 """Columns where nobody's terminal says how many there are."""
 
@@ -59,7 +62,7 @@ def print_matrix(out: Console, results: Sequence[Result]) -> None:
     table = Table(box=box.ROUNDED)
     table.add_column("promise", no_wrap=True)
     for result in results:
-        table.add_column(result.variant.name, no_wrap=True)
+        table.add_column(result.variant.name.replace("_", "_\n", 1))
     for name in promise_names(results):
         table.add_row(name, *(_cell(result.promises.get(name)) for result in results))
     out.print(table)
@@ -134,7 +137,10 @@ def _details(result: Result) -> list[Text]:
         if promise.verdict is not Verdict.BROKEN:
             continue
         shown = mark(promise)
-        at = " · ".join(moment for moment, each in promise.moments.items() if each is Verdict.BROKEN)
+        broken = [moment for moment, each in promise.moments.items() if each is Verdict.BROKEN]
+        at = " · ".join(broken[:NAMED_MOMENTS])
+        if len(broken) > NAMED_MOMENTS:
+            at += f" · and {len(broken) - NAMED_MOMENTS} more"
         because = "" if promise.cause in (None, name) else f", because of {promise.cause}"
         lines.append(Text.assemble("  ", (str(shown), shown.style), f" {name}{because}: {at}"))
     return lines

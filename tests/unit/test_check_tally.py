@@ -220,3 +220,20 @@ def test_lanes_end_with_the_first_error() -> None:
     with pytest.raises(OSError, match="no space"):
         run_in_lanes(range(50), lambda _: "alone", work, lambda: aborted.append(True))
     assert (done, aborted) == ([0], [True])
+
+
+@pytest.mark.parametrize("dead", ["recovers", "bounded-wait"])
+def test_a_moment_that_a_dead_variant_never_reaches_is_none(dead: str) -> None:
+    kept = trial(1, "alpha", "idle", finding("alpha", KEPT))
+    never = trial(2, "alpha", "long", finding("alpha", UNKNOWN), finding(dead, BROKEN))
+    assert alpha(kept, never).moments == {"idle": KEPT, "long": NA}
+    assert alpha(kept, never).verdict is KEPT
+    assert alpha(never).verdict is UNKNOWN, "n/a is what a configuration says, not what a variant's death hides"
+
+
+def test_a_moment_that_was_not_seen_for_another_reason_is_unknown() -> None:
+    kept = trial(1, "alpha", "idle", finding("alpha", KEPT))
+    assert alpha(kept, trial(2, "alpha", "long", finding("alpha", UNKNOWN), finding("beta", BROKEN))).verdict is UNKNOWN
+    assert (
+        alpha(kept, trial(2, "alpha", "long", finding("recovers", BROKEN), finding("alpha", BROKEN))).verdict is BROKEN
+    )

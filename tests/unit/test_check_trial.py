@@ -147,3 +147,13 @@ def test_replays_count_agreement_and_expectation() -> None:
 )
 def test_replays_exit_status(verdicts: tuple[Verdict, ...], status: int) -> None:
     assert replays(*verdicts, void=1 - bool(verdicts)).status == status
+
+
+def test_a_case_is_settled_when_all_that_asked_for_it_is_confirmed_to_be_broken(entry: Entry) -> None:
+    both = Case(2, PLAN, (("alpha", "busy"), ("beta", "idle")))
+    assert not entry.settled(CASE)
+    entry.confirmed.add(("alpha", "idle"))
+    assert entry.settled(CASE)
+    assert not entry.settled(both)
+    entry.confirmed.add(("beta", "first"))
+    assert entry.settled(both)
