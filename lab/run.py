@@ -365,7 +365,7 @@ class Run:
             self._open_gates(actor)
         begun = time.monotonic() if pending.where == "server" else pending.since
         give_up = begun + self._plan.bound + SLACK
-        looks = itertools.chain(LOOKS, itertools.repeat(LOOKS[-1]))
+        looks = itertools.chain(LOOKS if self._contended(actor) else (), itertools.repeat(LOOKS[-1]))
         while actor in self._pending:
             wait = next(looks) if may_block else give_up - time.monotonic()
             if self._pump(wait) or actor not in self._pending:
@@ -378,11 +378,21 @@ class Run:
                 self._finish(actor, pending, "info", chain=(HUNG,))
                 self._gone.add(actor)
 
+    def _contended(self, actor: str) -> bool:
+        """Whether there is anything that the actor's step could wait for: a gate, a fault that lasts, others."""
+        return bool(self._gates) or self._under_fault() or self._beside(actor)
+
+    def _under_fault(self) -> bool:
+        return any(struck.fault.lasting for struck in self._struck)
+
+    def _beside(self, actor: str) -> bool:
+        return bool((self._open | self._pending.keys()) - {actor})
+
     def _grace(self, actor: str) -> float:
         """How long a step may do nothing before it counts as waiting in the client: a busy machine is no reason."""
-        if any(struck.fault.lasting for struck in self._struck):
+        if self._under_fault():
             return GRACE
-        return CROWD if (self._open | self._pending.keys()) - {actor} else math.inf
+        return CROWD if self._beside(actor) else math.inf
 
     def _pump(self, timeout: float) -> bool:
         """Take in one answer, if one comes within `timeout` seconds."""

@@ -7,6 +7,7 @@ and Django costs 300 ms, a fork 2 to 5.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -66,6 +67,8 @@ def main(channel: socket.socket) -> None:
         if pid == 0:
             channel.close()
             child(socket.socket(fileno=descriptors[0]), message)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.setpgid(pid, pid)  # as the child does: whoever comes first, so that it has its group in either case
         os.close(descriptors[0])
         channel.send(json.dumps({"pid": pid}).encode())
 
@@ -73,7 +76,8 @@ def main(channel: socket.socket) -> None:
 def reap(pid: int) -> int:
     """The exit status of a plan's process once it has ended, and with it the end of all that it had forked."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # not yet reaped, it keeps its number from being used again
-    os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     try:
         while True:
