@@ -368,8 +368,11 @@ class Run:
         looks = itertools.chain(LOOKS if self._contended(actor) else (), itertools.repeat(LOOKS[-1]))
         while actor in self._pending:
             wait = next(looks) if may_block else give_up - time.monotonic()
-            if self._pump(wait) or actor not in self._pending:
+            if self._pump(min(wait, CROWD) if self._gates else wait) or actor not in self._pending:
                 continue
+            if not may_block:
+                for other in list(self._pending):  # it may want what one has whom the lab itself holds
+                    self._open_gates(other)
             if may_block and (where := self._site.waits(self._pending, pending, self._grace(actor))):
                 pending.where = where
                 self._event("blocked", pending.index, actor=actor, where=where)
