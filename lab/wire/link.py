@@ -503,6 +503,7 @@ class Link:
         frame: Frame | None = None,
     ) -> None:
         """Do it, and write down that it was done and where the streams were."""
+        at = time.monotonic_ns()  # before, because what it does to the client may be over before this returns
         passed = (self.up.passed, self.down.passed)
         peers = [peer for peer in (self.client, self.server) if sides in ("both", peer.side)]
         if way in ("fin", "rst"):
@@ -516,7 +517,7 @@ class Link:
                 way,
                 sides,
                 moment,
-                time.monotonic_ns(),
+                at,
                 *passed,
                 flow.direction if flow else None,
                 frame.ordinal if frame else 0,
