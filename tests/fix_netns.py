@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from lab.errors import LabError
 from lab.rig import choose, toxiproxy_binary
 
 ROOT = Path(__file__).resolve().parents[1]
+AS_USER = Path(__file__).with_name("as_user.py")
 DEADLINE = 300.0
 UNPRIVILEGED = pwd.getpwnam("daemon").pw_uid
 """Neither root nor the `nobody` as whom root's PostgreSQL runs, and in the table of users, where initdb looks."""
@@ -38,7 +38,6 @@ class Inside:
     def __init__(self, user: str, home: Path) -> None:
         self.user = user
         self.home = home
-        self.python = sys.executable
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -53,28 +52,25 @@ class Inside:
     def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run Python with these arguments to its end."""
         return subprocess.run(
-            [self.python, *arguments],
+            [*self._as_user, sys.executable, *arguments],
             cwd=ROOT,
             env={**self.environ, **environ},
             capture_output=True,
             text=True,
             timeout=DEADLINE,
             check=False,
-            **self._identity,
         )
 
     def start(self, program: str) -> subprocess.Popen[str]:
         """Start a program whose output is to be read."""
-        child: subprocess.Popen[str] = subprocess.Popen(
-            [self.python, "-c", program],
+        return subprocess.Popen(
+            [*self._as_user, sys.executable, "-c", program],
             cwd=ROOT,
             env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **self._identity,
         )
-        return child
 
     def pytest(self, *arguments: str) -> str:
         """Run tests in a namespace; what pytest said, when all of them passed."""
@@ -84,25 +80,25 @@ class Inside:
         return done.stdout
 
     @property
-    def _identity(self) -> dict[str, Any]:
+    def _as_user(self) -> list[str]:
         if self.user == "root" or os.geteuid() != 0:
-            return {}
-        return {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
+            return []
+        folders = (ROOT, sys.prefix, sys.base_prefix, Path(sys.executable).resolve().parent, self.home.parent)
+        return [sys.executable, str(AS_USER), str(UNPRIVILEGED), *map(str, folders), "--"]
 
     def _change_user(self) -> None:
         for path in (self.home, *self.home.rglob("*")):
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
-        for python in (sys.executable, f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"):
-            self.python = python
-            try:
-                if self.run("-c", "import psycopg, lab.errors").returncode == 0:
-                    return
-            except OSError:
-                continue
-        pytest.skip(f"an ordinary user can run neither {sys.executable} nor another Python {sys.version_info[:2]}")
+        tried = self.run("-c", "import psycopg, lab.errors")
+        if tried.returncode:
+            pytest.skip(f"an ordinary user cannot run {sys.executable} here: {_last_line(tried.stderr)}")
 
 
-@pytest.fixture(params=["root", "ordinary user"])
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
+@pytest.fixture(scope="module", params=["root", "ordinary user"])
 def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
     """The two kinds of users; skipped with the reason where this machine, or we, cannot be one."""
     if request.param == "root" and os.geteuid() != 0:
@@ -112,5 +108,5 @@ def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
         made = Inside(request.param, Path(home))
         tried = made.run("-c", "from lab.rig import netns; print(netns.probe())")
         if tried.returncode:
-            pytest.skip(f"no namespace as {request.param}: {tried.stderr.strip().splitlines()[-1]}")
+            pytest.skip(f"no namespace as {request.param}: {_last_line(tried.stderr)}")
         yield made

@@ -18,17 +18,19 @@ from lab.cli.options import (
     PathFlag,
     PromiseFlag,
     PythonFlag,
+    RigFlag,
     SettingFlag,
     StoreFlag,
     prepare_file,
     variants_of,
 )
+from lab.cli.timeouts import timeouts_command
 from lab.explore.cuts import WAYS, Ground, chosen_ways, explore
 from lab.explore.points import WINDOWS, Every, Window
 from lab.promise import PROMISES
 from lab.report.strips import print_explored
 from lab.report.terminal import console
-from lab.rig.rig import Rig
+from lab.rig.choose import open_rig, prepare
 from lab.store import Store, default_root, write
 from lab.subject.handle import Zygote
 from lab.wire.rule import WAYS as WAY_WORDS
@@ -58,6 +60,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Try everything there is of one kind.", no_args_is_help=True)
     group.command("cuts")(cuts_command)
     group.command("interleavings")(interleavings_command)
+    group.command("timeouts")(timeouts_command)
     group.callback()(lambda: None)  # one command alone would be the group itself
     app.add_typer(group, name="explore")
 
@@ -75,6 +78,7 @@ def cuts_command(
     promise: PromiseFlag = None,
     bound: BoundFlag = None,
     json: CutsJson = None,
+    rig: RigFlag = "",
     store: StoreFlag = None,
 ) -> int:
     """Cut one request at every point, in every way, in both directions, and judge what the next two see.
@@ -86,12 +90,13 @@ def cuts_command(
     ways = chosen_ways(way or WAYS[every])  # one that is none is said before anything starts
     judges = tuple(PROMISES.get(each) for each in dict.fromkeys(promise or ())) or None
     folder = Store(store or default_root())
+    servers = prepare(rig)
     errors = console(stderr=True)
     with (
-        Rig(lambda line: errors.print(line, markup=False)) as rig,
-        closing(Zygote(variant, rig.folder, rig.environ())) as zygote,
+        open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
+        closing(Zygote(variant, running.folder, running.environ())) as zygote,
     ):
-        ground = Ground(variant, rig, zygote, bound or variant.bound or 10.0, judges)
+        ground = Ground(variant, running, zygote, bound or variant.bound or 10.0, judges)
         found = explore(ground, folder, windows=(window,), every=every, ways=ways, tell=_Teller(errors))
     print_explored(console(), variant, found, folder.root)
     if json is not None:

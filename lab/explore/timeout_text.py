@@ -11,6 +11,8 @@ from rich.text import Text
 from lab.explore.timeout_cell import Cell
 from lab.explore.timeouts import LOSSES, SITUATIONS, TimeoutTable
 
+SPREAD = 0.1  # seconds: two measurements that are no further apart are shown as one
+
 HEADINGS = {
     "blackout": "packets vanish",
     "drop-to-server": "questions vanish",
@@ -38,6 +40,7 @@ def render(table: TimeoutTable, console: Console) -> None:
         if options := {key: value for key, value in row.options.items() if value is not None}:
             said = ", ".join(f"{key}={value}" for key, value in options.items())
             console.print(f"{row.name}: {said}", markup=False, soft_wrap=True)
+    console.print(_settings(table))
     for note in table.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     name = table.rows[0].name
@@ -48,22 +51,23 @@ def render(table: TimeoutTable, console: Console) -> None:
         console.print(f"hole in {name}: {what}; {remedy}", markup=False, soft_wrap=True)
 
 
+def _settings(table: TimeoutTable) -> Table:
+    """Each setting of the variant's own, and what it was seen to do."""
+    grid = Table(box=box.ROUNDED)
+    for title in ("setting", table.rows[0].name, "what it ended", "after"):
+        grid.add_column(title)
+    for each in table.settings:
+        if each.least is None or each.most is None:
+            grid.add_row(each.name, each.value or Text("not set", "dim"), Text("nothing", "dim"), "")
+            continue
+        upto = f" to {each.most:.1f}" if each.most - each.least >= SPREAD else ""
+        grid.add_row(each.name, each.value or "its code's own", ", ".join(each.situations), f"{each.least:.1f}{upto} s")
+    return grid
+
+
 def to_json(table: TimeoutTable) -> bytes:
     """The table for programs."""
     return msgspec.json.format(msgspec.json.encode(table, enc_hook=str), indent=1) + b"\n"
-
-
-def to_markdown(table: TimeoutTable) -> str:
-    """The table for a page of documentation."""
-    lines = [
-        "| settings | the client | " + " | ".join(f"{HEADINGS[loss]} (`{loss}`)" for loss in LOSSES) + " |",
-        "|---|---|" + "---|" * len(LOSSES),
-    ]
-    for row in table.rows:
-        for situation in SITUATIONS:
-            cells = [_shown(table.cell(row.name, loss, situation), table.horizon).plain for loss in LOSSES]
-            lines.append(f"| {row.name} | {situation} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def _grouped(table: TimeoutTable) -> dict[tuple[str, str], list[str]]:

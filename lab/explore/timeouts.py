@@ -7,9 +7,9 @@ packets vanish (blackout, or one direction of it), or all that is sent is acknow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from lab.errors import BadInput
 from lab.explore.timeout_cell import Cell, Situation, measure
+from lab.explore.timeout_setting import POOL_MIN, Setting, options_of, settings
 from lab.fault import FAULTS
 from lab.records.plan import FaultSpec
 from lab.records.variant import Traits, Variant
@@ -24,11 +25,14 @@ from lab.rig.choose import remedy
 from lab.rig.protocol import RigProtocol
 from lab.subject.handle import Zygote
 
-HORIZON = 12.0
-"""Seconds after which a loss counts as not noticed."""
+HORIZON = 20.0
+"""Seconds after which a loss counts as not noticed: a page that has been waiting so long has lost its reader."""
 
-WIDTH = 32
-"""Cells at once; a rig has 40 seats."""
+WIDTH = 40
+"""Cells at once: as many as a rig has seats."""
+
+SLOTS = 88
+"""Connections that the cells' pools may open at once: a rig's server takes a hundred."""
 
 LOSSES = ("blackout", "drop-to-server", "drop-to-client", "black-hole")
 SITUATIONS: tuple[Situation, ...] = ("connects", "sends", "waits", "idle")
@@ -52,6 +56,8 @@ RECOMMENDED: dict[str, Any] = {
 }
 """Everything is noticed within some five seconds: as short as one dares on a network that drops packets at times."""
 
+WITHOUT: dict[str, Any] = dict.fromkeys(OPTIONS)
+
 ADVICE: dict[str, dict[Situation, str]] = {
     "packets": {
         "connects": "set connect_timeout",
@@ -74,6 +80,10 @@ class Row(Struct, frozen=True):
     options: dict[str, Any]
 
 
+ROWS = (Row("its own", {}), Row("without them", WITHOUT), Row("recommended", RECOMMENDED))
+"""The variant as it is, without libpq's timeouts (what is then noticed is its own doing), and with ours."""
+
+
 class Hole(Struct, frozen=True):
     """A silence that the variant's own settings leave unnoticed, and what would notice it."""
 
@@ -83,7 +93,10 @@ class Hole(Struct, frozen=True):
 
 
 class TimeoutTable(Struct, frozen=True, kw_only=True):
-    """The measured cells of one variant; the first row is its own settings, and `holes` are what they leave open."""
+    """The measured cells of one variant, of the same shape for each.
+
+    The first row is its own settings; `settings` judges each of them, and `holes` are what they leave open.
+    """
 
     variant: str
     driver: str
@@ -91,6 +104,7 @@ class TimeoutTable(Struct, frozen=True, kw_only=True):
     horizon: float
     rows: tuple[Row, ...]
     cells: tuple[Cell, ...]
+    settings: tuple[Setting, ...]
     holes: tuple[Hole, ...]
     notes: tuple[str, ...] = ()
 
@@ -107,22 +121,20 @@ def run_timeouts(
     rows: Sequence[Row] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> TimeoutTable:
-    """Measure; takes two or three times `horizon` seconds. Call it from the main thread.
+    """Measure; takes two or three times `horizon` seconds, and more where each cell has a large pool.
 
-    `rows` (default: `standard_rows`) are laid on the variant's OPTIONS, the first of them is its own. Raises `BadInput`
-    when the rig cannot lose packets, `EngineUnusable` when the variant does not run.
+    `rows` (default: `ROWS`) are laid on the variant's OPTIONS, the first of them is its own. Raises `BadInput` when the
+    rig cannot lose packets, `EngineUnusable` when the variant does not run.
     """
     if missing := frozenset({"loss"}) - rig.capabilities:
         raise BadInput(f"the {rig.name} rig lacks {', '.join(missing)}", remedy(missing))
-    chosen = tuple(rows if rows is not None else standard_rows(variant))
-    with ExitStack() as stack:
-        zygotes = {
-            row.name: stack.enter_context(closing(Zygote(_with(variant, row), rig.folder, rig.environ())))
-            for row in chosen
-        }
+    chosen = tuple(ROWS if rows is None else rows)
+    with _zygotes(variant, chosen, rig) as zygotes:
         jobs = [(row.name, loss, situation) for row in chosen for loss, situation in _asked()]
-        cells = _measure(rig, zygotes, jobs, horizon, progress)
         traits = zygotes[chosen[0].name].traits
+        options = {**options_of(variant, traits), **chosen[0].options}
+        cells = _measure(rig, zygotes, jobs, horizon, progress, _width(options, traits))
+    own = [each for each in cells if each.settings == chosen[0].name]
     return TimeoutTable(
         variant=variant.name,
         driver=variant.driver,
@@ -130,16 +142,10 @@ def run_timeouts(
         horizon=horizon,
         rows=chosen,
         cells=cells,
+        settings=settings(options, own),
         holes=holes(chosen[0].name, cells),
         notes=tuple(_notes(traits, cells)),
     )
-
-
-def standard_rows(variant: Variant) -> tuple[Row, ...]:
-    """The variant's own settings, without those in its OPTIONS where it has any, and the recommended ones."""
-    none = variant.module or any(key in variant.options for key in OPTIONS)
-    without = (Row("without them", dict.fromkeys(OPTIONS)),) if none else ()
-    return (Row("its own", {}), *without, Row("recommended", RECOMMENDED))
 
 
 def holes(row: str, cells: Sequence[Cell]) -> tuple[Hole, ...]:
@@ -165,19 +171,44 @@ def _with(variant: Variant, row: Row) -> Variant:
     return msgspec.structs.replace(variant, options={**variant.options, **row.options})
 
 
+@contextmanager
+def _zygotes(variant: Variant, rows: Sequence[Row], rig: RigProtocol) -> Iterator[dict[str, Zygote]]:
+    """One for each row, started side by side on threads that live as long: a zygote dies with its thread."""
+
+    def start(row: Row) -> Zygote:
+        return Zygote(_with(variant, row), rig.folder, rig.environ())
+
+    with ThreadPoolExecutor(len(rows), "zygotes") as starters, ExitStack() as stack:
+        started = [starters.submit(start, row) for row in rows]
+        for each in started:
+            if each.exception() is None:
+                stack.enter_context(closing(each.result()))
+        yield {row.name: each.result() for row, each in zip(rows, started, strict=True)}
+
+
+def _width(options: dict[str, Any], traits: Traits) -> int:
+    """How many cells may run at once: a pool opens its smallest number of connections before anybody asks."""
+    if not traits.pool_max:
+        return WIDTH
+    pool = options.get("pool")
+    smallest = pool.get("min_size", POOL_MIN) if isinstance(pool, dict) else POOL_MIN
+    return max(min(WIDTH, SLOTS // max(smallest, 1)), 1)
+
+
 def _measure(
     rig: RigProtocol,
     zygotes: dict[str, Zygote],
     jobs: Sequence[tuple[str, str, Situation]],
     horizon: float,
     progress: Callable[[int, int], None],
+    width: int,
 ) -> tuple[Cell, ...]:
     def one(job: tuple[str, str, Situation]) -> Cell:
         row, loss, situation = job
         return measure(rig, zygotes[row], row, FaultSpec(loss), situation, horizon)
 
     cells: list[Cell] = []
-    with ThreadPoolExecutor(WIDTH) as workers:
+    with ThreadPoolExecutor(width, "cells") as workers:
         for cell in workers.map(one, jobs):
             cells.append(cell)
             progress(len(cells), len(jobs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
+from lab.promises import loss
 from lab.promises.phrase import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
 from lab.records.census import Census
 from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Heal, Plan, Read, Step, Stop, Write
@@ -74,12 +75,14 @@ class BoundedSessions(Promise):
             yield self.plan(variant, "several requests at once", *both, *at_once(*actors) * 3, title="replaced")
         dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), End("t0"))
         yield self.plan(variant, "replaced, ended by the server", *dawdle, Heal(), *query("t0"), *query("t0"))
+        yield from loss.bounded_sessions(self, variant, traits)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         aliases = len({getattr(call.plan, "alias", "default") for call in trace.calls if call.session}) or 1
         counted = [census for census in record.census if census.at != "after exit"]
         struck = {session for landing in trace.landed for session in landing.struck + landing.cut}
+        struck -= loss.seen_by_the_server(record)
         calm = [census for census in counted if not trace.during(census.time - 1, census.time + 1)]
         for place, census in enumerate(calm):
             allowed = _allowed(record, trace, census.time) * aliases

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
+from lab.promises import loss
 from lab.promises.phrase import FIN, RST, TERMINATE, after_heal, inject, query, request
 from lab.promises.reason import Reason, reason
 from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Heal, Leave, Plan, Read, Write
@@ -27,9 +28,13 @@ RAISES: dict[str, frozenset[Reason]] = {
     "refuse": GONE | {"refused"},
     "lock-out": frozenset({"authentication"}),
     "fill-slots": frozenset({"slots"}),
+    "abort": GONE,
+    **dict.fromkeys(loss.SILENT, GONE | SILENT),
 }
 """What a fault makes the driver say. Of the other faults nothing is judged: what they raise is not one thing."""
 COMMITS = ("leave", "commit")
+CONNECTING = ("connection to server at", "connection timeout expired", "couldn't get a connection")
+"""How drivers and pools word that a new connection could not be had, whatever kept it."""
 
 
 @promise
@@ -72,6 +77,7 @@ class HonestError(Promise):
         yield self.plan(variant, "next request, refused", *query("t0"), refused, *meets, *after)
         cut = inject("cut-fin", moment="auth+0")
         yield self.plan(variant, "connecting, cut", cut, *request("t0", Read("t0")), Heal(), *after)
+        yield from loss.honest_error(self, variant, traits)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
@@ -80,15 +86,22 @@ class HonestError(Promise):
             if _feigned(unit, trace):
                 assert unit.closer is not None
                 return self.broken("a COMMIT that was lost is reported as success", unit.closer.step)
-        at_commit = [unit.closer for unit in commits if unit.closer and unit.closer.failed and not unit.swallowed]
+        meant = [unit for unit in commits if unit.outcome != "aborted" and not unit.swallowed]
+        at_commit = [unit.closer for unit in meant if unit.closer and unit.closer.failed]
         seen: list[str] = []
         for call in _first_errors(trace):
             kinds = {landing.kind for landing in trace.landed if landing.at <= call.end}
             said = [reason(cause) for cause in call.chain]
             if not said or not kinds or not kinds <= RAISES.keys():
                 continue
-            if call in at_commit and said[-1] not in GONE | SILENT | {"statement"}:
-                return self.broken(f"COMMIT was lost and its error says {said[-1]}", call.step)
+            if call.hung and kinds & set(loss.SILENT):
+                continue  # nothing was raised: that is bounded-wait's matter
+            if call in at_commit:
+                if said[-1] not in GONE | SILENT | {"statement"}:
+                    return self.broken(f"COMMIT was lost and its error says {said[-1]}", call.step)
+                # Behind a loss a later reconnect waits in vain as well: what it says is not what became of the COMMIT.
+                if any(sign in call.chain[-1].text.lower() for sign in CONNECTING):
+                    return self.broken("COMMIT was lost and its error is that of a later connect", call.step)
             expected = frozenset().union(*(RAISES[kind] for kind in kinds))
             if not expected & set(said):
                 told = f"{', '.join(sorted(kinds))}, and the error of {call.f} says {said[-1]}"
@@ -116,6 +129,11 @@ def _first_errors(trace: Trace) -> list[Call]:
     """Each actor's first error after a fault had struck: those that follow may be its echoes."""
     found: dict[str, Call] = {}
     for call in trace.calls:
-        if call.failed and not call.meant and any(landing.time <= call.end for landing in trace.landed):
+        if (
+            call.failed
+            and not call.meant
+            and not trace.crowded(call)
+            and any(landing.time <= call.end for landing in trace.landed)
+        ):
             found.setdefault(call.actor, call)
     return list(found.values())

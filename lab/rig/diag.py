@@ -18,7 +18,9 @@ FOUND = struct.Struct("=xBxx48s16xI")  # state, which connection, inode
 PORTS = struct.Struct("!HH44x")
 ATTRIBUTE = struct.Struct("=HH")
 SEGMENTS = struct.Struct("=100xI32xII")  # of struct tcp_info: retransmissions, segments out, in
-INFO = 2  # INET_DIAG_INFO: struct tcp_info
+DROPS = struct.Struct("=32xI")  # of the SK_MEMINFO array: packets thrown away
+INFO, MEMORY = 2, 7  # INET_DIAG_INFO: struct tcp_info; INET_DIAG_SKMEMINFO
+BESIDE = 1 << (INFO - 1) | 1 << (MEMORY - 1)
 ESTABLISHED, SYN_RECV, LISTEN = 1, 3, 10
 EVERY_STATE = 0xFFF & ~(1 << 6)  # but TIME_WAIT, of which there may be thousands
 ANSWER_SIZE = 1 << 16
@@ -30,7 +32,8 @@ class End(NamedTuple):
     """One end of a connection, or a listener.
 
     `source` is its own port, `target` the other end's (0 for a listener); `inode` is 0 when no process holds it.
-    `sent` and `received` count segments, `retransmitted` those that were sent again.
+    `sent` and `received` count segments, `retransmitted` those that were sent again; `dropped` counts the packets for
+    it that were thrown away before TCP saw them.
     """
 
     state: int
@@ -40,12 +43,13 @@ class End(NamedTuple):
     sent: int
     received: int
     retransmitted: int
+    dropped: int
     id: bytes
 
 
 def ends() -> list[End]:
     """All IPv4 ends in this process's network namespace, in a millisecond."""
-    ask = ASK.pack(socket.AF_INET, socket.IPPROTO_TCP, 1 << (INFO - 1), EVERY_STATE)
+    ask = ASK.pack(socket.AF_INET, socket.IPPROTO_TCP, BESIDE, EVERY_STATE)
     return list(_parse(ask + bytes(40) + NO_COOKIE))
 
 
@@ -90,11 +94,13 @@ def _parse(ask: bytes) -> Iterator[End]:
 def _end(message: bytes) -> End:
     state, which, inode = FOUND.unpack_from(message)
     source, target = PORTS.unpack(which)
-    retransmitted = sent = received = 0
+    retransmitted = sent = received = dropped = 0
     at = FOUND.size
     while at + ATTRIBUTE.size <= len(message):
         length, kind = ATTRIBUTE.unpack_from(message, at)
         if kind == INFO and length >= ATTRIBUTE.size + SEGMENTS.size:
             retransmitted, sent, received = SEGMENTS.unpack_from(message, at + ATTRIBUTE.size)
+        elif kind == MEMORY and length >= ATTRIBUTE.size + DROPS.size:
+            (dropped,) = DROPS.unpack_from(message, at + ATTRIBUTE.size)
         at += max((length + 3) & ~3, ATTRIBUTE.size)
-    return End(state, source, target, inode, sent, received, retransmitted, which)
+    return End(state, source, target, inode, sent, received, retransmitted, dropped, which)

@@ -123,20 +123,28 @@ class Wire:
         self._each([ends[ours] for ends in self._inside(leg, diag.ends()).values()], self._holders(leg)[ours], _probe)
 
     def answers(self) -> bool | None:
-        """Whether a fresh connection to any of the ports is answered: None when all refuse it."""
+        """Whether a fresh connection to any of the ports is answered: None when all refuse it.
+
+        False only when the kernel has counted that its first packet was thrown away, or the interface is down: one
+        that is merely late is no loss.
+        """
         found = {self._answers(port) for port in self._ports}
         return True if True in found else None if found == {None} else False
 
-    @staticmethod
-    def _answers(port: int) -> bool | None:
+    def _answers(self, port: int) -> bool | None:
+        before = self._dropped(port)
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as fresh:
             fresh.setblocking(False)
             fresh.connect_ex((LOOPBACK, port))
             poll = select.poll()
             poll.register(fresh, select.POLLOUT)
             if not poll.poll(SYN_WAIT * 1000):
-                return False
+                return self._dropped(port) == before and netns.link_is_up()
             return None if fresh.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else True
+
+    @staticmethod
+    def _dropped(port: int) -> int:
+        return sum(end.dropped for end in diag.ends() if end.source == port and end.state == diag.LISTEN)
 
     def abort(self, port: int) -> bool:
         """Abort the client's end of a connection: ECONNABORTED there, RST at the other end. False when it is gone."""

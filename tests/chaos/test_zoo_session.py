@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
+from lab.fault import needs
 from lab.judge import judge
 from lab.promise import PROMISES
 from lab.records.plan import Plan
@@ -88,7 +89,7 @@ def judged(rig: Rig) -> Iterator[Judge]:
             asked = PROMISES.get(promise)
             found = []
             for plan in asked.plans(variant, zygote(variant).traits):
-                if moment in ("", plan.moment):
+                if moment in ("", plan.moment) and needs(plan) <= rig.capabilities:
                     bounded = msgspec.structs.replace(plan, bound=BOUND)
                     found.append((plan, judge(run(bounded, rig, zygote(plan.variant)), [asked])[0]))
             return found

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from lab.fault import needs
 from lab.judge import judge
 from lab.promise import PROMISES
 from lab.records.plan import Plan
@@ -72,10 +73,11 @@ def bench(rig: Rig) -> Iterator[Bench]:
         yield start
 
 
-def plans(zygote: Zygote, promise: str, moment: str = "") -> list[Plan]:
-    """The directed plans of one promise, of one moment where it is given, for the variant as it is."""
+def plans(rig: Rig, zygote: Zygote, promise: str, moment: str = "") -> list[Plan]:
+    """The directed plans of one promise, of one moment where it is given, for the variant as it is, on this rig."""
     made = PROMISES.get(promise).plans(zygote.variant, zygote.traits)
-    return [plan for plan in made if plan.variant == zygote.variant and moment in ("", plan.moment)]
+    asked = [plan for plan in made if plan.variant == zygote.variant and moment in ("", plan.moment)]
+    return [plan for plan in asked if needs(plan) <= rig.capabilities]
 
 
 def findings(rig: Rig, zygote: Zygote, plan: Plan) -> tuple[Finding, ...]:
@@ -86,7 +88,7 @@ def findings(rig: Rig, zygote: Zygote, plan: Plan) -> tuple[Finding, ...]:
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: f"{broken.name} {broken.moment}")
 def test_a_broken_backend_is_caught_at_each_plan_of_the_moment(rig: Rig, bench: Bench, broken: Broken) -> None:
     zygote = bench(f"zoo.{broken.name}", "psycopg2")
-    found = plans(zygote, broken.promise, broken.moment)
+    found = plans(rig, zygote, broken.promise, broken.moment)
     assert found
     for plan in found:
         (told,) = [each for each in findings(rig, zygote, plan) if each.promise == broken.promise]
@@ -100,7 +102,7 @@ def test_a_correct_backend_is_not_accused(rig: Rig, bench: Bench, engine: str, d
     told = [
         (plan.title, each.promise, each.summary)
         for promise in THREE
-        for plan in plans(zygote, promise)
+        for plan in plans(rig, zygote, promise)
         for each in findings(rig, zygote, plan)
         if each.verdict is Verdict.BROKEN or (each.promise == promise and each.verdict is not Verdict.KEPT)
     ]

@@ -89,9 +89,9 @@ def _value(on: str, xid: int, value: dict[str, Any]) -> dict[str, Any]:
     return {**value, **({"session": on} if on else {}), **({"xid": str(xid)} if xid else {})}
 
 
-def strike(kind: str, *struck: str, landed: bool = True) -> Line:
+def strike(kind: str, *struck: str, landed: bool = True, **params: Any) -> Line:
     """A fault that ends those sessions; it lasts until `heal()` where it is one that lasts."""
-    return Line(Inject(FaultSpec(kind)), struck=struck, landed=landed)
+    return Line(Inject(FaultSpec(kind, params)), struck=struck, landed=landed)
 
 
 def heal() -> Line:
@@ -118,6 +118,7 @@ def asks(actor: str, on: str) -> tuple[Line, ...]:
 LASTING = (
     *("refuse", "black-hole", "stall", "freeze", "fill-slots", "limit-data"),
     *("reject", "lock-out", "cut-first-answer", "read-only"),
+    *("blackout", "drop-to-server", "drop-to-client", "drop-connection", "link-down"),
 )
 
 

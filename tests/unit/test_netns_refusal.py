@@ -61,5 +61,5 @@ def test_way_to_another_machine_is_refused() -> None:
 
 def test_remedy_names_the_rigs_that_have_it() -> None:
     assert choose.remedy({"loss", "restart"}) == "use --rig netns"
-    assert choose.remedy({"restart"}) == "use --rig embedded or netns"
+    assert choose.remedy({"restart"}) == "use --rig embedded or netns or docker"
     assert choose.remedy({"teleport"}) == "no rig has all of it"

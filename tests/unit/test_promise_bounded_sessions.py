@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pytest
+
+from lab.promises import loss
 from lab.records.plan import Begin, Close, End, Fork, Read, Stop
+from lab.records.record import Record
 from lab.records.variant import Traits
-from unit.histories import Line, asks, census, ok, record, session, strike, verdict
+from unit.histories import KEEPS, Line, asks, census, heal, lost, ok, record, session, slow, strike, verdict
 
 BOUNDED = "bounded-sessions"
 T = "t0"
@@ -76,3 +80,37 @@ def test_each_process_has_its_own() -> None:
 def test_nobody_is_counted_while_a_fault_is_on() -> None:
     silent = (strike("black-hole", "1@a"), *asks(T, "2@b"), held("1@a", "2@b", at="final"))
     assert verdict(BOUNDED, record(*asks(T, "1@a"), *silent)) == "unknown"
+
+
+TIMED = loss.with_timers(KEEPS, server=True)
+
+
+def half_open(*names: str, leg: str = "both", seconds: float = 5.0, timed: bool = True) -> Record:
+    """Client and server lose each other for that long; these sessions are there at the end."""
+    told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("blackout", "1@a", leg=leg), slow(lost(Read(T)), seconds))
+    after = (ok(End(T)), heal(), *asks(T, "2@b"), held(*names, at="final"))
+    return record(*told, *after, variant=TIMED if timed else loss.with_timers(KEEPS))
+
+
+def test_half_open_session_is_left_behind() -> None:
+    assert verdict(BOUNDED, half_open("2@b")) == "kept"
+    assert verdict(BOUNDED, half_open("1@a", "2@b")) == "broken"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        half_open("1@a", "2@b", seconds=1.0),
+        half_open("1@a", "2@b", leg="client"),
+        half_open("1@a", "2@b", timed=False),
+    ],
+    ids=["too short", "between client and proxy", "without timers"],
+)
+def test_session_whose_server_could_not_know_is_not_the_backends_to_end(record: Record) -> None:
+    assert verdict(BOUNDED, record) == "kept"
+
+
+def test_timers_of_the_server_are_added_to_what_options_say() -> None:
+    options = loss.with_timers(TIMED, server=True).options["options"]
+    assert options == f"{loss.SERVER_TIMERS} {loss.SERVER_TIMERS}"
+    assert loss.with_timers(KEEPS).options == {**KEEPS.options, **loss.TIMERS}

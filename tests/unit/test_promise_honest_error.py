@@ -5,7 +5,8 @@ import pytest
 from lab.promises.reason import reason
 from lab.records.history import Cause
 from lab.records.plan import Begin, Commit, End, Enter, Leave, Read, Write
-from unit.histories import Line, finding, heal, ok, record, strike, verdict
+from lab.records.variant import Variant
+from unit.histories import Line, finding, heal, hung, ok, record, strike, verdict
 
 HONEST = "honest-error"
 T = "t0"
@@ -47,12 +48,57 @@ def test_a_later_error_must_have_it_as_its_first_cause(chain: tuple[Cause, ...],
     assert verdict(HONEST, record(*told)) == expected
 
 
+def test_a_rollback_that_cannot_be_sent_may_end_its_chain_with_why_it_was_wanted() -> None:
+    wish = Cause("actor.Rollback", text="the application wants the block rolled back")
+    told = (*WROTE, strike("sever-fin", "1@a"), raised(Leave(T, "rollback"), CLOSED, LOST, wish), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == "kept"
+
+
 @pytest.mark.parametrize(("kind", "cause"), [("refuse", REFUSED), ("lock-out", WRONG), ("fill-slots", FULL)])
 def test_while_connecting_the_cause_is_named_somewhere_in_the_chain(kind: str, cause: Cause) -> None:
     told = (ok(Begin(T)), strike(kind))
     assert verdict(HONEST, record(*told, raised(Read(T), VAGUE, cause), ok(End(T)))) == "kept"
     found = finding(HONEST, record(*told, raised(Read(T), VAGUE), ok(End(T))))
     assert (found.verdict, found.steps) == ("broken", (2,))
+
+
+SILENT = ["blackout", "drop-to-server", "drop-to-client", "drop-connection", "link-down"]
+TIMED_OUT = Cause("psycopg2.OperationalError", text="could not receive data from server: Connection timed out")
+NO_CONNECTION = Cause("psycopg2.OperationalError", text='connection to server at "127.0.0.1" failed: timeout expired')
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_behind_a_loss_the_error_says_that_nobody_answered(kind: str) -> None:
+    told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike(kind, "1@a"))
+    assert verdict(HONEST, record(*told, raised(Read(T), DJANGO, TIMED_OUT), heal(), ok(End(T)))) == "kept"
+    assert verdict(HONEST, record(*told, raised(Read(T), CLOSED), heal(), ok(End(T)))) == "broken"
+    assert verdict(HONEST, record(*told, raised(Read(T), WRONG), heal(), ok(End(T)))) == "broken"
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_a_commit_behind_a_loss_is_not_reported_by_the_reconnect_that_came_after_it(kind: str) -> None:
+    told = (*WROTE, strike(kind, "1@a"))
+    found = finding(HONEST, record(*told, raised(Leave(T), NO_CONNECTION), heal(), ok(End(T))))
+    assert (found.verdict, found.steps) == ("broken", (4,))
+    chained = raised(Leave(T), NO_CONNECTION, TIMED_OUT)
+    assert verdict(HONEST, record(*told, chained, heal(), ok(End(T)))) == "kept"
+
+
+@pytest.mark.parametrize("kind", SILENT)
+def test_a_commit_that_a_loss_has_swallowed_is_no_success(kind: str) -> None:
+    told = (*WROTE, strike(kind, "1@a"), ok(Leave(T)), heal(), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == "broken"
+
+
+def test_a_call_that_a_loss_keeps_for_ever_has_raised_nothing() -> None:
+    told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("blackout", "1@a"), hung(Read(T)))
+    assert verdict(HONEST, record(*told)) == "unknown"
+
+
+@pytest.mark.parametrize(("cause", "expected"), [(LOST, "kept"), (CLOSED, "broken")])
+def test_of_an_aborted_socket_the_error_says_that_it_is_lost(cause: Cause, expected: str) -> None:
+    told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("abort", "1@a"), raised(Read(T), cause), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == expected
 
 
 def test_what_follows_the_first_error_may_be_its_echo() -> None:
@@ -105,3 +151,11 @@ def test_of_a_fault_that_raises_many_things_nothing_is_said() -> None:
 )
 def test_what_an_exception_says(cause: Cause, expected: str) -> None:
     assert reason(cause) == expected
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, "unknown"), (2, "broken"), (None, "broken")])
+def test_more_requests_than_it_is_made_for_may_be_told_so(threads: int | None, expected: str) -> None:
+    in_use = Cause("backend.SessionInUse", text="another thread is in the middle of a request")
+    told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("sever-fin"), ok(Begin("t1")), raised(Read("t1"), in_use))
+    variant = Variant(name="v", keeps=True, threads=threads)
+    assert verdict(HONEST, record(*told, ok(End("t1")), ok(End(T)), variant=variant)) == expected

@@ -7,9 +7,10 @@ import pytest
 from rich.console import Console
 
 from lab.explore.timeout_cell import Cell, Situation, _by
-from lab.explore.timeout_text import render, to_json, to_markdown
-from lab.explore.timeouts import RECOMMENDED, Row, TimeoutTable, holes, standard_rows
-from lab.records.variant import Variant
+from lab.explore.timeout_setting import options_of, settings
+from lab.explore.timeout_text import render, to_json
+from lab.explore.timeouts import ROWS, SLOTS, WIDTH, Row, TimeoutTable, _width, holes
+from lab.records.variant import Traits, Variant
 
 
 def cell(loss: str, situation: Situation, seconds: float | None, by: str = "", void: str = "") -> Cell:
@@ -33,6 +34,7 @@ def table() -> TimeoutTable:
         horizon=12.0,
         rows=(Row("its own", {}),),
         cells=CELLS,
+        settings=settings({"connect_timeout": 3}, CELLS),
         holes=holes("its own", CELLS),
     )
 
@@ -50,11 +52,43 @@ def test_holes_are_those_of_the_row_asked_for() -> None:
     assert holes("recommended", CELLS) == ()
 
 
-def test_variant_is_measured_without_its_timeouts_where_it_has_any() -> None:
-    assert [row.name for row in standard_rows(Variant(name="stock"))] == ["its own", "recommended"]
-    own = Variant(name="own", options={"connect_timeout": 2})
-    assert [row.name for row in standard_rows(own)] == ["its own", "without them", "recommended"]
-    assert standard_rows(own)[1].options == dict.fromkeys(RECOMMENDED)
+def test_table_has_the_same_rows_for_every_variant() -> None:
+    assert [row.name for row in ROWS] == ["its own", "without them", "recommended"]
+    assert set(ROWS[1].options) == set(ROWS[2].options)
+    assert set(ROWS[1].options.values()) == {None}
+
+
+def test_each_setting_is_judged_by_what_it_ended() -> None:
+    cells = [
+        cell("blackout", "connects", 3.0, "connect_timeout"),
+        cell("black-hole", "connects", 3.4, "connect_timeout"),
+        cell("blackout", "waits", 4.9, "keepalives"),
+        cell("blackout", "sends", None),
+    ]
+    options = {"connect_timeout": 3, "keepalives_idle": 2, "tcp_user_timeout": 60000, "pool": {"timeout": 7}}
+    judged = {each.name: each for each in settings({**options, "options": "-c statement_timeout=4s"}, cells)}
+    assert list(judged) == [
+        *("connect_timeout", "keepalives", "tcp_user_timeout"),
+        *("statement_timeout", "pool timeout", "the client itself"),
+    ]
+    connect = judged["connect_timeout"]
+    assert (connect.value, connect.situations, connect.least, connect.most) == ("3", ("connects",), 3.0, 3.4)
+    assert (judged["keepalives"].value, judged["keepalives"].situations) == ("keepalives_idle=2", ("waits",))
+    assert (judged["tcp_user_timeout"].value, judged["tcp_user_timeout"].situations) == ("60000", ())
+    assert (judged["statement_timeout"].value, judged["pool timeout"].value) == ("4s", "7")
+    assert judged["the client itself"].least is None
+
+
+def test_settings_of_a_settings_module_are_known_as_far_as_they_are_plain() -> None:
+    plain = Traits(settings={"OPTIONS": "{'connect_timeout': 5}"})
+    assert options_of(Variant(name="x", options={"keepalives": 1}), plain) == {"connect_timeout": 5, "keepalives": 1}
+    assert options_of(Variant(name="x"), Traits(settings={"OPTIONS": "{'pool': <object at 0x1>}"})) == {}
+
+
+def test_cells_of_a_pool_are_as_many_as_the_server_has_slots_for() -> None:
+    assert _width({}, Traits()) == WIDTH
+    assert _width({"pool": True}, Traits(pool_max=4)) == SLOTS // 4
+    assert _width({"pool": {"min_size": 1000}}, Traits(pool_max=1000)) == 1
 
 
 @pytest.mark.parametrize(
@@ -87,8 +121,8 @@ def test_text_names_each_hole_once_with_its_remedy() -> None:
     assert "a client that sends does not notice blackout, drop-to-server within 12 s; set tcp_user_timeout" in text
     assert "3.0  connect_timeout" in text
     assert "void" in text
+    assert "connect_timeout   │ 3" in text
 
 
-def test_table_goes_through_json_and_markdown() -> None:
+def test_table_goes_through_json() -> None:
     assert msgspec.json.decode(to_json(table()), type=TimeoutTable) == table()
-    assert "| its own | sends | not within 12 s | not within 12 s | - | - |" in to_markdown(table())

@@ -1,4 +1,7 @@
-"""What only a lab in a namespace can do, seen on the wire. `test_netns_rig.py` runs this file inside one."""
+"""What only a lab in a namespace can do, seen on the wire. `test_netns_rig.py` runs this file inside one.
+
+It is no test_*.py, so that a suite outside does not collect what it could only skip.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,23 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
 from fix_fault import OpenLine
 from lab.explore.timeouts import SITUATIONS, Row, run_timeouts
 from lab.fault import FAULTS, Towards
-from lab.records.variant import Variant
+from lab.judge import judge
+from lab.promise import PROMISES
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Verdict
 from lab.rig import netns, route
 from lab.rig.rig import Rig
+from lab.run import run
+from lab.subject.handle import Zygote
 
 pytestmark = [
     pytest.mark.netns,
@@ -26,6 +36,7 @@ pytestmark = [
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 ALL_PROTOCOLS = 0x0003
 PACKET_HOST = 0
+TESTS = Path(__file__).resolve().parents[1]
 LOSING: dict[str, Towards] = {"blackout": "both", "drop-to-server": "server", "drop-to-client": "client"}
 
 
@@ -166,6 +177,33 @@ def test_lab_sees_the_server_while_the_link_is_down(open_line: OpenLine) -> None
     assert line.client.ok("read")
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("name", "promise", "moment", "expected"),
+    [
+        ("hides_commit_error", "honest-error", "at COMMIT, loss", Verdict.BROKEN),
+        ("correct_keeper", "honest-error", "at COMMIT, loss", Verdict.KEPT),
+        ("stops_server_timers", "bounded-sessions", "half open, client sends", Verdict.BROKEN),
+        ("correct_keeper", "bounded-sessions", "half open, client sends", Verdict.KEPT),
+    ],
+)
+def test_promise_under_loss_catches_who_breaks_it_and_nobody_else(
+    rig: Rig, name: str, promise: str, moment: str, expected: Verdict
+) -> None:
+    settings = {"CONN_MAX_AGE": None}
+    variant = Variant(name=name, engine=f"zoo.{name}", path=(str(TESTS),), settings=settings, keeps=True)
+    asked = PROMISES.get(promise)
+    plans = [plan for plan in asked.plans(variant, Traits(conn_max_age=None)) if plan.moment == moment]
+    with (
+        closing(Zygote(plans[0].variant, rig.folder, rig.environ())) as zygote,
+        ThreadPoolExecutor(len(plans)) as side_by_side,
+    ):
+        for record in side_by_side.map(lambda plan: run(plan, rig, zygote), plans):
+            (found,) = judge(record, [asked])
+            assert found.verdict is expected, f"{record.plan.title}: {found.summary}"
+
+
+@pytest.mark.nightly
 def test_timeout_table_is_measured_and_names_the_holes(rig: Rig) -> None:
     short = Row("short", {"connect_timeout": 2, "tcp_user_timeout": 1000})
     table = run_timeouts(Variant(name="stock"), rig, 5.0, [short])
