@@ -23,7 +23,7 @@ lab: setup  ## judge every bundled variant and print the table promise x variant
 	@$(BIN)/lab matrix $(ARGS) || [ $$? -le 2 ]  # 1 and 2 are verdicts: the published variants break what they claim
 
 test: setup  ## the whole test suite, chaos tests included
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 quick: setup  ## the tests that need no servers and less than a second each
 	@$(BIN)/python -m pytest -m 'not chaos and not slow and not docker and not netns' $(ARGS)

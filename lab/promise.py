@@ -55,6 +55,10 @@ class Promise(ABC):
         """The run did not put the promise at stake."""
         return Finding(promise=self.id, verdict=Verdict.UNKNOWN, summary=summary)
 
+    def none(self, summary: str = "") -> Finding:
+        """What the promise speaks of did not come about, and no other run of the plan would bring it."""
+        return Finding(promise=self.id, verdict=Verdict.NA, summary=summary)
+
     def broken(self, summary: str, *steps: int) -> Finding:
         """The run shows that it does not hold; `steps` are the indices of the steps that show it."""
         return Finding(promise=self.id, verdict=Verdict.BROKEN, summary=summary, steps=steps)

@@ -7,6 +7,7 @@ search     the random search's part       replay   one plan again, as often as a
 """
 
 from lab.check.check import Options, check
+from lab.check.lanes import SLOTS
 from lab.check.progress import Progress, Silent
 
-__all__ = ["Options", "Progress", "Silent", "check"]
+__all__ = ["SLOTS", "Options", "Progress", "Silent", "check"]

@@ -81,9 +81,9 @@ def check(
 ) -> list[Result]:
     """Judge every variant on one rig, their plans mixed, and store the evidence; one result each, in their order.
 
-    `apart` is a second rig for plans that must run alone, which is worth its start when there are several variants.
-    Raises UnknownName, EngineUnusable,
-    StoreUnwritable, or whatever else makes the lab fail; what was stored before is whole.
+    `apart` is a second rig, for plans that must run alone; without it they come first, and the others wait.
+    Raises UnknownName, EngineUnusable, StoreUnwritable, or whatever else makes the lab fail; what was stored before is
+    whole.
     """
     promises, progress = options.chosen(), progress or Silent()
     with subjects(rig) as started:

@@ -16,6 +16,8 @@ NARROW = 3
 """Cases that compute: a little more than two processors can do, because each waits for a server now and then."""
 WIDE = 32
 """Cases that wait; with the narrow lane's they must fit into the rig's 40 seats."""
+SLOTS = 250
+"""Connections that the server must take: each of the plans that run side by side may need half a dozen."""
 STAGGER = 0.1
 """Seconds between two beginnings in the wide lane: all at once, they would seem to wait while they merely begin."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from lab.check import Options, check
+from lab.check import SLOTS, Options, check
 from lab.cli.options import (
     AliasFlag,
     BoundFlag,
@@ -20,6 +20,7 @@ from lab.cli.options import (
     PathFlag,
     PromiseFlag,
     PythonFlag,
+    RigFlag,
     SeedFlag,
     SettingFlag,
     SettingsFlag,
@@ -32,7 +33,7 @@ from lab.records.variant import Variant
 from lab.report.json import write_json
 from lab.report.progress import progress
 from lab.report.terminal import console, print_result, short
-from lab.rig.rig import Rig
+from lab.rig.choose import apart, open_rig, prepare
 from lab.store import Store, default_root
 
 
@@ -56,6 +57,7 @@ def check_command(
     bound: BoundFlag = None,
     json: JsonFlag = None,
     store: StoreFlag = None,
+    rig: RigFlag = "",
 ) -> int:
     """Judge variants: which promises they keep under faults, with evidence that replays.
 
@@ -73,7 +75,7 @@ def check_command(
     )
     prepare_file("--json", json)
     options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound)
-    results = judge_variants(variants, options, store)
+    results = judge_variants(variants, options, store, rig)
     out = console()
     for result in results:
         print_result(out, result)
@@ -82,16 +84,22 @@ def check_command(
     return exit_status(results)
 
 
-def judge_variants(variants: Sequence[Variant], options: Options, folder: Path | None) -> list[Result]:
-    """Start a rig, check the variants on it, and show on stderr how far it is; raises LabError."""
+def judge_variants(
+    variants: Sequence[Variant], options: Options, folder: Path | None, rig: str = "", postgres: str = ""
+) -> list[Result]:
+    """Start a rig, check the variants on it, and show on stderr how far it is; raises LabError.
+
+    `rig` is its name, "": $LAB_RIG says; `postgres` the version of its server, where it has a choice.
+    """
     options.chosen()  # an unknown promise is said before anything starts
+    servers = prepare(rig)  # before the first thread
     store = Store(folder or default_root())
     errors = console(stderr=True)
     with ExitStack() as stack:
         shown = progress(errors)
         stack.enter_context(shown)
-        rig = stack.enter_context(Rig(shown.say))
-        apart = stack.enter_context(Rig(shown.say)) if len(variants) > 1 else None
-        results = check(variants, rig, options, store, shown, apart)
+        running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
+        second = stack.enter_context(apart(running, shown.say, postgres=postgres))
+        results = check(variants, running, options, store, shown, second)
     errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return results

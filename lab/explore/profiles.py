@@ -45,7 +45,7 @@ PROFILES = {
     each.name: each
     for each in (
         Profile("dev", examples=200, seconds=4.0),
-        Profile("ci", examples=400, seconds=10.0),
+        Profile("ci", examples=400, seconds=6.0),
         Profile("nightly", examples=50_000, seconds=900.0),
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import request, several
+from lab.promises.phrase import looked_at, request
 from lab.promises.state import LEAVE, difference, leave, looks, sets, state
 from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Look, Plan, Read, Step, Write
 from lab.records.record import Record
@@ -30,14 +30,11 @@ class CleanSession(Promise):
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         look = request("t0", Look("t0"))
-        # Every session that is kept is looked at: a pool that hands out the oldest comes round in so many requests.
-        after: tuple[Step, ...] = look * max(traits.pool_max, 1)
-        if several(variant):
-            after += request("t1", Look("t1")) * max(traits.pool_max, 1)
+        then = looked_at(variant, traits)
         for kind in LEAVE:
-            yield self.plan(variant, kind, *look, *request("t0", Look("t0"), *leave("t0", kind)), *after)
+            yield self.plan(variant, kind, *look, *request("t0", Look("t0"), *leave("t0", kind)), *then)
         off = request("t0", Look("t0"), Autocommit("t0"), Read("t0"))
-        yield self.plan(variant, "autocommit", *look, *off, *after)
+        yield self.plan(variant, "autocommit", *look, *off, *then)
         everything = (Look("t0"), *leave("t0"))
         ends: dict[str, tuple[Step, ...]] = {
             "in atomic()": (Enter("t0"), *everything, Leave("t0")),
@@ -48,9 +45,9 @@ class CleanSession(Promise):
             "then close()": (*everything, Close("t0")),
         }
         for end, steps in ends.items():
-            yield self.plan(variant, f"all of it, {end}", *look, *request("t0", *steps), *after)
+            yield self.plan(variant, f"all of it, {end}", *look, *request("t0", *steps), *then)
         wrote = request("t0", Look("t0"), *leave("t0", "SET"), Enter("t0"), Write("t0"), Leave("t0"))
-        yield self.plan(variant, "SET", *wrote, *wrote, *after, title="twice, with a transaction")
+        yield self.plan(variant, "SET", *wrote, *wrote, *then, title="twice, with a transaction")
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

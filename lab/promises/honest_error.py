@@ -12,7 +12,7 @@ from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Heal, Leave,
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Trace, Unit
+from lab.trace import FOREVER, Call, Trace, Unit
 
 GONE: frozenset[Reason] = frozenset({"lost", "ended"})
 SILENT: frozenset[Reason] = frozenset({"waited", "hung"})
@@ -107,9 +107,16 @@ class HonestError(Promise):
                 told = f"{', '.join(sorted(kinds))}, and the error of {call.f} says {said[-1]}"
                 return self.broken(f"the fault was {told}", call.step)
             seen.append(call.f + (f" ({call.value['wire']})" if call.value.get("wire") else ""))
+        if not seen and trace.landed and not _hit(trace):
+            return self.none("nobody had a session to lose, and no call raised: the fault was waited out")
         if not seen:
             return self.unknown("no call raised for a fault whose error is known")
         return self.kept(f"the first error named its cause, at {', '.join(dict.fromkeys(seen))}")
+
+
+def _hit(trace: Trace) -> bool:
+    """Whether a fault took somebody's session, or a call raised."""
+    return any(landing.struck for landing in trace.landed) or any(call.failed for call in trace.calls)
 
 
 def _feigned(unit: Unit, trace: Trace) -> bool:
@@ -126,14 +133,16 @@ def _feigned(unit: Unit, trace: Trace) -> bool:
 
 
 def _first_errors(trace: Trace) -> list[Call]:
-    """Each actor's first error after a fault had struck: those that follow may be its echoes."""
+    """Each actor's first error after a fault had struck: those that follow may be its echoes.
+
+    What comes after a block that was never left may be that block's doing: Django closes its connection for good.
+    """
     found: dict[str, Call] = {}
+    abandoned = min((request.end for request in trace.requests if request.never_left), default=FOREVER)
     for call in trace.calls:
-        if (
-            call.failed
-            and not call.meant
-            and not trace.crowded(call)
-            and any(landing.time <= call.end for landing in trace.landed)
-        ):
+        if call.begin >= abandoned:
+            break
+        unexpected = call.failed and not call.meant and not trace.crowded(call)
+        if unexpected and any(landing.time <= call.end for landing in trace.landed):
             found.setdefault(call.actor, call)
     return list(found.values())

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, TERMINATE, keeps, query, request, several
+from lab.promises.phrase import FIN, TERMINATE, keeps, looked_at, query, request, several
 from lab.promises.state import looks, sets
-from lab.records.plan import Begin, End, Enter, Leave, Look, Plan, Read, Rollback, Step, Write
+from lab.records.plan import Autocommit, Begin, End, Enter, Leave, Look, Plan, Read, Rollback, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -48,6 +48,9 @@ class Initialised(Promise):
         for plan in self._moments(role, "role", (), traits):
             yield msgspec.structs.replace(plan, bound=ROLE_BOUND)
         yield from self._moments(configured, "custom init", INIT, traits)
+        look = request("t0", Look("t0"))
+        turned = (*look, *request("t0", Look("t0"), Autocommit("t0"), Read("t0")))
+        yield self.plan(variant, "autocommit, turned off before", *turned, *looked_at(variant, traits))
         for name, init in (("autocommit off", ()), ("autocommit off, custom init", INIT)):
             yield from self._moments(off, name, init, traits)
             undone = request("t0", Write("t0"), Look("t0"), Rollback("t0"), Look("t0"), Rollback("t0"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.records.plan import Begin, End, Enter, FaultSpec, Inject, Leave, Read, Step, Write
+from lab.records.plan import Begin, End, Enter, FaultSpec, Inject, Leave, Look, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.trace import Trace
@@ -42,6 +42,12 @@ def block(actor: str) -> tuple[Step, ...]:
 def after_heal(actor: str) -> tuple[Step, ...]:
     """What must succeed again: a request that begins with a query, and one that begins with atomic()."""
     return (*query(actor), *block(actor))
+
+
+def looked_at(variant: Variant, traits: Traits) -> tuple[Step, ...]:
+    """A look at every session that may be kept: a pool that hands out the oldest comes round in so many requests."""
+    actors = ("t0", "t1") if several(variant) else ("t0",)
+    return tuple(step for actor in actors for step in request(actor, Look(actor)) * max(traits.pool_max, 1))
 
 
 def at_once(*actors: str) -> tuple[Step, ...]:

@@ -45,6 +45,8 @@ class SteadySession(Promise):
             "after a statement's error",
             *request("t0", look, *everything, look, *error, Leave("t0", "rollback"), Leave("t0"), look),
         )
+        beside = request("t0", look, Look("t0", alias="other"), *everything, look, Look("t0", alias="other"))
+        yield self.plan(variant, "beside another alias", *beside)
         if several(variant):
             rest = (Begin("t0"), look, *everything, look, *request("t1", Sql("t1", PAUSE)), look, End("t0"))
             yield self.plan(variant, "after a pause", *rest)

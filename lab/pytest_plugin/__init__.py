@@ -16,7 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from lab.pytest_plugin.session import Lab
-    from lab.rig.rig import Rig
+    from lab.rig.base import BaseRig
 
 SEED = pytest.StashKey[int]()
 SESSION = pytest.StashKey["Lab"]()
@@ -92,7 +92,7 @@ def lab(pytestconfig: pytest.Config) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def rig(lab: Lab) -> Rig:
+def rig(lab: Lab) -> BaseRig:
     """One rig for the whole session (per worker): tests hold `rig.shared()` or `rig.exclusive()` as plans do."""
     return lab.rig()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 
 import pytest
 
-from lab.check import Options, check
+from lab.check import SLOTS, Options, check
 from lab.cli.options import variants_of
 from lab.errors import LabError
 from lab.explore.profiles import profile
@@ -18,8 +18,8 @@ from lab.records.codec import encode
 from lab.records.result import Result
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
-from lab.rig.choose import chosen, open_rig
-from lab.rig.rig import Rig
+from lab.rig.base import BaseRig
+from lab.rig.choose import apart, chosen, open_rig
 from lab.store import Store, default_root
 from lab.subject.handle import Zygote
 
@@ -46,7 +46,7 @@ class Lab:
         self.versions: dict[str, str] = {}
         self.engines = _engines(config)
         self._exit = ExitStack()
-        self._rig: Rig | None = None
+        self._rig: BaseRig | None = None
         self._zygotes: dict[bytes, Zygote] = {}
         self._results: dict[str, Result] = {}
 
@@ -60,11 +60,11 @@ class Lab:
             ).collect()
         ]
 
-    def rig(self) -> Rig:
+    def rig(self) -> BaseRig:
         """The session's rig; where there can be none, the whole run ends with one line."""
         if self._rig is None:
             try:
-                self._rig = self._exit.enter_context(open_rig(chosen()))
+                self._rig = self._exit.enter_context(open_rig(chosen(), max_connections=SLOTS))
             except LabError as error:
                 pytest.exit(f"the lab has no rig: {error}", returncode=error.status)
             self.versions = self._rig.versions()
@@ -78,13 +78,17 @@ class Lab:
             self._zygotes[key] = self._exit.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
         return self._zygotes[key]
 
-    def results(self, variants: Sequence[Variant]) -> dict[str, Result]:
-        """The verdicts of all directed plans on each of `variants`, by name; they run once, and side by side."""
+    def results(self, variants: Sequence[Variant], *, brief: bool = False) -> dict[str, Result]:
+        """The verdicts of all directed plans on each of `variants`, by name; they run once, and side by side.
+
+        `brief`: without further plans for what is known to be broken, and without the cuts.
+        """
         missing = [variant for variant in variants if variant.name not in self._results]
         if missing:
-            options = Options(promises=tuple(each.id for each in self.promises), seed=self.seed, search=0.0)
-            with Rig() if len(missing) > 1 else nullcontext() as apart:
-                results = check(missing, self.rig(), options, Store(default_root()), apart=apart)
+            names = tuple(each.id for each in self.promises)
+            options = Options(promises=names, seed=self.seed, search=0.0, cuts=not brief, brief=brief)
+            with apart(self.rig()) as second:
+                results = check(missing, self.rig(), options, Store(default_root()), apart=second)
             self._results.update((variant.name, result) for variant, result in zip(missing, results, strict=True))
         return {variant.name: self._results[variant.name] for variant in variants}
 

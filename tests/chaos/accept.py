@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from lab.check import Options, check
+from lab.check import SLOTS, Options, check
 from lab.check.variants import rows
 from lab.fault import FAULTS
 from lab.records.codec import decode_plan, encode
@@ -60,7 +60,7 @@ def _read(path: str) -> Plan:
 def main() -> None:
     known = rows()
     chosen = [known[name] for name in sys.argv[1:] or known]
-    with tempfile.TemporaryDirectory() as folder, Rig() as rig, Rig() as apart:
+    with tempfile.TemporaryDirectory() as folder, Rig(max_connections=SLOTS) as rig, Rig() as apart:
         accept(check(chosen, rig, Options(search=0.0), Store(Path(folder)), apart=apart))
 
 

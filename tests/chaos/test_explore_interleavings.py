@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from chaos.accept import expectations
 from lab.check.replay import replay
-from lab.check.variants import find
+from lab.check.variants import find, rows
 from lab.explore.interleavings import USUAL, Explored, Scene, Stage, explore
 from lab.explore.shrink import runner, shrink
+from lab.promise import PROMISES
 from lab.records.codec import decode_plan
 from lab.records.plan import (
     Begin,
@@ -37,6 +39,7 @@ from lab.subject.handle import Zygote
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 ISOLATED = "isolated-threads"
+KNOWN = expectations()
 
 
 @contextmanager
@@ -129,3 +132,13 @@ def test_bloated_plan_shrinks_to_two_requests_with_a_query_each(rig: Rig) -> Non
         assert (found.agreed, found.of) == (2, 2)
         assert found.plan.steps == (Begin("t0"), Read("t0"), Begin("t1"), Read("t1"))
         assert replay(found.plan, rig, stage.zygote, times=2).expected == 2
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", rows())
+def test_all_orders_break_what_is_known_and_nothing_else(rig: Rig, tmp_path: Path, name: str) -> None:
+    with staged(name, rig) as stage:
+        found = explored(stage, tmp_path)
+    assert (found.table.orders, found.table.void) == (70, 0)
+    broken = {promise for each in found.table.classes for promise in each.promises}
+    assert broken <= {promise for promise in PROMISES if f"{name}.{promise}" in KNOWN}

@@ -120,7 +120,7 @@ def test_without_a_journal_the_table_tells() -> None:
 
 
 def test_a_commit_that_was_acknowledged_is_one() -> None:
-    told = (*WROTE, strike("split"), ok(Leave(T), depth=0, wire="acked"), ok(End(T)))
+    told = (*WROTE, strike("split", "1@a"), ok(Leave(T), depth=0, wire="acked"), ok(End(T)))
     assert verdict(HONEST, record(*told, rows=[2])) == "unknown"
 
 
@@ -159,3 +159,13 @@ def test_more_requests_than_it_is_made_for_may_be_told_so(threads: int | None, e
     told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("sever-fin"), ok(Begin("t1")), raised(Read("t1"), in_use))
     variant = Variant(name="v", keeps=True, threads=threads)
     assert verdict(HONEST, record(*told, ok(End("t1")), ok(End(T)), variant=variant)) == expected
+
+
+def test_what_follows_a_block_that_was_never_left_is_not_the_faults_doing() -> None:
+    told = (*WROTE, strike("sever-fin", "1@a"), ok(End(T), never_left=1), ok(Begin(T)), raised(Read(T), CLOSED))
+    assert verdict(HONEST, record(*told, ok(End(T)))) == "unknown"
+
+
+def test_a_fault_that_is_waited_out_raises_nothing() -> None:
+    told = (ok(Begin(T)), strike("refuse"), heal(), ok(Read(T), on="1@a"), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == "n/a"
