@@ -20,8 +20,8 @@ from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.report.terminal import console
+from lab.rig.choose import open_rig, prepare
 from lab.rig.protocol import RigProtocol
-from lab.rig.rig import Rig
 from lab.run import Run, run
 from lab.subject.handle import Zygote
 
@@ -66,12 +66,12 @@ class Story:
         return self.agree == self.replays
 
 
-def thread_safety(times: int = REPLAYS) -> int:
+def thread_safety(times: int = REPLAYS, rig: str = "") -> int:
     """Tell the stored story on both published backends; 0 when all replays agree, 1 otherwise."""
     plan = stored_plan("thread-safety")
     known = rows()
-    with Rig() as rig:
-        stories = tell(plan, [known["published_global"], known["published_threadlocal"]], rig, times)
+    with open_rig(prepare(rig)) as running:
+        stories = tell(plan, [known["published_global"], known["published_threadlocal"]], running, times)
     show(stories, plan, console())
     return 0 if all(story.unanimous for story in stories) else 1
 

@@ -253,6 +253,18 @@ class Server(Protocol):
     def lock_out(self, user: str) -> AbstractContextManager[None]:
         """The role's password is another one for the length of the block; sessions that are there stay."""
 
+    def throttle(self, cpu_percent: int) -> AbstractContextManager[None]:
+        """Its processes share so much of one processor for the length of the block. Needs "limits"."""
+
+    def throttled(self) -> int:
+        """In how many periods the kernel has held the server back for that so far."""
+
+    def exhaust_memory(self) -> None:
+        """Let the kernel kill a session of the lab's for want of memory; returns when it answers. Needs "limits"."""
+
+    def memory_kills(self) -> int:
+        """How many of its processes the kernel has killed for want of memory so far."""
+
     def stopped(self, pid: int) -> bool:
         """Whether the kernel holds that process stopped."""
 

@@ -87,6 +87,7 @@ class Line:
         self.site = site
         self.client = Client(child)
         self.where = site.databases["default"]
+        self.host = self.where["HOST"]
         self.port = int(self.where["PORT"])
         self.before = self._state()
 
@@ -99,7 +100,7 @@ class Line:
 
     def raw(self) -> socket.socket:
         """A bare connection through the line, proven by the server's answer to an SSLRequest."""
-        connection = socket.create_connection(("127.0.0.1", self.port), 5.0)
+        connection = socket.create_connection((self.host, self.port), 5.0)
         connection.sendall(bytes.fromhex("0000000804d2162f"))
         assert connection.recv(1) == b"N"
         return connection
@@ -108,7 +109,7 @@ class Line:
         """A session of this plan's user, by psycopg 3 in this process."""
         where = self.where
         return psycopg.connect(
-            host="127.0.0.1",
+            host=self.host,
             port=self.port,
             user=where["USER"],
             password=where["PASSWORD"],

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lab.cli.options import RigFlag
 from lab.errors import LabError
 
 MODULE = "lab.demo"
@@ -21,9 +22,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(demo, name="demo")
 
 
-def thread_safety(times: TimesFlag = 100) -> int:
+def thread_safety(times: TimesFlag = 100, rig: RigFlag = "") -> int:
     """Two requests at once, step by step, on both published backends: where atomicity breaks, and how surely."""
     if importlib.util.find_spec(MODULE) is None:
         raise LabError("the demo is not part of this checkout", f"it wants a module {MODULE}")
-    status: int = importlib.import_module(MODULE).thread_safety(times=times)
+    status: int = importlib.import_module(MODULE).thread_safety(times=times, rig=rig)
     return status

@@ -13,11 +13,14 @@ from rich.text import Text
 
 from lab.errors import LabError
 from lab.report.terminal import console
+from lab.rig.choose import chosen, open_rig
+from lab.rig.docker_check import engine
 from lab.rig.doctor import Finding, findings
 from lab.rig.rig import Rig
 from lab.store import default_root
 
 FAILED = 255
+DOCKER = "docker"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,9 +30,11 @@ def register(app: typer.Typer) -> None:
 
 def doctor() -> int:
     """Look for everything that the lab needs, then start and stop its servers once."""
-    found = [*findings(), _store()]
+    containers = chosen() == DOCKER
+    found = [*findings(containers=containers), _store()]
     if all(each.ok for each in found):
-        found.append(_start())
+        found += [] if containers else [_start()]
+        found += _containers()
     table = Table(box=box.ROUNDED)
     for title in ("what", "state", "version", "found"):
         table.add_column(title, no_wrap=title != "found")
@@ -56,6 +61,24 @@ def _store() -> Finding:
         where=str(root),
         remedy="" if ok else "choose another folder with --store or $LAB_STORE",
     )
+
+
+def _containers() -> list[Finding]:
+    """Where there is an engine that has the images: the servers start there too, and a RST arrives as one."""
+    try:
+        version, missing = engine()
+    except LabError:
+        return []  # said already
+    if missing:
+        return []
+    begun = time.monotonic()
+    try:
+        with open_rig(DOCKER) as rig:
+            postgres = rig.versions()["postgresql"]
+            what = f"PostgreSQL {postgres} ready after {time.monotonic() - begun:.1f} s; a RST arrives as RST"
+            return [Finding("way to containers", ok=True, what=what, where=rig.host, version=version)]
+    except LabError as error:
+        return [Finding("way to containers", ok=False, what=error.message, version=version, remedy=error.remedy)]
 
 
 def _start() -> Finding:

@@ -19,6 +19,7 @@ from lab.cli.options import (
     PathFlag,
     PromiseFlag,
     PythonFlag,
+    RigFlag,
     SettingFlag,
     StoreFlag,
     key_values,
@@ -46,7 +47,7 @@ from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.report.mark import moment_mark
 from lab.report.terminal import console, short
-from lab.rig.rig import Rig
+from lab.rig.choose import open_rig, prepare
 from lab.store import Store, default_root, write
 from lab.subject.handle import Zygote
 
@@ -91,6 +92,7 @@ def interleavings_command(
     promise: PromiseFlag = None,
     bound: BoundFlag = None,
     json: TableJson = None,
+    rig: RigFlag = "",
     store: StoreFlag = None,
 ) -> int:
     """Run two or three requests at once, their database steps in every order, and judge each order.
@@ -103,12 +105,13 @@ def interleavings_command(
     most = _preemptions(preemptions, scene)
     judges = tuple(PROMISES.get(each) for each in dict.fromkeys(promise or ())) or None
     folder = Store(store or default_root())
+    servers = prepare(rig)
     errors = console(stderr=True)
     with (
-        Rig(lambda line: errors.print(line, markup=False)) as rig,
-        closing(Zygote(variant, rig.folder, rig.environ())) as zygote,
+        open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
+        closing(Zygote(variant, running.folder, running.environ())) as zygote,
     ):
-        stage = Stage(variant, rig, zygote, bound or variant.bound or 10.0, judges)
+        stage = Stage(variant, running, zygote, bound or variant.bound or 10.0, judges)
         require_service(stage, scene)
         found = explore(stage, folder, scene, preemptions=most, tell=Teller(errors, "{} of {} cases"))
     _print(console(), variant, found, folder.root)

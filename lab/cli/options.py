@@ -12,6 +12,7 @@ import typer
 from lab.check.variants import find
 from lab.errors import BadInput
 from lab.records.variant import Driver, Variant
+from lab.rig.choose import DEFAULT, RIGS, VARIABLE
 
 Names = Annotated[
     list[str] | None,
@@ -64,6 +65,11 @@ BoundFlag = Annotated[
 JsonFlag = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, for programs.")]
 StoreFlag = Annotated[
     Path | None, typer.Option("--store", metavar="DIR", help="Where evidence goes. Default: $LAB_STORE, else ./store.")
+]
+
+RigFlag = Annotated[
+    str,
+    typer.Option("--rig", metavar="|".join(RIGS), help=f"Where the servers run. Default: ${VARIABLE}, else {DEFAULT}."),
 ]
 
 OURS = ("ENGINE", "HOST", "PORT", "NAME", "USER", "PASSWORD", "OPTIONS", "TEST")

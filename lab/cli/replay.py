@@ -13,6 +13,7 @@ from rich.text import Text
 
 from lab.check.replay import Replays, against, replay
 from lab.check.variants import find
+from lab.cli.options import RigFlag
 from lab.errors import PlanInvalid
 from lab.fault import build
 from lab.records.codec import decode_plan
@@ -20,7 +21,7 @@ from lab.records.plan import Plan
 from lab.records.verdict import Verdict
 from lab.report.mark import moment_mark
 from lab.report.terminal import console
-from lab.rig.rig import Rig
+from lab.rig.choose import open_rig, prepare
 from lab.subject.handle import Zygote
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan, e.g. one from a store folder.")]
@@ -36,17 +37,18 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay_command)
 
 
-def replay_command(plan: PlanFile, variant: VariantFlag = "", times: TimesFlag = 1) -> int:
+def replay_command(plan: PlanFile, variant: VariantFlag = "", times: TimesFlag = 1, rig: RigFlag = "") -> int:
     """Run a plan again, against another variant too, and say how many of its runs agree."""
     loaded = load_plan(plan)
     if variant:
         loaded = against(loaded, find(variant))
+    servers = prepare(rig)
     errors = console(stderr=True)
     with (
-        Rig(lambda line: errors.print(line, markup=False)) as rig,
-        closing(Zygote(loaded.variant, rig.folder, rig.environ())) as zygote,
+        open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
+        closing(Zygote(loaded.variant, running.folder, running.environ())) as zygote,
     ):
-        replays = replay(loaded, rig, zygote, times)
+        replays = replay(loaded, running, zygote, times)
     show(replays)
     return replays.status
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lab.check.replay import against
 from lab.check.variants import find
-from lab.cli.options import prepare_file
+from lab.cli.options import RigFlag, prepare_file
 from lab.cli.replay import PlanFile, load_plan
 from lab.cli.tell import Teller
 from lab.explore.shrink import SECONDS, TIMES, Shrunk, preemptions, runner, shrink
@@ -19,7 +19,7 @@ from lab.promise import PROMISES
 from lab.records.codec import encode
 from lab.records.plan import Plan
 from lab.report.terminal import console, short
-from lab.rig.rig import Rig
+from lab.rig.choose import open_rig, prepare
 from lab.store import write
 from lab.subject.handle import Zygote
 
@@ -55,6 +55,7 @@ def shrink_command(
     agree: AgreeFlag = None,
     budget: SecondsFlag = SECONDS,
     out: OutFlag = None,
+    rig: RigFlag = "",
 ) -> int:
     """Take from a plan whatever it does not need to break its promise, and write what is left as a plan."""
     loaded = load_plan(plan)
@@ -64,12 +65,13 @@ def shrink_command(
         PROMISES.get(promise)
     target = out or plan.with_suffix(".shrunk.json")
     prepare_file("--out", target)
+    servers = prepare(rig)
     errors = console(stderr=True)
     with (
-        Rig(lambda line: errors.print(line, markup=False)) as rig,
-        closing(Zygote(loaded.variant, rig.folder, rig.environ())) as zygote,
+        open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
+        closing(Zygote(loaded.variant, running.folder, running.environ())) as zygote,
     ):
-        run_plan = runner(rig, zygote)
+        run_plan = runner(running, zygote)
         tell = Teller(errors, "{} steps after {} runs")
         shrunk = shrink(
             loaded,

@@ -32,7 +32,7 @@ from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.rig.protocol import ProxyProtocol, RigProtocol
-from lab.run import run
+from lab.run import HUNG, run
 from lab.store import CheckFolder, Store, slug, unwritable
 from lab.subject.handle import Zygote
 
@@ -206,13 +206,14 @@ class Ground:
         while True:
             record = self._record(plan)
             findings = judge(record, list(self.promises) if self.promises else None)
-            void += bool(record.void)
-            if not record.void or void == AGAIN:
+            missed = bool(record.void) or _came_early(record, cell)
+            void += missed
+            if not missed or void == AGAIN:
                 break
         with self.lock:
             self.at_stake.update(each.promise for each in findings if each.verdict in (Verdict.KEPT, Verdict.BROKEN))
         broken = tuple(sorted(each.promise for each in findings if each.verdict is Verdict.BROKEN))
-        return Outcome(broken, _saw(record), void, not record.void), record, findings
+        return Outcome(broken, _saw(record), void, not missed), record, findings
 
     def _record(self, plan: Plan) -> Record:
         try:
@@ -344,6 +345,14 @@ def _run_all(ground: Ground, cells: Sequence[Cell], ledger: Ledger, tell: Tell) 
                 pool.shutdown(wait=False, cancel_futures=True)
             ground.zygote.close()  # every run in progress then ends at its next step
             raise
+
+
+def _came_early(record: Record, cell: Cell) -> bool:
+    """Whether the moment came in an earlier step than in the clean run, so that nobody healed what made it wait.
+
+    A pool whose sessions are made in the background has no fixed order of moments.
+    """
+    return cell.waits and any(op.chain[:1] == (HUNG,) and op.step <= cell.point.step for op in record.ops)
 
 
 def _saw(record: Record) -> Saw:

@@ -94,7 +94,7 @@ class HonestError(Promise):
             said = [reason(cause) for cause in call.chain]
             if not said or not kinds or not kinds <= RAISES.keys():
                 continue
-            if call.hung and kinds & set(loss.SILENT):
+            if call.hung:
                 continue  # nothing was raised: that is bounded-wait's matter
             if call in at_commit:
                 if said[-1] not in GONE | SILENT | {"statement"}:
@@ -135,14 +135,19 @@ def _feigned(unit: Unit, trace: Trace) -> bool:
 def _first_errors(trace: Trace) -> list[Call]:
     """Each actor's first error after a fault had struck: those that follow may be its echoes.
 
-    What comes after a block that was never left may be that block's doing: Django closes its connection for good.
+    So is the error of one who had no session that was struck, after another had his: they share one. What comes after
+    a block that was never left may be that block's doing: Django closes its connection for good.
     """
     found: dict[str, Call] = {}
+    struck = {session for landing in trace.landed for session in landing.struck}
+    victims = {call.actor for call in trace.calls if call.session in struck}
     abandoned = min((request.end for request in trace.requests if request.never_left), default=FOREVER)
     for call in trace.calls:
         if call.begin >= abandoned:
             break
-        unexpected = call.failed and not call.meant and not trace.crowded(call)
-        if unexpected and any(landing.time <= call.end for landing in trace.landed):
+        answered = bool(call.chain) and reason(call.chain[-1]) == "statement"  # the server was there to refuse it
+        unexpected = call.failed and not call.meant and not answered and not trace.crowded(call)
+        echo = bool(found) and call.actor not in victims
+        if unexpected and not echo and any(landing.time <= call.end for landing in trace.landed):
             found.setdefault(call.actor, call)
     return list(found.values())

@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 
 from lab.errors import BadInput, ToolMissing
 from lab.rig import netns, toxiproxy_binary
+from lab.rig.base import BaseRig
+from lab.rig.docker_rig import DockerRig
 from lab.rig.netns_rig import NetnsRig
 from lab.rig.postgres import MAX_CONNECTIONS
 from lab.rig.rig import Rig
@@ -16,7 +19,7 @@ from lab.rig.toxiproxy_binary import Progress
 
 VARIABLE = "LAB_RIG"
 DEFAULT = "embedded"
-RIGS: dict[str, type[Rig]] = {"embedded": Rig, "netns": NetnsRig}
+RIGS: dict[str, type[BaseRig]] = {each.name: each for each in (Rig, NetnsRig, DockerRig)}
 
 
 def prepare(name: str | None = None) -> str:
@@ -40,9 +43,29 @@ def chosen(name: str | None = None) -> str:
     return rig
 
 
-def open_rig(name: str = DEFAULT, progress: Progress = lambda _: None, max_connections: int = MAX_CONNECTIONS) -> Rig:
-    """The rig that `prepare` has returned the name of, not yet entered."""
+def open_rig(
+    name: str = DEFAULT,
+    progress: Progress = lambda _: None,
+    max_connections: int = MAX_CONNECTIONS,
+    *,
+    postgres: str = "",
+) -> BaseRig:
+    """The rig that `prepare` has returned the name of, not yet entered.
+
+    `postgres` is a server version such as "16", for rigs that are capable of "versions"; others refuse it: `BadInput`.
+    """
+    if name == DockerRig.name:
+        return DockerRig(progress, max_connections, postgres)
+    if postgres:
+        raise BadInput(f"the {name} rig has one PostgreSQL version", remedy({"versions"}))
     return RIGS[name](progress, max_connections)
+
+
+def apart(
+    rig: BaseRig, progress: Progress = lambda _: None, *, postgres: str = ""
+) -> AbstractContextManager[BaseRig | None]:
+    """Another rig of the same kind, not yet entered, for what must run alone; None where there can be only one."""
+    return open_rig(rig.name, progress, postgres=postgres) if rig.several else nullcontext()
 
 
 def capable(needs: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lab.errors import LabError, ToolMissing
-from lab.rig import binaries, cache, guardian, netns, port, process, template, toxiproxy_binary
+from lab.rig import binaries, cache, docker_check, guardian, netns, port, process, template, toxiproxy_binary
 
 OLDEST_PYTHON = (3, 11)
 DISTRIBUTIONS = {"psycopg2": ("psycopg2", "psycopg2-binary"), "psycopg": ("psycopg",), "django": ("django",)}
@@ -31,9 +31,16 @@ class Finding:
     remedy: str = ""
 
 
-def findings() -> list[Finding]:
-    """Look for everything, in a second or two. Never raises, starts no server, makes nothing but the cache folder."""
-    return list(_findings())
+SERVERS_HERE = ("postgresql", "database template", "toxiproxy", "ports", "go")
+"""What a rig needs whose servers are processes of this machine."""
+
+
+def findings(*, containers: bool = False) -> list[Finding]:
+    """Look for everything, in a second or two. Never raises, starts no server, makes nothing but the cache folder.
+
+    With `containers`, for the docker rig alone: without what only the others need.
+    """
+    return [each for each in _findings() if not containers or each.name not in SERVERS_HERE]
 
 
 def _findings() -> Iterator[Finding]:
@@ -48,6 +55,7 @@ def _findings() -> Iterator[Finding]:
         "ports": _ports,
         "guardian": _guardian,
         "netns rig": _netns,
+        "docker rig": _docker,
     }
     for name, check in checks.items():
         try:
@@ -122,6 +130,18 @@ def _netns() -> Finding:
         return Finding("netns rig", ok=True, what=netns.probe())
     except ToolMissing as error:
         return Finding("netns rig", ok=True, what=f"not possible here: {error}", remedy=error.remedy)
+
+
+def _docker() -> Finding:
+    """Another rig beside the default one."""
+    try:
+        version, missing = docker_check.engine()
+    except ToolMissing as error:
+        return Finding("docker rig", ok=True, what=f"not possible here: {error}", remedy=error.remedy)
+    what = (
+        f"an engine answers; to be fetched: {', '.join(missing)}" if missing else "an engine and the images are there"
+    )
+    return Finding("docker rig", ok=True, what=what, version=version)
 
 
 def _guardian() -> Finding:

@@ -6,27 +6,27 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import ServerNotReady
 from lab.rig import guardian, process
 
+PIDFD = "PIDFD"
+"""Stands for the number of the lab's pidfd among the arguments of a script."""
 
-class Guard:
-    """The guardian process of one lab.
 
-    From the return of `Guard(...)` on, the end of this process, however it comes, is the end of `folders` and of all
-    processes that live in them or carry `lab_id`.
+class Watch:
+    """A process that outlives the lab, told of its end: the script `path`, with `arguments` and our pidfd among them.
+
+    It reads from a pipe whose write end only we have, and prints a line when it stands guard.
     """
 
-    def __init__(self, lab_id: str, folders: list[Path]) -> None:
-        self.lab_id = lab_id
-        self.folders = folders
+    def __init__(self, path: str, arguments: Sequence[str]) -> None:
         pidfd = _own_pidfd()
         reader, self._writer = os.pipe()
-        arguments = [lab_id, str(os.getpid()), str(pidfd), *map(str, folders)]
         self._child = subprocess.Popen(
-            [sys.executable, "-P", guardian.__file__, *arguments],
+            [sys.executable, "-P", path, *(str(pidfd) if each == PIDFD else each for each in arguments)],
             cwd="/",
             # A lab inside a lab: our guardian must outlive us, so it must not belong to the outer lab.
             env={name: value for name, value in os.environ.items() if name != process.LAB_ID},
@@ -56,13 +56,30 @@ class Guard:
         answer.close()
 
     def release(self, timeout: float = 10.0) -> None:
-        """Let the guardian clear up and end; do its work ourselves when somebody killed it. Idempotent."""
+        """Let the guardian clear up and end. Idempotent."""
         if self._writer >= 0:
             os.close(self._writer)
             self._writer = -1
         if self._child.stdout is not None:
             self._child.stdout.close()
         process.ended(self._child, timeout)
+
+
+class Guard(Watch):
+    """The guardian process of one lab.
+
+    From the return of `Guard(...)` on, the end of this process, however it comes, is the end of `folders` and of all
+    processes that live in them or carry `lab_id`.
+    """
+
+    def __init__(self, lab_id: str, folders: list[Path]) -> None:
+        self.lab_id = lab_id
+        self.folders = folders
+        super().__init__(guardian.__file__, [lab_id, str(os.getpid()), PIDFD, *map(str, folders)])
+
+    def release(self, timeout: float = 10.0) -> None:
+        """Let the guardian clear up and end; do its work ourselves when somebody killed it. Idempotent."""
+        super().release(timeout)
         if any(folder.exists() for folder in self.folders):
             guardian.sweep(self.lab_id, os.getpid(), self.folders, timeout)
 

@@ -1,4 +1,4 @@
-"""What a rig is, whatever its servers run in: processes here, containers or a network namespace later."""
+"""What a rig is, whatever its servers run in: processes, a network namespace or containers."""
 
 from __future__ import annotations
 
@@ -39,8 +39,12 @@ class ProxyProtocol(Protocol):
     toxics: tuple[Installed, ...]
 
     @property
+    def host(self) -> str:
+        """The address at which it listens."""
+
+    @property
     def port(self) -> int:
-        """Where clients connect to, at the rig's host."""
+        """Where clients connect to."""
 
     def add(self, toxic: Toxic, stream: Stream) -> None:
         """Put a toxic at the end of a direction's chain."""
@@ -76,12 +80,13 @@ class RigProtocol(Protocol):
 
     @property
     def name(self) -> str:
-        """What `--rig` calls it, e.g. "local"."""
+        """What `--rig` calls it, e.g. "embedded"."""
 
     @property
     def capabilities(self) -> frozenset[str]:
         """What faults may need: "proxy" (toxics), "freeze", "terminate", "restart", "crash", "slots"; some rigs:
-        "loss", "link" (the interface down), "abort" (of a socket).
+        "loss", "link" (the whole network down), "abort" (of a socket), "versions" (of PostgreSQL, at choice),
+        "limits" (of processor and memory).
         """
 
     @property

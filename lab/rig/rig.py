@@ -1,159 +1,33 @@
-"""The servers of one lab process, held together: started in order, ended on every path."""
+"""The default rig: PostgreSQL and Toxiproxy as processes of this machine, on loopback. No Docker, no root."""
 
 from __future__ import annotations
 
-import platform
-import queue
-import secrets
-import select
-import tempfile
-import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from pathlib import Path
-from typing import Any, Self
+from contextlib import ExitStack
 
-import psycopg
-
-from lab.errors import BadInput, ServerNotReady
-from lab.fault import Net
-from lab.rig import cache, port, process, route
-from lab.rig.guard import Guard
-from lab.rig.lock import SharedLock
-from lab.rig.postgres import MAX_CONNECTIONS, Postgres
+from lab.rig import process, route
+from lab.rig.base import SEATS, BaseRig
+from lab.rig.postgres import Postgres
 from lab.rig.process import Home
-from lab.rig.protocol import Seat
 from lab.rig.server import PostgresServer
-from lab.rig.toxic import Installed
-from lab.rig.toxiproxy import Proxy, Toxiproxy
-from lab.rig.toxiproxy_binary import Progress, ensure_toxiproxy
-from lab.wire.tap import Line, Tap
+from lab.rig.toxiproxy import Toxiproxy
+from lab.rig.toxiproxy_binary import ensure_toxiproxy
 
-SEATS = 40
-"""As many as template.sql makes."""
-
-_Place = tuple[threading.Thread, str]
+__all__ = ["SEATS", "Rig"]
 
 
-class Rig:
-    """PostgreSQL and Toxiproxy as processes on loopback. Enter it (`with Rig() as rig:`) once.
-
-    However this process ends, its guardian ends the servers, and every other process with `environ()` or with its cwd
-    in `folder`, and removes the folder. Raises `ToolMissing` or `ServerNotReady`, each with its remedy.
-    """
+class Rig(BaseRig):
+    """Both servers are children of the lab and end with it."""
 
     name = "embedded"
-    host = port.LOOPBACK
-    capabilities: frozenset[str] = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots", "wire"})
+    capabilities = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots", "wire"})
     control_socket = False
     """Whether the lab's own SQL goes by a unix socket instead of the network."""
 
-    def __init__(self, progress: Progress = lambda _: None, max_connections: int = MAX_CONNECTIONS) -> None:
-        self.lab_id = secrets.token_hex(6)
-        self.folder = _temporary_root() / f"lab-{self.lab_id}"
-        self.postgres: Postgres
-        self.toxiproxy: Toxiproxy
-        self.server: PostgresServer
-        self.guard: Guard
-        self._progress = progress
-        self._max_connections = max_connections
-        self._lock = SharedLock()
-        self._seats: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._controls = _Controls()
-        self._recovery = threading.Lock()
-        self._tap = Tap()
-        self._tapping = threading.Lock()
-        self._exit = ExitStack()
-
-    def __enter__(self) -> Self:
-        route.require_loopback(self.host)
-        with ExitStack() as stack:
-            # The guardian first: from here on nothing can stay behind.
-            self.guard = Guard(self.lab_id, [self.folder, cache.stages(self.lab_id)])
-            stack.callback(self.guard.release)
-            self._start(stack)
-            self.guard.wait_armed()
-            stack.callback(self._tap.stop)
-            for ordinal in range(SEATS):
-                self._seats.put(ordinal)
-            self._exit = stack.pop_all()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._exit.close()
-
-    def environ(self) -> dict[str, str]:
-        """What a process must have in its environment to end with the lab."""
-        return {process.LAB_ID: self.lab_id}
-
-    def versions(self) -> dict[str, str]:
-        """What runs: postgresql, toxiproxy, psycopg, python."""
-        return {
-            "postgresql": self.postgres.version,
-            "toxiproxy": self.toxiproxy.version,
-            "psycopg": psycopg.__version__,
-            "python": platform.python_version(),
-        }
-
-    def shared(self) -> AbstractContextManager[None]:
-        """For a plan that concerns only its own connections: many at once."""
-        return self._lock.shared()
-
-    def exclusive(self) -> AbstractContextManager[None]:
-        """For a fault that ends other people's connections: alone, and before whoever comes after."""
-        return self._lock.exclusive()
-
-    @contextmanager
-    def seat(self) -> Iterator[Seat]:
-        """A pair of users for one plan alone; waits while all 40 are taken."""
-        ordinal = self._seats.get()
-        try:
-            yield Seat(ordinal, self.postgres.seat_password)
-        finally:
-            self._seats.put(ordinal)
-
-    def control(self, dbname: str = "lab") -> psycopg.Connection[Any]:
-        """This thread's autocommit superuser connection, straight to the server, opened anew when it was lost.
-
-        It gets in when all ordinary slots are taken. Do not close it. Raises `ServerNotReady`.
-        """
-        return self._controls.get(self.postgres, dbname)
-
-    def proxy(self, name: str, toxics: Sequence[Installed] = ()) -> Proxy:
-        """A proxy to PostgreSQL for one plan; use it as a context manager. Raises `ProxyLost`."""
-        return self.toxiproxy.proxy(name, self.postgres.port, toxics)
-
-    def net(
-        self, ports: Collection[int], clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]
-    ) -> Net:
-        """The packets of one plan's line, in rigs that are capable of loss; this one is not: `BadInput`."""
-        raise BadInput(f"the {self.name} rig cannot lose packets", "use --rig netns")
-
-    def line(self, port: int) -> Line:
-        """A line of the wire tap in front of a proxy; the tap's thread is started for the first one."""
-        with self._tapping:
-            self._tap.start()
-        return self._tap.open((self.host, port), listen_host=self.host)
-
-    def freeze(self) -> None:
-        """Stop the proxies' server: silence for every plan, nothing lost."""
-        self.toxiproxy.freeze()
-
-    def thaw(self) -> None:
-        """Let it run again."""
-        self.toxiproxy.thaw()
-
-    def recover(self) -> None:
-        """Replace Toxiproxy when it is wedged or dead, start PostgreSQL when it is not there. No-op when all is well.
-
-        Takes up to 2 s to find a wedged server out. Raises `ServerNotReady` when it does not help.
-        """
-        with self._recovery:
-            if not self.toxiproxy.alive():
-                self.toxiproxy.restart()
-            self.postgres.recover()
+    postgres: Postgres
+    toxiproxy: Toxiproxy
 
     def _start(self, stack: ExitStack) -> None:
+        route.require_loopback(self.host)
         # Root's folder must let the unprivileged user pass to his data in it, which is 0700 in turn.
         self.folder.mkdir(mode=0o711 if process.unprivileged() else 0o700)
         home = Home(self.lab_id, self.folder)
@@ -165,54 +39,3 @@ class Rig:
         self.postgres.start()
         self.server = PostgresServer(self.postgres, self.control)
         stack.callback(self._controls.close)
-
-
-class _Controls:
-    """Control connections by thread and database."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: dict[_Place, tuple[int, psycopg.Connection[Any]]] = {}
-
-    def get(self, postgres: Postgres, dbname: str) -> psycopg.Connection[Any]:
-        place = (threading.current_thread(), dbname)
-        generation, connection = self._open.get(place, (0, None))
-        if connection is None or generation != postgres.generation or not _usable(connection):
-            generation, connection = postgres.generation, postgres.connect(dbname)
-            self._keep(place, generation, connection)
-        return connection
-
-    def close(self) -> None:
-        with self._lock:
-            for _, connection in self._open.values():
-                connection.close()
-            self._open.clear()
-
-    def _keep(self, place: _Place, generation: int, connection: psycopg.Connection[Any]) -> None:
-        with self._lock:
-            for other in [one for one in self._open if one == place or not one[0].is_alive()]:
-                self._open.pop(other)[1].close()
-            self._open[place] = (generation, connection)
-
-
-def _usable(connection: psycopg.Connection[Any]) -> bool:
-    """Without a round trip: an idle session's socket is silent, one that the server ended has something to say."""
-    if connection.closed:
-        return False
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return not poll.poll(0)
-
-
-def _temporary_root() -> Path:
-    """The folder for temporary folders; for root, one into which the unprivileged user can go."""
-    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 - we make our own in it
-    for path in candidates:
-        if process.unprivileged() is None or _open_to_all(path):
-            return path
-    names = ", ".join(map(str, candidates))
-    raise ServerNotReady(f"not every user may enter {names}", "set TMPDIR to a folder that they may")
-
-
-def _open_to_all(path: Path) -> bool:
-    return path.is_dir() and all(one.stat().st_mode & 0o001 for one in (path, *path.parents))

@@ -1,21 +1,20 @@
-"""What faults may do to the lab's PostgreSQL: the `Server` of lab/fault.py, on processes of this machine."""
+"""What faults may do to the lab's PostgreSQL: the `Server` of lab/fault.py."""
 
 from __future__ import annotations
 
 import secrets
 import signal as signals
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, LiteralString
 
-import psutil
 import psycopg
 from psycopg import sql
 
-from lab.errors import ServerNotReady
+from lab.errors import BadInput, ServerNotReady
 from lab.fault import StopMode
 from lab.rig import process
-from lab.rig.postgres import Postgres
+from lab.rig.database import Database
 
 FILLER = "lab_spare"
 """A role of its own (template.sql): its sessions are in no plan's census."""
@@ -30,10 +29,9 @@ FREE_TIMEOUT = 5.0
 class PostgresServer:
     """The lab's own server. `control` gives the calling thread's superuser connection."""
 
-    def __init__(self, postgres: Postgres, control: Callable[[], psycopg.Connection[Any]]) -> None:
+    def __init__(self, postgres: Database, control: Callable[[], psycopg.Connection[Any]]) -> None:
         self._postgres = postgres
         self._control = control
-        self._stopped: dict[int, psutil.Process] = {}
         self.restarts = 0
         """How often faults have stopped or crashed it."""
 
@@ -44,18 +42,9 @@ class PostgresServer:
     def signal(self, pid: int, signal: int) -> None:
         """Send a signal to a server process; nothing happens when it is no child of our postmaster (any more).
 
-        What was stopped here is continued even when the postmaster has died meanwhile: a stopped orphan would keep
-        the shared memory, and no successor could start.
+        What was stopped is continued even when the postmaster has died meanwhile.
         """
-        if signal == signals.SIGCONT and (stopped := self._stopped.pop(pid, None)) is not None:
-            with suppress(psutil.NoSuchProcess):
-                stopped.send_signal(signal)  # psutil checks that the pid still is this process
-            return
-        if signal == signals.SIGSTOP:
-            with suppress(psutil.NoSuchProcess):
-                self._stopped[pid] = psutil.Process(pid)
-        if not self._postgres.signal_backend(pid, signals.Signals(signal)):
-            self._stopped.pop(pid, None)
+        self._postgres.signal_backend(pid, signals.Signals(signal))
 
     def restart(self, mode: StopMode) -> bool:
         """Stop and start; returns when the server answers: False when `mode` did not end it and it was killed."""
@@ -69,10 +58,7 @@ class PostgresServer:
 
     def stopped(self, pid: int) -> bool:
         """Whether the kernel holds that process stopped."""
-        try:
-            return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-        except psutil.NoSuchProcess:
-            return False
+        return self._postgres.stopped(pid)
 
     def fatal_ends(self) -> int:
         """How many sessions the server has ended with a FATAL error of its own; a crash sets it back to 0."""
@@ -81,6 +67,22 @@ class PostgresServer:
     def epoch(self) -> str:
         """`pg_postmaster_start_time()`: another value is another server run."""
         return str(self._ask("SELECT pg_postmaster_start_time()::text"))
+
+    def throttle(self, cpu_percent: int) -> AbstractContextManager[None]:
+        """Not on a bare process."""
+        raise BadInput("this rig's server has no limits", "use --rig docker")
+
+    def throttled(self) -> int:
+        """Nobody holds it back."""
+        return 0
+
+    def exhaust_memory(self) -> None:
+        """Not on a bare process: the kernel might kill anybody's."""
+        raise BadInput("this rig's server has no limits", "use --rig docker")
+
+    def memory_kills(self) -> int:
+        """None that we would know of."""
+        return 0
 
     @contextmanager
     def fill(self) -> Iterator[int]:
@@ -117,7 +119,7 @@ class PostgresServer:
             try:
                 self._alter(reset)
             except ServerNotReady:
-                self._forget(name)  # it is not there to be asked, and must not come back with it
+                self._postgres.forget(name)  # it is not there to be asked, and must not come back with it
                 raise
 
     def value(self, name: str) -> str:
@@ -147,12 +149,6 @@ class PostgresServer:
         count = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND pid = ANY(%s)"
         if not process.wait_until(lambda: self._ask(count, FILLER, pids) == 0, FREE_TIMEOUT):
             raise ServerNotReady(f"connection slots were not freed within {FREE_TIMEOUT:.0f} s")
-
-    def _forget(self, name: str) -> None:
-        """Take a setting out of what ALTER SYSTEM has written, in place, so that its owner stays."""
-        file = self._postgres.postmaster.site.data / "postgresql.auto.conf"
-        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-        file.write_text("".join(line for line in lines if line.split("=")[0].strip() != name), encoding="utf-8")
 
     def _alter(self, statement: sql.Composed) -> None:
         self._execute(statement)

@@ -41,16 +41,28 @@ _SETTINGS: dict[str, str | int] = {
 }
 
 
+def of(major: int, max_connections: int) -> dict[str, str | int]:
+    """What every server of `major` version is told, wherever it runs."""
+    settings = {**_SETTINGS, "max_connections": max_connections}
+    if major >= 16:
+        # The cost of a password check, which is not what we test: 2-3 ms a connect instead of 10.
+        settings["scram_iterations"] = 1
+    return settings
+
+
 def write(data: Path, port: int, max_connections: int, major: int, *, unix_socket: bool = False) -> None:
     """Write both files into the data folder of a server of `major` version; ALTER SYSTEM stays free for faults.
 
     With `unix_socket` it listens in its data folder as well.
     """
     sockets = str(data) if unix_socket else ""
-    settings = {**_SETTINGS, "port": port, "max_connections": max_connections, "unix_socket_directories": sockets}
-    if major >= 16:
-        # The cost of a password check, which is not what we test: 2-3 ms a connect instead of 10.
-        settings["scram_iterations"] = 1
+    settings = {**of(major, max_connections), "port": port, "unix_socket_directories": sockets}
     text = "".join(f"{name} = '{value}'\n" for name, value in settings.items())
     (data / "postgresql.conf").write_text(text, encoding="ascii")
     (data / "pg_hba.conf").write_text(HBA, encoding="ascii")
+
+
+def without(text: str, name: str) -> str:
+    """A settings file's text with the lines of one setting left out."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.split("=")[0].strip() != name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 import socket
 import struct
@@ -31,6 +32,8 @@ WITNESS_TIMEOUT = 0.3  # seconds; a line on which there is silence carries a wit
 TCP_INFO_SIZE, TCP_BYTES_RECEIVED_AT = 136, 128
 TCP_BYTES_RECEIVED = struct.Struct("=Q")
 """Of the kernel's `struct tcp_info`: tcpi_bytes_received."""
+
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 ANSWER_DEADLINE = 3.0  # seconds for the healed line to answer at the end of a plan
 CLEAR_DEADLINE = 5.0  # seconds for terminated leftovers to vanish
@@ -71,6 +74,11 @@ class Line:
     tap: tap.Line | None = None
 
     @property
+    def host(self) -> str:
+        """Where the subject connects to: the tap is on loopback, wherever the proxy is."""
+        return self.proxy.host if self.tap is None else str(self.tap.host)
+
+    @property
     def port(self) -> int:
         """Where the subject connects to for this alias."""
         return self.proxy.port if self.tap is None else self.tap.port
@@ -87,7 +95,7 @@ class PlanSite:
         self._rig = rig
         self._seat = seat
         self._lines = dict(lines)
-        self._port = lines["default"].port
+        self._host, self._port = lines["default"].host, lines["default"].port
         self._run = run
         self._users = [seat.name, seat.second]
         self._alias = ""
@@ -109,7 +117,7 @@ class PlanSite:
         role = " -c role=lab_other" if alias == "twin" else ""
         own: dict[str, Any] = {"OPTIONS": {"options": f"-c lab.alias={alias}{role}"}} if alias != "default" else {}
         return {
-            "HOST": self._rig.host,
+            "HOST": self._lines[alias].host,
             "PORT": str(self._lines[alias].port),
             "USER": self._seat.second if own else self._seat.name,
             "PASSWORD": self._seat.password,
@@ -123,7 +131,8 @@ class PlanSite:
             return self
         view = copy.copy(self)
         line = self._lines[alias]
-        vars(view).update(_alias=alias, _lines={alias: line}, _port=line.port, link=line.link, _net=None)
+        where = {"_lines": {alias: line}, "_host": line.host, "_port": line.port}
+        vars(view).update(where, _alias=alias, link=line.link, _net=None)
         return view
 
     @property
@@ -178,7 +187,7 @@ class PlanSite:
         where = next(each for each in self.databases.values() if each["USER"] == user)
         self._ours.append(None)
         return psycopg.connect(
-            host=where["HOST"],
+            host=self._host,
             port=self._port,
             user=user,
             password=where["PASSWORD"],
@@ -311,7 +320,7 @@ class PlanSite:
     def witness(self) -> Iterator[Callable[[], End]]:
         """A connection of our own through the line; yields the way to ask how it has ended."""
         try:
-            connection = socket.create_connection((self._rig.host, self._port), WITNESS_TIMEOUT)
+            connection = socket.create_connection((self._host, self._port), WITNESS_TIMEOUT)
         except OSError:
             yield lambda: "refused"
             return
@@ -329,7 +338,7 @@ class PlanSite:
         seconds, count = 0.0, 0
         end: End = "open"
         try:
-            with socket.create_connection((self._rig.host, self._port), timeout) as connection:
+            with socket.create_connection((self._host, self._port), timeout) as connection:
                 self._ours.append(None)
                 connection.sendall(_question(size))
                 while not count or size > len(SSL_REQUEST):
@@ -342,8 +351,10 @@ class PlanSite:
             end = "refused"
         except ConnectionError:
             end = "rst"
-        except TimeoutError:
-            pass
+        except OSError as error:
+            # No answer, be it that nothing comes back or that, after a while, the kernel gives the way up.
+            if not isinstance(error, TimeoutError) and error.errno not in UNREACHABLE:
+                raise
         return Knock(seconds or time.monotonic() - begun, count, end)
 
 

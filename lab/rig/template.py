@@ -94,21 +94,42 @@ def _fill(site: Site, password: str) -> None:
             postmaster.stop("fast")
 
 
-def _run_sql(number: int, password: str) -> None:
+def fill(host: str, number: int, password: str) -> None:
+    """Make both databases and what is in them, on a server that has neither."""
     first, second = DATABASES
-
-    def connect(database: str) -> psycopg.Connection:
-        address: dict[str, Any] = {"host": port.LOOPBACK, "port": number, "user": SUPERUSER, "password": password}
-        extra: dict[str, Any] = {"options": "", "sslmode": "disable", "gssencmode": "disable"}
-        return psycopg.connect(dbname=database, autocommit=True, **address, **extra)
-
-    with connect("template1") as connection:
+    with _connect(host, number, password, "template1") as connection:
         connection.execute(f"CREATE DATABASE {first}")
-    with connect(first) as connection:
+    with _connect(host, number, password, first) as connection:
         connection.execute(SQL.read_bytes())
-    with connect("template1") as connection:
+    with _connect(host, number, password, "template1") as connection:
         connection.execute(f"CREATE DATABASE {second} TEMPLATE {first}")
+
+
+def clear(host: str, number: int, password: str) -> None:
+    """Take away what `fill` has made, whoever is connected to it, and cheapen password checks where that can be set."""
+    with _connect(host, number, password, "template1") as connection:
+        connection.execute("SET default_transaction_read_only = off")  # a lab that was killed may have left it on
+        connection.execute("ALTER SYSTEM RESET ALL")
+        for name in DATABASES:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        roles = connection.execute(r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'lab\_%'").fetchall()
+        for (role,) in roles:
+            connection.execute(f"DROP ROLE {role}")
+        if connection.info.server_version >= 160000:
+            connection.execute("ALTER SYSTEM SET scram_iterations = 1")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def _run_sql(number: int, password: str) -> None:
+    fill(port.LOOPBACK, number, password)
+    with _connect(port.LOOPBACK, number, password, "template1") as connection:
         # Every lab copies what stays here: two databases less is half the start.
         connection.execute("ALTER DATABASE template0 IS_TEMPLATE false")
         connection.execute("DROP DATABASE template0")
         connection.execute("DROP DATABASE postgres")
+
+
+def _connect(host: str, number: int, password: str, database: str) -> psycopg.Connection:
+    address: dict[str, Any] = {"host": host, "port": number, "user": SUPERUSER, "password": password}
+    extra: dict[str, Any] = {"options": "", "sslmode": "disable", "gssencmode": "disable"}
+    return psycopg.connect(dbname=database, autocommit=True, **address, **extra)

@@ -135,7 +135,7 @@ class Blunt:
 class BluntTool:
     """Looks go through, deeds do nothing and say that they did something."""
 
-    OF_SERVER = ("stopped", "fatal_ends", "epoch", "full", "value", "restarts")
+    OF_SERVER = ("stopped", "fatal_ends", "epoch", "full", "value", "restarts", "throttled", "memory_kills")
     OF_SUBJECT = ("pid", "pids", "interrupted")
     OF_NET = ("connections", "lost", "provoke", "answers", "link_drops")
     OF_WIRE = ("acts", "check")

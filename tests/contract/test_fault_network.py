@@ -219,15 +219,17 @@ def test_refused_line_refuses_and_has_ended_everything(open_line: OpenLine) -> N
         assert line.sight(seen)
         assert ending(session) == "fin"
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", line.port), 1.0)
+            socket.create_connection((line.host, line.port), 1.0)
     line.raw().close()
     session.close()
 
 
 def test_refusal_is_not_seen_when_somebody_else_listens_there(open_line: OpenLine) -> None:
     line = open_line()
+    if line.host != "127.0.0.1":
+        pytest.skip("in this rig the line's address is another container's")
     with Refuse().strike(line.site) as seen:
-        with socket.create_server(("127.0.0.1", line.port), reuse_port=False):
+        with socket.create_server((line.host, line.port), reuse_port=False):
             assert seen() is None
         assert line.sight(seen)
 

@@ -169,3 +169,12 @@ def test_what_follows_a_block_that_was_never_left_is_not_the_faults_doing() -> N
 def test_a_fault_that_is_waited_out_raises_nothing() -> None:
     told = (ok(Begin(T)), strike("refuse"), heal(), ok(Read(T), on="1@a"), ok(End(T)))
     assert verdict(HONEST, record(*told)) == "n/a"
+
+
+def test_the_error_of_another_who_had_no_session_is_an_echo() -> None:
+    mine = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("sever-fin", "1@a"), raised(Read(T), LOST), ok(End(T)))
+    theirs = (ok(Begin("t1")), raised(Read("t1"), CLOSED), ok(End("t1")))
+    assert verdict(HONEST, record(*mine, *theirs)) == "kept"
+    had = (ok(Begin("t1")), ok(Read("t1"), on="2@a"), *mine[:2], strike("sever-fin", "1@a", "2@a"))
+    told = (*had, raised(Read(T), LOST), raised(Read("t1"), CLOSED), ok(End(T)), ok(End("t1")))
+    assert verdict(HONEST, record(*told)) == "broken"
