@@ -67,9 +67,11 @@ def gather(
     *,
     seed: int = 0,
     bound: float | None = None,
+    brief: bool = False,
 ) -> Gathered:
     """The directed plans of all promises that apply, in their order, as far as a rig of these capabilities runs them.
 
+    `brief`: of those for one moment of a promise the first, and such as run anyway.
     B is `bound` seconds, else what the variant claims, else what the plan says (10).
     """
     not_applicable: dict[str, str] = {}
@@ -80,6 +82,7 @@ def gather(
         if reason := promise.not_applicable(variant, traits):
             not_applicable[promise.id] = reason
             continue
+        moments: set[str] = set()
         for plan in promise.plans(variant, traits):
             if needs(plan) - capabilities:
                 beyond += 1
@@ -87,6 +90,9 @@ def gather(
             limit = bound or variant.bound or plan.bound
             adjusted = msgspec.structs.replace(plan, seed=seed, bound=limit)
             key = msgspec.json.encode((adjusted.variant, adjusted.steps, adjusted.bound))
+            if brief and plan.moment in moments and key not in plans:
+                continue
+            moments.add(plan.moment)
             plans.setdefault(key, adjusted)
             made_for.setdefault(key, []).append((promise.id, plan.moment))
     cases = (

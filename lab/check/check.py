@@ -39,8 +39,7 @@ class Options:
     ends, and a plan that has not begun leaves its moment unknown. `bound` is B in seconds, None as the variant claims,
     else 10. `search` is the random search's share in seconds for each variant; with a budget, all that is left of it.
     `cuts`: one request is cut before each of its messages, unless less than CUTS_NEED of the budget is left for it.
-    `brief`: a plan is left out once every promise that asked for it is known to be broken. No verdict changes by that,
-    but not all moments are looked at.
+    `brief`: one plan for each moment of each promise, and none once all that asked for it are known to be broken.
     """
 
     promises: tuple[str, ...] = ()
@@ -92,7 +91,13 @@ def check(
         ledgers = []
         for variant, zygote, folder in zip(variants, zygotes, folders, strict=True):
             gathered = gather(
-                variant, zygote.traits, promises, rig.capabilities, seed=options.seed, bound=options.bound
+                variant,
+                zygote.traits,
+                promises,
+                rig.capabilities,
+                seed=options.seed,
+                bound=options.bound,
+                brief=options.brief,
             )
             if gathered.beyond:
                 progress.say(f"{variant.name}: {gathered.beyond} plans ask for packet loss: use --rig netns")

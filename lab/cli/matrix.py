@@ -60,8 +60,8 @@ def matrix(
 ) -> int:
     """Judge every bundled variant, or those that are named, and print the table promise x variant.
 
-    Directed plans only, and of a promise that is seen to be broken no further ones: `lab check` looks at every moment,
-    cuts one request before each message, and searches at random, as --budget makes this do for what is left of it.
+    One directed plan for each moment, and no further ones for a promise that is seen to be broken. `lab check` runs all
+    of them, cuts one request before each message, and searches at random, as --budget makes this do with what is left.
     """
     variants = [find(name) for name in dict.fromkeys(names or rows())]
     prepare_file("--json", json)

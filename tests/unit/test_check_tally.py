@@ -237,3 +237,19 @@ def test_a_moment_that_was_not_seen_for_another_reason_is_unknown() -> None:
     assert (
         alpha(kept, trial(2, "alpha", "long", finding("recovers", BROKEN), finding("alpha", BROKEN))).verdict is BROKEN
     )
+
+
+def test_brief_is_one_plan_for_each_moment_and_those_that_run_anyway() -> None:
+    class Twice(Fake):
+        def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+            yield self.plan(variant, "idle", *QUERY)
+            yield self.plan(variant, "idle", *QUERY, *QUERY)
+            yield self.plan(variant, "idle", *QUERY, *QUERY, *QUERY)
+
+    everything = gather(VARIANT, Traits(), [ALPHA, Twice("beta")], frozenset()).cases
+    brief = gather(VARIANT, Traits(), [ALPHA, Twice("beta")], frozenset(), brief=True).cases
+    assert [len(case.plan.steps) for case in everything] == [3, 6, 9]
+    assert [(len(case.plan.steps), case.made_for[-1]) for case in brief] == [
+        (3, ("beta", "idle")),
+        (6, ("beta", "idle")),
+    ]
