@@ -7,28 +7,21 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from lab import ending
 from lab.errors import BadInput, LabError, ProxyLost, ServerNotReady
-from lab.fault import Fault, Seen, Sighting, build, needs, nothing
+from lab.fault import FAULTS, needs
 from lab.records.census import Census, Row, Session
-from lab.records.history import Cause, Ending, Event, Op, Phase
-from lab.records.landing import Landing
+from lab.records.history import Cause, Ending, Op, Phase
 from lab.records.plan import (
     ActorStep,
-    Await,
     Begin,
     End,
     Enter,
     Exit,
     Fork,
-    Heal,
-    Inject,
     Leave,
     NemesisStep,
     Plan,
@@ -41,14 +34,15 @@ from lab.records.record import Fate, Record
 from lab.rig.choose import remedy
 from lab.rig.protocol import ProxyProtocol, RigProtocol
 from lab.rig.site import PlanSite, open_site
+from lab.run.diary import Diary
+from lab.run.gates import Gates
+from lab.run.nemesis import Nemesis
 from lab.subject.handle import Child, ChildEnded, Zygote
 
 GRACE = 0.15  # seconds after which a step that does not return is taken to wait inside the client: while a fault lasts,
 CROWD = 0.6  # … while another request is in flight, whose lock it may want; otherwise there is nothing to wait for
 LOOKS = (0.004, 0.008, 0.016, 0.032, 0.064)  # seconds between looks at the server for a step that waits there
 SLACK = 0.5  # seconds beyond the bound before a step is given up: the machine's noise is not the variant's
-LAND = 2.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
-CUT = 0.1  # seconds for sessions to notice that healing a fault has ended their connections
 FAREWELL = 0.03  # seconds for what an ending process says to reach the server and have an effect there
 CLOSE = 0.2  # seconds that a session has to vanish after its connection was closed
 SETTLE = 0.5  # seconds that a session has to become idle or vanish after its request
@@ -71,18 +65,6 @@ class _Pending:
     session: str = ""
     gate: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class _Struck:
-    """A fault that was applied: the way to heal it, the look-out for it, and what was seen."""
-
-    fault: Fault
-    index: int
-    time: int
-    stack: ExitStack
-    seen: Seen
-    landing: Landing | None = None
 
 
 Watch = Callable[[int, "Run"], None]
@@ -110,13 +92,12 @@ def run(
     Never raises for what the variant does. A server of the rig that is lost makes the record void. Raises BadInput
     when the plan asks for a fault that does not exist or that this rig cannot do.
     """
-    faults = [build(spec) for spec in plan.faults()]
     if missing := needs(plan) - rig.capabilities:
         raise BadInput(f"the {rig.name} rig lacks {', '.join(sorted(missing))}", remedy(needs(plan)))
-    alone = any(each.exclusive for each in faults)
+    alone = any(FAULTS.get(spec.kind).exclusive for spec in plan.faults())
     try:
         with rig.exclusive() if alone else rig.shared():
-            return Run(plan, rig, zygote, faults, watch, liveness, wire, lean, proxy).record()
+            return Run(plan, rig, zygote, watch, liveness, wire, lean, proxy).record()
     except (ProxyLost, ServerNotReady) as lost:
         rig.recover()  # waits until the others are done, which is why this run has left the lock
         return Record(plan=plan, run="", traits=zygote.traits, void=str(lost))
@@ -130,7 +111,6 @@ class Run:
         plan: Plan,
         rig: RigProtocol,
         zygote: Zygote,
-        faults: list[Fault],
         watch: Watch | None,
         liveness: bool,
         wire: bool,
@@ -145,47 +125,39 @@ class Run:
         self._wants_wire = wire
         self._lean = lean
         self._proxy = proxy
-        self._patient = lean and not any(each.waits for each in faults)
-        self._faults = iter(faults)
-        self._all_faults = faults
+        self._diary = Diary()
+        self._nemesis = Nemesis(plan, self._diary, self._take_census)
+        self._patient = lean and not any(each.waits for each in self._nemesis.faults)
         self._id = uuid.uuid4().hex[:12]
-        self._start_ns = time.monotonic_ns()
-        self._start = self._start_ns / 1e9
-        self._ops: list[Op] = []
-        self._events: list[Event] = []
-        self._census: list[Census] = []
-        self._struck: list[_Struck] = []
-        self._landings: list[Landing] = []
         self._pending: dict[str, _Pending] = {}
         self._gone: set[str] = set()  # actors that hang, were stopped, or lost their process
         self._requests: dict[str, int] = {}
         self._open: set[str] = set()  # actors inside a request
-        self._gates: dict[int, int] = {}
         self._fate: Fate = "ended"
         self._exit = ""
         self._child: Child
         self._site: PlanSite
+        self._gates: Gates
 
     # -- the whole ------------------------------------------------------------------------------------------------
 
     def record(self) -> Record:
         """Everything, in order; what was applied is healed on every path."""
         rows: tuple[Row, ...] = ()
-        wire = self._wants_wire or any(each.family == "wire" for each in self._all_faults)
+        wire = self._wants_wire or any(each.family == "wire" for each in self._nemesis.faults)
         with (
             open_site(self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy) as site,
-            self._heal_on_exit(),
+            self._nemesis.healed_on_exit(),
         ):
             self._site = site
-            for each, alias in zip(self._all_faults, self._fault_aliases(), strict=True):
-                each.prepare(site.of(alias))
-            self._hold_gates()
+            self._nemesis.prepare(site)
+            self._gates = Gates(self._plan, site, self._id)
             self._child = self._zygote.fork(site.environ, site.databases, self._plan.init)
             site.adopt(self._child)
             ended = False
             try:
                 self._safety()
-                self._heal()
+                self._nemesis.heal()
                 if self._wants_liveness:
                     self._liveness()
                 self._take_census("final", settle=True)
@@ -197,10 +169,10 @@ class Run:
                     self._child.kill()
             if ended:
                 self._end_child()
-            self._heal()
-            self._open_gates()
+            self._nemesis.heal()
+            self._gates.open_all()
             self._take_census("after exit")
-            journal = site.wire.journal(self._start_ns)
+            journal = site.wire.journal(self._diary.start_ns)
             site.clear()
             rows = site.rows()
             xacts = site.xacts(self._in_doubt())
@@ -208,47 +180,40 @@ class Run:
             plan=self._plan,
             run=self._id,
             traits=self._zygote.traits,
-            ops=ending.settle(self._plan.steps, self._ops, journal),
-            events=tuple(self._events),
-            census=tuple(self._census),
-            landings=tuple(self._landings),
+            ops=ending.settle(self._plan.steps, self._diary.ops, journal),
+            events=tuple(self._diary.events),
+            census=tuple(self._diary.census),
+            landings=tuple(self._nemesis.landings),
             journal=journal,
             rows=rows,
             xacts=xacts,
             fate=self._fate,
             exit=self._exit,
             void=self._why_void(),
-            seconds=time.monotonic() - self._start,
+            seconds=self._diary.seconds(),
         )
 
     def _in_doubt(self) -> tuple[str, ...]:
         """The transactions of a run in which some call raised: what became of them is worth a question."""
-        if not any(op.type in ("fail", "info") for op in self._ops):
+        if not any(op.type in ("fail", "info") for op in self._diary.ops):
             return ()
-        return tuple(dict.fromkeys(str(op.value["xid"]) for op in self._ops if op.value.get("xid")))
+        return tuple(dict.fromkeys(str(op.value["xid"]) for op in self._diary.ops if op.value.get("xid")))
 
     def _aliases(self) -> tuple[str, ...]:
         named = {getattr(step, "alias", "default") for step in self._plan.steps}
         return ("default", *sorted(named - {"default", ""}))
 
-    def _fault_aliases(self) -> list[str]:
-        """For each fault the alias whose line and sessions it is meant for; "": all."""
-        there = self._aliases()
-        injects = [step for step in self._plan.steps if isinstance(step, Inject)]
-        return [step.alias if step.alias in there else "" for step in injects]
-
     def _why_void(self) -> str:
-        lost = [landing.kind for landing in self._landings if not landing.landed]
-        if lost:
-            return f"not seen to land: {', '.join(lost)}"
+        if unseen := self._nemesis.unseen():
+            return f"not seen to land: {', '.join(unseen)}"
         return "the rig had no connection slot left" if self._crowded_out() else ""
 
     def _crowded_out(self) -> bool:
         """Whether the server refused a connection because of others: other plans, while this one had few sessions."""
-        if any(each.kind == "fill-slots" for each in self._all_faults):
+        if any(each.kind == "fill-slots" for each in self._nemesis.faults):
             return False
-        refused = any(sign in cause.text for op in self._ops for cause in op.chain for sign in NO_SLOT)
-        return refused and max((len(each.sessions) for each in self._census), default=0) < MANY
+        refused = any(sign in cause.text for op in self._diary.ops for cause in op.chain for sign in NO_SLOT)
+        return refused and max((len(each.sessions) for each in self._diary.census), default=0) < MANY
 
     def _end_child(self) -> None:
         if any(actor in self._gone for actor in self._plan.actors()) and self._hung():
@@ -266,7 +231,7 @@ class Run:
         self._fate, self._exit = "died", str(self._child.kill())
 
     def _hung(self) -> bool:
-        return any(op.chain[:1] == (HUNG,) for op in self._ops)
+        return any(op.chain[:1] == (HUNG,) for op in self._diary.ops)
 
     # -- phases ---------------------------------------------------------------------------------------------------
 
@@ -277,7 +242,7 @@ class Run:
             position = self._next(todo)
             index, step = todo.pop(position)
             if isinstance(step, NemesisStep):
-                self._nemesis(index, step)
+                self._nemesis.act(index, step, census=not self._lean)
             else:
                 self._act(index, step, "safety", may_block=bool(todo))
             self._reap_unblocked()
@@ -291,7 +256,7 @@ class Run:
     @property
     def ops(self) -> tuple[Op, ...]:
         """The history so far."""
-        return tuple(self._ops)
+        return tuple(self._diary.ops)
 
     def _next(self, todo: list[tuple[int, Step]]) -> int:
         """The first step whose actor is free; the first of all when that would only be a fault or nobody."""
@@ -312,8 +277,7 @@ class Run:
         for actor in actors:
             if actor in self._open or actor in self._pending:
                 self._act(next(steps), End(actor), "liveness")
-        struck = {session for landing in self._landings for session in landing.struck + landing.cut}
-        for _ in range(min(len(struck), 4) + PROBES - 1):
+        for _ in range(min(len(self._nemesis.dead()), 4) + PROBES - 1):
             for actor in actors:
                 self._probe(steps, Begin(actor), Read(actor), End(actor))
         for actor in actors:
@@ -337,7 +301,7 @@ class Run:
         if isinstance(step, Begin):
             self._requests[actor] = self._requests.get(actor, -1) + 1
             self._open.add(actor)
-        pending = _Pending(index, step, time.monotonic(), phase, gate=self._gates.get(index))
+        pending = _Pending(index, step, time.monotonic(), phase, gate=self._gates.of(index))
         self._note(pending, "invoke")
         self._child.send(self._message(pending))
         self._pending[actor] = pending
@@ -362,7 +326,7 @@ class Run:
         pending = self._pending[actor]
         may_block = may_block and not self._patient
         if not may_block:
-            self._open_gates(actor)
+            self._gates.open_for(actor, pending.index)
         begun = time.monotonic() if pending.where == "server" else pending.since
         give_up = begun + self._plan.bound + SLACK
         looks = itertools.chain(LOOKS if self._contended(actor) else (), itertools.repeat(LOOKS[-1]))
@@ -371,11 +335,11 @@ class Run:
             if self._pump(min(wait, CROWD) if self._gates else wait) or actor not in self._pending:
                 continue
             if not may_block:
-                for other in list(self._pending):  # it may want what one has whom the lab itself holds
-                    self._open_gates(other)
+                for other, held in self._pending.items():  # it may want what one has whom the lab itself holds
+                    self._gates.open_for(other, held.index)
             if may_block and (where := self._site.waits(self._pending, pending, self._grace(actor))):
                 pending.where = where
-                self._event("blocked", pending.index, actor=actor, where=where)
+                self._diary.event("blocked", pending.index, actor=actor, where=where)
                 return
             if time.monotonic() >= give_up:
                 self._finish(actor, pending, "info", chain=(HUNG,))
@@ -383,17 +347,14 @@ class Run:
 
     def _contended(self, actor: str) -> bool:
         """Whether there is anything that the actor's step could wait for: a gate, a fault that lasts, others."""
-        return bool(self._gates) or self._under_fault() or self._beside(actor)
-
-    def _under_fault(self) -> bool:
-        return any(struck.fault.lasting for struck in self._struck)
+        return bool(self._gates) or self._nemesis.lasting or self._beside(actor)
 
     def _beside(self, actor: str) -> bool:
         return bool((self._open | self._pending.keys()) - {actor})
 
     def _grace(self, actor: str) -> float:
         """How long a step may do nothing before it counts as waiting in the client: a busy machine is no reason."""
-        if self._under_fault():
+        if self._nemesis.lasting:
             return GRACE
         return CROWD if self._beside(actor) else math.inf
 
@@ -468,7 +429,7 @@ class Run:
     ) -> None:
         del self._pending[actor]
         self._note(pending, ending, value or {}, chain)
-        self._open_gates(actor, upto=pending.index)
+        self._gates.returned(actor, pending.index)
         if isinstance(pending.step, End) and chain[:1] not in ((HUNG,), (DIED,)):
             self._open.discard(actor)
             self._take_census("end", pending.index, actor, settle=True)
@@ -478,9 +439,9 @@ class Run:
     ) -> None:
         actor = pending.step.actor
         inside = actor in self._open
-        self._ops.append(
+        self._diary.ops.append(
             Op(
-                time=self._now(),
+                time=self._diary.now(),
                 type=ending,
                 actor=actor,
                 step=pending.index,
@@ -492,151 +453,7 @@ class Run:
             )
         )
 
-    # -- gates ----------------------------------------------------------------------------------------------------
-
-    def _hold_gates(self) -> None:
-        """Lock a gate for each step that shall be held inside the server."""
-        base = int(self._id, 16) << 12 & 0x7FFFFFFFFFFFFFFF
-        for index, step in enumerate(self._plan.steps):
-            if isinstance(step, Read | Write) and step.hold:
-                self._gates[index] = base | index
-        self._site.lock(self._gates.values())
-
-    def _open_gates(self, actor: str | None = None, upto: int | None = None) -> None:
-        """Open all gates, or those of one actor that its steps have come to, `upto` the step that has just returned.
-
-        A write that returned and is to be held at its COMMIT keeps its gate until a later step has returned.
-        """
-        for index, key in list(self._gates.items()):
-            if actor is not None and not self._reached(actor, index, upto):
-                continue
-            del self._gates[index]
-            self._site.unlock(key)
-
-    def _reached(self, actor: str, index: int, upto: int | None) -> bool:
-        step = self._plan.steps[index]
-        if isinstance(step, NemesisStep) or step.actor != actor:
-            return False
-        if upto is None:
-            return actor in self._pending and index <= self._pending[actor].index
-        return index < upto or (index == upto and not (isinstance(step, Write) and step.hold == "commit"))
-
-    # -- the nemesis ----------------------------------------------------------------------------------------------
-
-    def _nemesis(self, index: int, step: NemesisStep) -> None:
-        if isinstance(step, Inject):
-            self._inject(index, next(self._faults))
-        elif isinstance(step, Await):
-            for struck in self._struck:
-                self._sight(struck, 5 * LAND)
-            self._event("await", index)
-        elif isinstance(step, Heal):
-            self._heal(index)
-
-    def _inject(self, index: int, fault: Fault) -> None:
-        stack = ExitStack()
-        now = self._now()
-        step = self._plan.steps[index]
-        alias = step.alias if isinstance(step, Inject) and step.alias in self._aliases() else ""
-        seen = stack.enter_context(fault.strike(self._site.of(alias)))
-        struck = _Struck(fault, index, now, stack, seen)
-        self._struck.append(struck)
-        self._event("inject", index, fault=fault.kind)
-        if not fault.lazy:
-            self._sight(struck, LAND)
-            if not fault.lasting:
-                self._close(self._struck.pop())
-        if not self._lean:
-            self._take_census(f"inject {fault.kind}", index)
-
-    def _sight(self, struck: _Struck, deadline: float) -> None:
-        """Look until the fault is seen or `deadline` seconds have passed."""
-        until = time.monotonic() + deadline
-        while struck.landing is None:
-            if (sighting := self._look(struck)) is not None:
-                struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck, sighting.at_ns)
-            elif struck.seen is nothing or time.monotonic() > until:
-                return
-            else:
-                time.sleep(0.001)  # a look-out polls the server and the kernel; there is no event to wait for
-
-    @staticmethod
-    def _look(struck: _Struck) -> Sighting | None:
-        try:
-            return struck.seen()
-        except (FileNotFoundError, ProcessLookupError):
-            return None  # the subject's process has ended, and with it what could be seen there
-
-    def _landing(
-        self, struck: _Struck, landed: bool, evidence: str, sessions: tuple[str, ...] = (), at_ns: int = -1
-    ) -> Landing:
-        return Landing(
-            kind=struck.fault.kind,
-            step=struck.index,
-            time=struck.time,
-            landed=landed,
-            evidence=evidence,
-            seen=self._seen(at_ns) if struck.fault.lazy and landed else -1,
-            struck=tuple(self._known(session) for session in sessions),
-        )
-
-    def _seen(self, at_ns: int) -> int:
-        return self._now() if at_ns < 0 else at_ns - self._start_ns
-
-    def _known(self, session: str) -> str:
-        """A session of which a fault knows the server process alone, by its whole name if anybody has seen it."""
-        if not session.endswith("@"):
-            return session
-        used = [str(op.value["session"]) for op in self._ops if op.value.get("session")]
-        counted = [each.id for census in self._census for each in census.sessions]
-        return next((each for each in used + counted if each.startswith(session)), session)
-
-    def _heal(self, index: int = -1) -> None:
-        """End every fault, the last one first; one that was never seen has not landed."""
-        if self._struck:
-            self._take_census("heal", index)
-        while self._struck:
-            struck = self._struck[-1]  # taken off when healed: a look-out may find that a server is lost
-            self._sight(struck, LAND if struck.fault.lazy else 0.0)
-            self._close(struck)
-            self._struck.pop()
-            self._event("heal", index, fault=struck.fault.kind)
-
-    def _close(self, struck: _Struck) -> None:
-        """End one fault and write down whether it had landed."""
-        cut = self._end_fault(struck)
-        unseen = "there was nothing to strike" if struck.seen is nothing else "nothing was seen of it"
-        landing = struck.landing or self._landing(struck, False, unseen)
-        self._landings.append(msgspec.structs.replace(landing, healed=self._now(), cut=cut))
-
-    def _end_fault(self, struck: _Struck) -> tuple[str, ...]:
-        """Heal one fault; the sessions that its healing ended."""
-        if not struck.fault.heal_cuts:
-            struck.stack.close()
-            return ()
-        before = {session.id for session in self._site.sessions()}
-        struck.stack.close()
-        until = time.monotonic() + CUT
-        while (left := before & {session.id for session in self._site.sessions()}) and time.monotonic() < until:
-            time.sleep(0.001)  # a session that waits for a lock does not notice that its client is gone
-        return tuple(sorted(before - left))
-
-    @contextmanager
-    def _heal_on_exit(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            with ExitStack() as rest:  # one that cannot be healed does not keep the others from it
-                for struck in self._struck:
-                    rest.callback(struck.stack.close)
-
     # -- what is written down ---------------------------------------------------------------------------------------
-
-    def _now(self) -> int:
-        return int((time.monotonic() - self._start) * 1e9)
-
-    def _event(self, f: Any, step: int, **fields: Any) -> None:
-        self._events.append(Event(time=self._now(), step=step, f=f, **fields))
 
     def _take_census(self, at: str, step: int = -1, actor: str = "", settle: bool = False) -> None:
         """The server's view; with `settle` it is given time to take in what the client sent last."""
@@ -651,13 +468,13 @@ class Run:
             waited = time.monotonic() - begun
             if not settle or waited >= SETTLE:
                 break
-            closing = not self._struck and waited < CLOSE and self._closing(sessions)
+            closing = not self._nemesis.at_work and waited < CLOSE and self._closing(sessions)
             if not closing and not self._unsettled(sessions):
                 break
             time.sleep(0.002)
         connects = self._site.connects()
-        self._census.append(
-            Census(time=self._now(), at=at, step=step, actor=actor, sessions=sessions, connects=connects)
+        self._diary.census.append(
+            Census(time=self._diary.now(), at=at, step=step, actor=actor, sessions=sessions, connects=connects)
         )
 
     def _unsettled(self, sessions: tuple[Session, ...]) -> bool:

@@ -1,0 +1,185 @@
+"""The nemesis of one run: applies the plan's faults, sees that each lands, and heals them, on every path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import msgspec
+
+from lab.fault import Fault, Seen, Sighting, build, nothing
+from lab.records.landing import Landing
+from lab.records.plan import Await, Heal, Inject, NemesisStep, Plan
+from lab.rig.site import PlanSite
+from lab.run.diary import Diary
+
+LAND = 2.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
+CUT = 0.1  # seconds for sessions to notice that healing a fault has ended their connections
+
+TakeCensus = Callable[[str, int], None]
+
+
+@dataclass
+class _Struck:
+    """A fault that was applied: the way to heal it, the look-out for it, and what was seen."""
+
+    fault: Fault
+    index: int
+    time: int
+    stack: ExitStack
+    seen: Seen
+    landing: Landing | None = None
+
+
+class Nemesis:
+    """Faults in the order in which the plan injects them.
+
+    `take_census` is called with the occasion and the step. Raises PlanInvalid, UnknownName when a fault is none.
+    """
+
+    def __init__(self, plan: Plan, diary: Diary, take_census: TakeCensus) -> None:
+        self.faults: Sequence[Fault] = [build(spec) for spec in plan.faults()]
+        self.landings: list[Landing] = []
+        self._injects = [step for step in plan.steps if isinstance(step, Inject)]
+        self._diary = diary
+        self._take_census = take_census
+        self._next = 0
+        self._struck: list[_Struck] = []
+        self._site: PlanSite
+
+    # -- what others ask ----------------------------------------------------------------------------------------------
+
+    @property
+    def at_work(self) -> bool:
+        """Whether any fault was applied and not healed."""
+        return bool(self._struck)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether one is at work that goes on until it is healed."""
+        return any(struck.fault.lasting for struck in self._struck)
+
+    def dead(self) -> set[str]:
+        """The sessions that faults, or their healing, have ended so far."""
+        return {session for landing in self.landings for session in landing.struck + landing.cut}
+
+    def unseen(self) -> list[str]:
+        """The kinds that were not seen to land."""
+        return [landing.kind for landing in self.landings if not landing.landed]
+
+    # -- what it does -------------------------------------------------------------------------------------------------
+
+    def prepare(self, site: PlanSite) -> None:
+        """Before the first connection: some faults must arm the line."""
+        self._site = site
+        for fault, step in zip(self.faults, self._injects, strict=True):
+            fault.prepare(self._meant(step))
+
+    def act(self, index: int, step: NemesisStep, *, census: bool) -> None:
+        """Do what a step of the plan says; with `census` the server's view is taken after a fault was applied."""
+        if isinstance(step, Inject):
+            self._inject(index, step, census)
+        elif isinstance(step, Await):
+            for struck in self._struck:
+                self._sight(struck, 5 * LAND)
+            self._diary.event("await", index)
+        elif isinstance(step, Heal):
+            self.heal(index)
+
+    def heal(self, index: int = -1) -> None:
+        """End every fault, the last one first; one that was never seen has not landed."""
+        if self._struck:
+            self._take_census("heal", index)
+        while self._struck:
+            struck = self._struck[-1]  # taken off when healed: a look-out may find that a server is lost
+            self._sight(struck, LAND if struck.fault.lazy else 0.0)
+            self._close(struck)
+            self._struck.pop()
+            self._diary.event("heal", index, fault=struck.fault.kind)
+
+    @contextmanager
+    def healed_on_exit(self) -> Iterator[None]:
+        """Nothing stays applied, whatever happens inside; one that cannot be healed keeps no other from it."""
+        try:
+            yield
+        finally:
+            with ExitStack() as rest:
+                for struck in self._struck:
+                    rest.callback(struck.stack.close)
+
+    # -- one fault ----------------------------------------------------------------------------------------------------
+
+    def _meant(self, step: Inject) -> PlanSite:
+        """The part of the site that a fault is meant for: an alias's line and sessions, else everything."""
+        return self._site.of(step.alias if step.alias in self._site.databases else "")
+
+    def _inject(self, index: int, step: Inject, census: bool) -> None:
+        fault = self.faults[self._next]
+        self._next += 1
+        stack = ExitStack()
+        now = self._diary.now()
+        seen = stack.enter_context(fault.strike(self._meant(step)))
+        struck = _Struck(fault, index, now, stack, seen)
+        self._struck.append(struck)
+        self._diary.event("inject", index, fault=fault.kind)
+        if not fault.lazy:
+            self._sight(struck, LAND)
+            if not fault.lasting:
+                self._close(self._struck.pop())
+        if census:
+            self._take_census(f"inject {fault.kind}", index)
+
+    def _sight(self, struck: _Struck, deadline: float) -> None:
+        """Look until the fault is seen or `deadline` seconds have passed."""
+        until = time.monotonic() + deadline
+        while struck.landing is None:
+            if (sighting := self._look(struck)) is not None:
+                struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck, sighting.at_ns)
+            elif struck.seen is nothing or time.monotonic() > until:
+                return
+            else:
+                time.sleep(0.001)  # a look-out polls the server and the kernel; there is no event to wait for
+
+    @staticmethod
+    def _look(struck: _Struck) -> Sighting | None:
+        try:
+            return struck.seen()
+        except (FileNotFoundError, ProcessLookupError):
+            return None  # the subject's process has ended, and with it what could be seen there
+
+    def _landing(
+        self, struck: _Struck, landed: bool, evidence: str, sessions: tuple[str, ...] = (), at_ns: int = -1
+    ) -> Landing:
+        return Landing(
+            kind=struck.fault.kind,
+            step=struck.index,
+            time=struck.time,
+            landed=landed,
+            evidence=evidence,
+            seen=self._seen(at_ns) if struck.fault.lazy and landed else -1,
+            struck=tuple(self._diary.known(session) for session in sessions),
+        )
+
+    def _seen(self, at_ns: int) -> int:
+        return self._diary.now() if at_ns < 0 else at_ns - self._diary.start_ns
+
+    def _close(self, struck: _Struck) -> None:
+        """End one fault and write down whether it had landed."""
+        cut = self._end_fault(struck)
+        unseen = "there was nothing to strike" if struck.seen is nothing else "nothing was seen of it"
+        landing = struck.landing or self._landing(struck, False, unseen)
+        self.landings.append(msgspec.structs.replace(landing, healed=self._diary.now(), cut=cut))
+
+    def _end_fault(self, struck: _Struck) -> tuple[str, ...]:
+        """Heal one fault; the sessions that its healing ended."""
+        if not struck.fault.heal_cuts:
+            struck.stack.close()
+            return ()
+        before = {session.id for session in self._site.sessions()}
+        struck.stack.close()
+        until = time.monotonic() + CUT
+        while (left := before & {session.id for session in self._site.sessions()}) and time.monotonic() < until:
+            time.sleep(0.001)  # a session that waits for a lock does not notice that its client is gone
+        return tuple(sorted(before - left))
