@@ -20,6 +20,7 @@ LOCK_TIMEOUT = 300.0
 """Seconds to wait for another lab's build; a cold Toxiproxy build took up to 76 s."""
 
 LOCK_INTERVAL = 0.02
+UNUSED_DAYS = 30.0
 
 
 def folder() -> Path:
@@ -44,13 +45,23 @@ def publish(key: str, build: Callable[[Path], None], owner: str | None = None) -
     Whatever `build` raises is passed on and nothing is published. Safe across threads, processes and labs.
     """
     target = folder() / key
-    if target.is_dir():
-        return target
-    with locked(key):
-        if not target.is_dir():
-            _remove_stale_stages(key)
-            _build(target, build, stages(owner or f"pid-{os.getpid()}") / key)
+    if not target.is_dir():
+        with locked(key):
+            if not target.is_dir():
+                _remove_stale_stages(key)
+                _build(target, build, stages(owner or f"pid-{os.getpid()}") / key)
+    os.utime(target)  # `prune` goes by it
     return target
+
+
+def prune(prefix: str, days: float = UNUSED_DAYS) -> None:
+    """Remove what is called `prefix…` and was not used for so many days: another checkout's, or an older recipe's."""
+    oldest = time.time() - days * 86_400
+    for stale in folder().glob(f"{prefix}*"):
+        if stale.is_dir() and stale.stat().st_mtime < oldest:
+            with locked(stale.name):
+                shutil.rmtree(stale, ignore_errors=True)
+            stale.with_name(f"{stale.name}.lock").unlink(missing_ok=True)
 
 
 def stages(owner: str) -> Path:

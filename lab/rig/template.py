@@ -51,7 +51,9 @@ def ensure(binaries: Binaries, identity: Identity | None, home: Home, name: str)
         finally:
             shutil.rmtree(data, ignore_errors=True)
 
-    return cache.publish(name, build, owner=home.lab_id)
+    found = cache.publish(name, build, owner=home.lab_id)
+    cache.prune("template-")
+    return found
 
 
 def copy_tree(source: Path, target: Path, home: Home) -> None:

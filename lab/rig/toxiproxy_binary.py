@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,14 +122,15 @@ def _go_places() -> Iterator[Path]:
 def _go_version(path: Path) -> str | None:
     try:
         # GOTOOLCHAIN=local: else an old Go may download a new one only to answer this.
-        answer = subprocess.run(
-            [str(path), "env", "GOVERSION"],
-            env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": ""},
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
+        with tempfile.TemporaryDirectory(prefix="lab-go-") as scratch:
+            answer = subprocess.run(
+                [str(path), "env", "GOVERSION"],
+                env={**os.environ, **_apart(Path(scratch)), "GOTOOLCHAIN": "local", "GOFLAGS": ""},
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=True,
+            )
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.match(r"go(\d+\.\d+(\.\d+)?)", answer.stdout)
@@ -158,12 +160,19 @@ def _install_command(go: Path) -> list[str]:
     return [str(go), "install", "-modcacherw", "-trimpath", "-ldflags", linker, f"{MODULE}/cmd/server@v{VERSION}"]
 
 
+def _apart(folder: Path) -> dict[str, str]:
+    """Let Go keep its counters of use in `folder` and not in the user's own configuration, which it still reads."""
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return {"XDG_CONFIG_HOME": str(folder), "GOENV": os.environ.get("GOENV") or f"{home}/go/env"}
+
+
 def _go_environ(work: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _GO_UNSET}
     places = {"GOPATH": work / "path", "GOCACHE": work / "cache", "GOBIN": work / "bin", "GOTMPDIR": work}
     return {
         **kept,  # the user's proxy settings among them
         **{name: str(path) for name, path in places.items()},
+        **_apart(work / "config"),
         "GOFLAGS": "",
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
