@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.db.backends.postgresql.base import CursorDebugWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.utils import InterfaceError
+
+from backend_under_test.persistent_core.wire import Database
 
 if TYPE_CHECKING:
     from backend_under_test.persistent_core.wrapper import PersistentWrapper
@@ -38,9 +41,15 @@ class _Leased(_Base):
         self._lease = db.lease
 
     def _execute(self, sql: Any, params: Any, *ignored_wrapper_args: Any) -> Any:
-        if self._lease != self.db.lease:
+        db = self.db
+        if self._lease != db.lease:
             self._refuse()
-        return super()._execute(sql, params, *ignored_wrapper_args)
+        if not apps.ready:
+            return super()._execute(sql, params, *ignored_wrapper_args)  # which warns, in some versions
+        # What Django's own does from here on, without a second call: this is where each statement comes through.
+        db.validate_no_broken_transaction()
+        with db.wrap_database_errors:
+            return self.cursor.execute(sql) if params is None else self.cursor.execute(sql, params)
 
     def _executemany(self, sql: Any, param_list: Any, *ignored_wrapper_args: Any) -> Any:
         if self._lease != self.db.lease:
@@ -53,8 +62,46 @@ class _Leased(_Base):
             self._refuse()
         return super().callproc(procname, params, kparams)
 
+    def close(self) -> None:
+        """No-op after its lease: the reset has closed what it had in the server."""
+        if self._lease == self.db.lease:
+            self.cursor.close()
+
+    def _refuse(self) -> None:
+        raise InterfaceError("This cursor belongs to a session that was closed. Ask for a new one: connection.cursor()")
+
+
+class _LeasedClient(_Leased):
+    """One that lives in the client: fetching only hands out rows that have arrived, and needs no deadline.
+
+    Methods, where Django has __getattr__ make a wrapper for each call: the ORM fetches twice for each of its queries.
+    """
+
+    def fetchone(self) -> Any:
+        """The driver's, with Django's errors."""
+        try:
+            return self.cursor.fetchone()
+        except Database.Error:
+            with self.db.unguarded_errors:
+                raise
+
+    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
+        """The driver's, with Django's errors."""
+        try:
+            return self.cursor.fetchmany(*args, **kwargs)
+        except Database.Error:
+            with self.db.unguarded_errors:
+                raise
+
+    def fetchall(self) -> Any:
+        """The driver's, with Django's errors."""
+        try:
+            return self.cursor.fetchall()
+        except Database.Error:
+            with self.db.unguarded_errors:
+                raise
+
     def __getattr__(self, attr: str) -> Any:
-        # Django's, but fetching from a cursor in the client only hands out rows that have arrived: no deadline.
         value = getattr(self.cursor, attr)
         return self.db.unguarded_errors(value) if attr in self.WRAP_ERROR_ATTRS else value
 
@@ -63,14 +110,6 @@ class _Leased(_Base):
         # caller works on rows that arrived long ago.
         with self.db.unguarded_errors:
             yield from self.cursor
-
-    def close(self) -> None:
-        """No-op after its lease: the reset has closed what it had in the server."""
-        if self._lease == self.db.lease:
-            self.cursor.close()
-
-    def _refuse(self) -> None:
-        raise InterfaceError("This cursor belongs to a session that was closed. Ask for a new one: connection.cursor()")
 
 
 class _LeasedNamed(_Leased):
@@ -100,15 +139,21 @@ class _LeasedNamed(_Leased):
                 self.cursor.close()
 
 
-class LeasedCursor(_Leased, CursorWrapper):
+class LeasedCursor(_LeasedClient, CursorWrapper):
     """CursorWrapper, with a lease."""
+
+    def execute(self, sql: Any, params: Any = None) -> Any:
+        """As CursorWrapper's; where nobody wraps it, without the way there."""
+        if self.db.execute_wrappers:
+            return super().execute(sql, params)
+        return self._execute(sql, params)
 
 
 class LeasedNamedCursor(_LeasedNamed, CursorWrapper):
     """The same for a server-side cursor."""
 
 
-class LeasedDebugCursor(_Leased, CursorDebugWrapper):
+class LeasedDebugCursor(_LeasedClient, CursorDebugWrapper):
     """When queries are logged (DEBUG)."""
 
 

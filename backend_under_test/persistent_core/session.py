@@ -16,6 +16,7 @@ from backend_under_test.persistent_core.setup import DISCARD, Recording
 from backend_under_test.persistent_core.watchdog import dog
 from backend_under_test.persistent_core.wire import (
     ACTIVE,
+    FAREWELLS,
     IDLE,
     INERROR,
     INTRANS,
@@ -68,6 +69,7 @@ class Session:
         self._socket = socket.socket(fileno=os.dup(conn.fileno()))
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+        self._listen = wire.listen(conn)
         self._recording: Recording | None = Recording(conn)
         self._attributes: tuple[Any, ...] = ()
         dog.watch(self)
@@ -158,9 +160,8 @@ class Session:
         if limits.max_age is not None and now - self.born >= limits.max_age:
             return False
         try:
-            if self._due and not self._answered(now + limits.check_deadline):
-                return False
-            if self._poll.poll(0):
+            silent = self._answered(now + limits.check_deadline) if self._due else not self._poll.poll(0)
+            if not silent:
                 return False
             if limits.idle_check is not None and now - self.parked_at >= limits.idle_check:
                 # Silent loss leaves no trace on a socket; so long a rest has earned a question.
@@ -180,13 +181,19 @@ class Session:
         return not self.expired
 
     def _answered(self, deadline: float) -> bool:
-        while True:
+        """Read the reset's answer; whether it came, and nothing else did."""
+        # Asking libpq first spares the usual case a system call: the answer is there.
+        while not wire.receive(self.conn):
             left = deadline - time.monotonic()
             if left <= 0 or not self._poll.poll(left * 1000):
                 return False
-            if wire.receive(self.conn):
-                self._due = False
-                return True
+        self._due = False
+        return not self._poll.poll(0) and not self._said_farewell()
+
+    def _said_farewell(self) -> bool:
+        said = self._listen()
+        # A plain DISCARD ALL has nothing else to say, in whatever language; a repeated statement may raise a NOTICE.
+        return bool(said) and (self.reset is DISCARD or any(each.startswith(FAREWELLS) for each in said))
 
     def _roll_back(self) -> None:
         self.conn.rollback()

@@ -7,6 +7,7 @@ functions, called on psycopg2's own connection.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from django.db.backends.postgresql import base
@@ -19,6 +20,8 @@ Database: Any = base.DatabaseWrapper.Database
 IDLE, ACTIVE, INTRANS, INERROR, UNKNOWN = range(5)
 # PQresultStatus of an answer without error: an empty query, a command, rows.
 FINE = (0, 1, 2)
+FAREWELLS = ("FATAL", "PANIC")
+"""How the text or severity of a server's last words begins."""
 
 
 class AnswerFailed(Exception):
@@ -36,6 +39,12 @@ class Wire(Protocol):
 
     def receive(self, conn: Any) -> bool:
         """Take in what has arrived; True when the answer is complete. Raises AnswerFailed or the driver's errors."""
+
+    def listen(self, conn: Any) -> Callable[[], Sequence[str]]:
+        """What tells, once `receive` is through, what the server has said unasked (see `said_farewell`).
+
+        A farewell that came in one gulp with the answer is in libpq's hands and no longer on the socket.
+        """
 
     def attributes(self, conn: Any) -> tuple[Any, ...]:
         """What the connection object itself remembers of a request (autocommit, isolation level, …)."""
@@ -102,6 +111,17 @@ class Psycopg3:
             if result.status not in FINE:
                 raise AnswerFailed(result.error_message)
         return False
+
+    def listen(self, conn: Any) -> Callable[[], Sequence[str]]:
+        heard: list[str] = []
+
+        def note(diagnostic: Any) -> None:
+            severity = diagnostic.severity_nonlocalized
+            if severity in FAREWELLS:
+                heard.append(severity)
+
+        conn.add_notice_handler(note)
+        return lambda: heard
 
     def attributes(self, conn: Any) -> tuple[Any, ...]:
         return (
@@ -195,6 +215,13 @@ class Psycopg2:
             if status not in FINE:
                 raise AnswerFailed(f"result status {status}")
         return False
+
+    def listen(self, conn: Any) -> Callable[[], Sequence[str]]:
+        def notices() -> Sequence[str]:
+            conn.poll()  # asks libpq for what has come; else psycopg2 would list it at its next statement only
+            return conn.notices  # type: ignore[no-any-return]
+
+        return notices
 
     def attributes(self, conn: Any) -> tuple[Any, ...]:
         return (

@@ -527,6 +527,17 @@ class PersistentWrapper(PostgresWrapper):
         with self.deadline_armed():
             return bool(super().is_usable())
 
+    def _cursor(self, name: str | None = None) -> Any:
+        # Django's, without what is idle here (its health check) or guards nothing: making a cursor asks no server.
+        if self.connection is None:
+            self.ensure_connection()
+        try:
+            cursor = self.create_cursor(name)
+        except Database.Error:
+            with self.wrap_database_errors:  # for its words: the session may have been given up
+                raise
+        return self._prepare_cursor(cursor)  # type: ignore[attr-defined]  # Django's; its stubs leave it out
+
     def make_cursor(self, cursor: Any) -> LeasedCursor | LeasedNamedCursor:
         """A cursor that ends with its lease."""
         return LeasedNamedCursor(cursor, self) if wire.is_named(cursor) else LeasedCursor(cursor, self)

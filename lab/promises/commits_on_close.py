@@ -57,7 +57,7 @@ class CommitsOnClose(Promise):
             unit
             for unit in trace.units
             if unit.kind == "manual" and unit.closer and unit.closer.f in ("close", "end", "begin")
-            if unit.written and not unit.swallowed
+            if unit.written and not unit.swallowed and not unit.vague
         ]
         if not units:
             return self.unknown("nothing was pending at a close()")

@@ -38,7 +38,7 @@ class Proxy:
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self.silent = self.refusing = False
+        self.silent = self.refusing = self.holds_ends = False
         self.connects = 0
         self.cut_at: tuple[str, bytes] | None = None
         """Cut when this side ("client" or "server") sends these bytes; they are not passed on."""
@@ -78,6 +78,8 @@ class Proxy:
                 sink.sendall(data)
         except OSError:
             pass
+        while self.holds_ends:
+            time.sleep(0.01)
         for one in (source, sink):
             try:
                 one.shutdown(socket.SHUT_RDWR)
@@ -124,11 +126,13 @@ from django.db import (  # noqa: E402
     IntegrityError,
     InterfaceError,
     OperationalError,
+    ProgrammingError,
     connection,
     connections,
     transaction,
 )
 from django.db.backends.signals import connection_created  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from backend_under_test.persistent_core.holder import SessionInUse, close_idle  # noqa: E402
 
@@ -264,6 +268,19 @@ def replaces_a_dead_session_with_one_connect() -> None:
         with request(), transaction.atomic():
             assert pid() != before
         assert proxy.connects == connects + 1
+
+
+def a_farewell_that_came_with_the_answer_is_heard() -> None:
+    for alias in ("default", "tokyo"):
+        with request():
+            before = pid(alias)
+        proxy.holds_ends = True  # the server's last words arrive, the end of its stream does not
+        observe("SELECT pg_terminate_backend(%s)", before)
+        until(functools.partial(_gone, before))
+        time.sleep(0.05)  # for the relay
+        with request():
+            assert pid(alias) != before
+        proxy.holds_ends = False
 
 
 def leaves_no_state_to_the_next_request() -> None:
@@ -543,6 +560,34 @@ def cursors_end_with_their_request() -> None:
             assert len(list(again)) == 10
 
 
+def cursors_are_djangos_in_all_but_their_lease() -> None:
+    with request():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT generate_series(1, 5)")
+            assert cursor.fetchone() == (1,)
+            assert cursor.fetchmany(2) == [(2,), (3,)]
+            assert cursor.fetchmany(size=1) == [(4,)]
+            assert cursor.fetchall() == [(5,)]
+            assert cursor.fetchmany(1) == []
+            cursor.execute("SET TIME ZONE 'UTC'")
+            for fetch in (cursor.fetchone, cursor.fetchmany, cursor.fetchall):
+                assert raised(ProgrammingError, fetch).__cause__ is not None
+        seen = []
+
+        def wrapper(execute: Any, sql: Any, *args: Any) -> Any:
+            seen.append(sql)
+            return execute(sql, *args)
+
+        with connection.execute_wrapper(wrapper):
+            ask("SELECT 1")
+        with CaptureQueriesContext(connection) as captured:
+            ask("SELECT 2")
+        assert (seen, [each["sql"] for each in captured]) == (["SELECT 1"], ["SELECT 2"])
+        observe("SELECT pg_terminate_backend(%s)", pid())
+        raised(Error, ask, "SELECT 3")
+        raised(Error, connection.cursor)  # of Django's, though no statement was asked
+
+
 def a_child_leaves_its_parents_session_alone() -> None:
     with request():
         before = pid()
@@ -602,6 +647,7 @@ def threads_do_not_share_a_session() -> None:
 STORIES: list[Callable[[], None]] = [
     reuses_one_session,
     replaces_a_dead_session_with_one_connect,
+    a_farewell_that_came_with_the_answer_is_heard,
     leaves_no_state_to_the_next_request,
     ends_what_a_request_left_open,
     a_block_without_its_session_raises,
@@ -615,6 +661,7 @@ STORIES: list[Callable[[], None]] = [
     what_handlers_set_is_there_in_every_request,
     aliases_keep_their_own_configuration,
     cursors_end_with_their_request,
+    cursors_are_djangos_in_all_but_their_lease,
     a_child_leaves_its_parents_session_alone,
     threads_do_not_share_a_session,
 ]
@@ -631,7 +678,7 @@ def main() -> None:
             results[story.__name__] = "ok"
         except Exception:  # noqa: BLE001  # told to the test
             results[story.__name__] = traceback.format_exc()
-        proxy.silent = proxy.refusing = False
+        proxy.silent = proxy.refusing = proxy.holds_ends = False
         proxy.cut_at = None
         for each in connections.all(initialized_only=True):
             each.close_if_unusable_or_obsolete()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.records.plan import Autocommit, Begin, Close, End, Fail, Rollback, Write
+from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Rollback, Write
 from lab.records.variant import Traits, Variant
 from unit.histories import KEEPS, Line, asks, finding, lost, ok, record, refused, strike, verdict
 
@@ -55,3 +55,10 @@ def test_it_applies_only_where_it_is_claimed() -> None:
 
 def test_the_default_variant_of_these_tests_claims_it() -> None:
     assert KEEPS.claimed(COMMITS)
+
+
+@pytest.mark.parametrize("traits", [OFF, Traits()])
+def test_what_a_block_that_was_never_left_has_written_is_not_outside_atomic(traits: Traits) -> None:
+    off = () if traits is OFF else (ok(Autocommit(T)),)
+    told = (ok(Begin(T)), *off, ok(Enter(T)), ok(Write(T), on="1@a", xid=7), ok(End(T), never_left=1))
+    assert verdict(COMMITS, record(*told, traits=traits)) == "unknown"
