@@ -43,11 +43,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Gathered:
-    """The cases of one variant, why some promises do not apply to it, and how many plans this rig cannot run."""
+    """The cases of one variant, why some promises do not apply to it, and how many plans this rig cannot run.
+
+    `optional`: the promises that it does not make if it breaks them in every run without a fault.
+    """
 
     cases: tuple[Case, ...]
     not_applicable: dict[str, str] = field(default_factory=dict)
     beyond: int = 0
+    optional: frozenset[str] = frozenset()
 
     @property
     def variants(self) -> list[Variant]:
@@ -98,7 +102,8 @@ def gather(
     cases = (
         Case(number, plan, tuple(dict.fromkeys(made_for[key]))) for number, (key, plan) in enumerate(plans.items(), 1)
     )
-    return Gathered(tuple(cases), not_applicable, beyond)
+    optional = frozenset(promise.id for promise in promises if promise.optional(variant, traits))
+    return Gathered(tuple(cases), not_applicable, beyond, optional)
 
 
 def lane(plan: Plan) -> Lane:

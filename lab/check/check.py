@@ -227,7 +227,10 @@ class _Check:
         trials = sorted(ledger.trials, key=lambda trial: trial.case.number)
         cuts, searched = ledger.cut, ledger.searched
         at_stake = cuts.at_stake + searched.at_stake
-        promises = tally(entry.variant, entry.promises, ledger.gathered.not_applicable, trials, at_stake)
+        gathered = ledger.gathered
+        promises = tally(
+            entry.variant, entry.promises, gathered.not_applicable, trials, at_stake, optional=gathered.optional
+        )
         result = Result(
             verdict=overall(promises),
             variant=_describe(entry),

@@ -61,6 +61,10 @@ class AliasSeparate(Promise):
                 at_once: tuple[Step, ...] = (Begin("t0"), Begin("t1"), Look("t0"), *on(alias, Look("t1")))
                 at_once += (Enter("t0"), Write("t0"), *on(alias, Write("t1")), Write("t0"), Leave("t0"))
                 yield self.plan(variant, f"{where}, at once", *at_once, End("t0"), End("t1"), *both)
+                hung = (only(alias, inject("black-hole")), Begin("t1"), *on(alias, Read("t1", swallow=True)))
+                hung += (*request("t0", *mine), Heal(), End("t1"), *turns)
+                if alias == "other":
+                    yield self.plan(variant, f"{where}, a fault on one", *hung, title="black hole, two actors")
             for how, fault in (("FIN", FIN), ("RST", RST), ("terminated", TERMINATE), ("refused", inject("refuse"))):
                 broken = on(alias, Read("t0", swallow=True))
                 inside = request("t0", *mine, *theirs, only(alias, fault), *mine, *broken, *mine)

@@ -8,7 +8,7 @@ from lab.promise import Promise, promise
 from lab.promises import loss
 from lab.promises.phrase import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
 from lab.records.census import Census
-from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Heal, Plan, Read, Step, Stop, Write
+from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Heal, Plan, Read, Sql, Step, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -18,6 +18,13 @@ SETTLED = ("final", "stop")
 """Occasions at which the census waits until the server knows of every connection that the subject has closed."""
 PASSING = 3
 """At others a closed session may still be listed: one that so many lists in a row hold is open."""
+
+
+WHILE_LOCKED = (
+    "SELECT 1 / (1 - least(count(*), 1)) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+    "WHERE locktype = 'advisory' AND application_name = current_setting('application_name')"
+)
+"""A project's set-up of new sessions that fails as long as another session of the run holds an advisory lock."""
 
 
 @promise
@@ -65,6 +72,10 @@ class BoundedSessions(Promise):
             actor = f"t{number}"
             ended += (Begin(actor), Enter(actor), Write(actor), Stop(actor))
         yield self.plan(variant, "threads that end, in atomic()", *ended, *query("t0"))
+        if several(variant):
+            locked = (Begin("t1"), Sql("t1", "SELECT pg_advisory_lock(4712)"), *query("t0") * 4)
+            locked += (Sql("t1", "SELECT pg_advisory_unlock(4712)"), End("t1"), *query("t0"), *query("t0"))
+            yield self.plan(variant, "set-up fails", *locked, init=(WHILE_LOCKED,))
         if several(variant, 3):
             actors = ("t0", "t1", "t2")
             yield self.plan(variant, "several requests at once", *at_once(*actors) * 3)

@@ -46,7 +46,7 @@ class BoundedWait(Promise):
             took = [step for actor in crowd for step in (Begin(actor), Enter(actor), Write(actor))]
             last = (Begin("t0"), Read("t0"), End("t0"))  # the Heal keeps what follows from being done before it
             gave = [step for actor in crowd for step in (Leave(actor), End(actor))]
-            yield self.plan(variant, "exhausted", *took, *last, Heal(), *gave)
+            yield self.plan(variant, "exhausted", *((*took, *last, Heal(), *gave) * 2), *query("t0"))
             died = [step for actor in crowd for step in (Begin(actor), Enter(actor), Write(actor), Stop(actor))]
             yield self.plan(variant, "a holder that died", *died, *query("t0"))
         back = request("t0", Enter("t0"), Write("t0"), Leave("t0"), hole)

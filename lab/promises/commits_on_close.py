@@ -32,6 +32,10 @@ class CommitsOnClose(Promise):
             return "it closes as Django does, which documents that close() does not commit"
         return ""
 
+    def optional(self, variant: Variant, traits: Traits) -> bool:
+        """A pool with a `_close` of its own may well roll back there, which is what Django documents."""
+        return variant.claims is None and not traits.replaces_close
+
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
         forms: dict[str, tuple[Variant, tuple[Step, ...], tuple[Step, ...]]] = {

@@ -66,7 +66,7 @@ class Durable(Promise):
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         commits = record.plan.variant.claims is not None and record.plan.variant.claimed("commits-on-close")
-        commits = commits or (record.plan.variant.claims is None and record.traits.own_close)
+        commits = commits or (record.plan.variant.claims is None and record.traits.replaces_close)
         units = [unit for unit in trace.units if unit.written]
         told = [unit for unit in units if acknowledged(unit, commits)]
         for unit in told:

@@ -10,7 +10,7 @@ import msgspec
 from lab.promise import Promise, promise
 from lab.promises.phrase import FIN, TERMINATE, keeps, looked_at, query, request, several
 from lab.promises.state import looks, sets
-from lab.records.plan import Autocommit, Begin, End, Enter, Leave, Look, Plan, Read, Rollback, Step, Write
+from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Look, Plan, Read, Rollback, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -48,6 +48,7 @@ class Initialised(Promise):
         for plan in self._moments(role, "role", (), traits):
             yield msgspec.structs.replace(plan, bound=ROLE_BOUND)
         yield from self._moments(configured, "custom init", INIT, traits)
+        yield from self._tidied(configured, "custom init", INIT)
         look = request("t0", Look("t0"))
         turned = (*look, *request("t0", Look("t0"), Autocommit("t0"), Read("t0")))
         yield self.plan(variant, "autocommit, turned off before", *turned, *looked_at(variant, traits))
@@ -74,6 +75,14 @@ class Initialised(Promise):
             both: tuple[Step, ...] = (Begin("t0"), Begin("t1"), Look("t0"), Look("t1"))
             both += (Enter("t1"), Look("t1"), Leave("t1"), End("t1"), End("t0"))
             yield self.plan(which, f"{name}, second thread", *both, *look, *request("t1", Look("t1")), init=init)
+
+    def _tidied(self, which: Variant, name: str, init: tuple[str, ...]) -> Iterator[Plan]:
+        """What makes a backend tidy a session up: it is still to be set up afterwards."""
+        look = request("t0", Look("t0"), Enter("t0"), Look("t0"), Leave("t0"))
+        error = (*query("t0"), *request("t0", Read("t0"), Fail("t0")), *look, *look)
+        yield self.plan(which, f"{name}, after a statement's error", *error, init=init)
+        closed = request("t0", Read("t0"), Close("t0"), Look("t0"), Enter("t0"), Look("t0"), Leave("t0"))
+        yield self.plan(which, f"{name}, after close()", *closed, *look, init=init)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

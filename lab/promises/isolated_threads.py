@@ -52,6 +52,8 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "a close() in one", *both, *closed, *ends)
         ended = (Begin("t0"), Enter("t0"), Write("t0"), Begin("t1"), Read("t1"), End("t1"), Leave("t0", "rollback"))
         yield self.plan(variant, "a close() in one", *ended, End("t0"), title="request_finished")
+        returned = (Read("t0"), Close("t0"), Begin("t1"), Read("t1"), Read("t0"), Read("t1"), Read("t0"))
+        yield self.plan(variant, "a close() in one", Begin("t0"), *returned, *ends, title="and goes on")
         for name, trouble in TROUBLE.items():
             yield self.plan(variant, "after an error", *request("t0", *trouble), *connected, title=name)
 
@@ -106,17 +108,19 @@ def _transactions(request: Request) -> dict[tuple[str, str], int]:
     return found
 
 
-def _hold(request: Request, session: str) -> tuple[int, int]:
-    """From when to when a request has a session: until it closes it by hand, or begins to end."""
-    since = request.sessions[session]
-    uses = [call.end for call in request.calls if call.session == session]
+def _holds(request: Request, session: str) -> list[tuple[int, int]]:
+    """From when to when a request has a session: each time until it closes it by hand, or begins to end."""
+    found: list[tuple[int, int]] = []
+    since = -1
     for call in request.calls:
-        if call.begin >= since and call.f in ("close", "end") and call.begin >= uses[-1]:
-            return since, call.begin
-    return since, FOREVER
+        if call.session == session and since < 0:
+            since = call.end
+        elif call.f in ("close", "end") and since >= 0:
+            found.append((since, call.begin))
+            since = -1
+    return found if since < 0 else [*found, (since, FOREVER)]
 
 
 def _at_once(one: Request, other: Request, session: str) -> bool:
-    begin, end = _hold(one, session)
-    since, until = _hold(other, session)
-    return begin < until and since < end
+    mine, theirs = _holds(one, session), _holds(other, session)
+    return any(begin < until and since < end for begin, end in mine for since, until in theirs)

@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from lab.promise import Promise, promise
 from lab.promises import loss
 from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, block, count, inject, query, request, several
-from lab.records.plan import Await, Begin, End, Enter, Heal, Leave, Plan, Read, Step, Write
+from lab.records.plan import Await, Begin, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Trace
+from lab.trace import ORDINARY, Request, Trace
+
+OFTEN = 10
+"""Failures in a row: as many as a pool may have slots, each of which could cost one."""
 
 
 @promise
 class Recovers(Promise):
     """At stake when a request met a fault, or ended inside an atomic block, and ordinary requests came after the heal.
+
+    Also where the server refused one of its statements, or others had all sessions, and nothing else happened.
 
     Each session that died idle may cost one later request an error, which belongs to replaces-stale; k is 1 beyond.
     """
@@ -52,6 +57,14 @@ class Recovers(Promise):
         yield self.plan(variant, "while connecting", inject("black-hole"), *meets, *after, title="black hole")
         hole = request("t0", Read("t0"), inject("black-hole"), Read("t0"), Heal())
         yield self.plan(variant, "mid-query", *hole, *after, title="black hole")
+        if not traits.pool_max:  # a pool lets each of its requests wait
+            often = (inject("refuse"), *query("t0") * OFTEN, Heal(), *after)
+            yield self.plan(variant, "refused for a while", *often, title=f"{OFTEN} requests")
+            often = (inject("cut-first-answer"), *query("t0") * OFTEN, Heal(), *after)
+            yield self.plan(variant, "while connecting", *often, title=f"{OFTEN} first answers cut")
+        for name, refused in (("unique", Fail("t0")), ("statement_timeout", Fail("t0", "statement_timeout"))):
+            failing = (*request("t0", Read("t0"), refused), *request("t0", Enter("t0"), Write("t0"), refused)) * 2
+            yield self.plan(variant, "a statement refused", *failing, *after, title=name)
         for mode in ("fast", "immediate"):
             restart = request("t0", Enter("t0"), Write("t0"), inject("restart", mode=mode), Write("t0"), Leave("t0"))
             yield self.plan(variant, "in atomic", *restart, *after, title=f"{mode} restart")
@@ -76,6 +89,8 @@ class Recovers(Promise):
             return self.broken(f"the subject's process died (exit status {record.exit})")
         trace = Trace(record)
         met = [request for request in trace.requests if trace.met(request) or request.never_left]
+        crowded = [] if met or _refused(trace) else _crowded_out(trace)
+        met = met or _refused(trace) or crowded
         if not met:
             return self.unknown("no request met a fault")
         since = min(request.begin for request in met)
@@ -91,9 +106,31 @@ class Recovers(Promise):
         # The first request may itself have been the one that found a stale session.
         spare = trace.stale - sum(bool(request.errors) and request.begin > trace.struck for request in met[:1])
         for failed in (one for one in after if one.errors and not trace.crowded_out(one)):
+            if crowded and failed.sessions:
+                continue  # it had one, and wanted another: whether there was to be one, nobody has said
             spare -= 1
             if spare < 0:
                 error = failed.errors[0]
-                what = "the heal" if trace.landed else "a block that was never left"
+                left = any(request.never_left for request in met)
+                what = "the heal" if trace.landed else "a block that was never left" if left else "an error"
                 return self.broken(f"after {what} a request of {failed.actor} got an error at {error.f}", error.step)
         return self.kept(f"{count(len(after), 'request')} came after the heal and none still failed")
+
+
+def _refused(trace: Trace) -> list[Request]:
+    """Where there is no fault: the requests of which the server refused a statement, and which did nothing unusual."""
+    if trace.record.landings or any(call.f == "fork" for call in trace.calls):
+        return []
+    usual = (*ORDINARY, "fail")
+    plain = [request for request in trace.requests if all(call.f in usual for call in request.calls)]
+    met = [request for request in plain if not request.errors and any(call.meant for call in request.calls)]
+    return [] if any(request.errors and request.begin < met[0].begin for request in trace.requests if met) else met
+
+
+def _crowded_out(trace: Trace) -> list[Request]:
+    """Where there is no fault: the requests that got no session while others had all of them."""
+    if trace.record.landings or any(call.f in ("fork", "stop") for call in trace.calls):
+        return []
+    failed = [request for request in trace.requests if request.errors and not request.sessions and request.ordinary]
+    met = [request for request in failed if trace.crowded_out(request)]
+    return met if met and met[0] is failed[0] else []

@@ -11,7 +11,7 @@ from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Trace
+from lab.trace import Request, Trace
 
 SPARE = 2
 """Sessions for each actor that an ENGINE may open which states no number: the one in use, and one of its own."""
@@ -34,7 +34,7 @@ class Reuses(Promise):
         return kept_nothing(record)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
-        yield self.plan(variant, "query first", *query("t0"), *query("t0"), *query("t0"))
+        yield self.plan(variant, "query first", *query("t0") * 8)
         yield self.plan(variant, "atomic() first", *block("t0"), *block("t0"), *block("t0"))
         if several(variant):
             yield self.plan(variant, "two actors in turn", *query("t0"), *query("t1"), *block("t0"), *block("t1"))
@@ -42,7 +42,7 @@ class Reuses(Promise):
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         requests = trace.requests
-        if record.landings or not all(request.ordinary and not request.errors for request in requests):
+        if record.landings or not all(request.ordinary for request in requests):
             return self.unknown("a fault or an unusual step explains a new session")
         if any(later.begin < earlier.end for earlier, later in pairwise(requests)):
             return self.unknown("requests ran at the same time")
@@ -50,6 +50,8 @@ class Reuses(Promise):
             return self.unknown("several aliases were used")
         if any(call.f == "fork" for call in trace.calls):
             return self.unknown("a process forked")
+        if failed := next((request for request in requests if request.errors), None):
+            return self._failed(requests, failed)
         actors = {request.actor for request in requests}
         if not any(sum(request.actor == actor for request in requests) > 1 for actor in actors):
             return self.unknown("no actor made two requests")
@@ -69,3 +71,10 @@ class Reuses(Promise):
                 if len(mine) > 1:
                     return self.broken(f"the requests of {actor} did not all run on its one session")
         return self.kept(f"{len(requests)} requests, one at a time, used {count(len(used), 'session')}")
+
+    def _failed(self, requests: list[Request], failed: Request) -> Finding:
+        """Nothing but what the backend keeps can be the reason, once an earlier request was served."""
+        if not any(request.sessions and request.end < failed.begin for request in requests):
+            return self.unknown("no request was served before one that failed")
+        error = failed.errors[0]
+        return self.broken(f"a request of {failed.actor} without a fault got an error at {error.f}", error.step)

@@ -62,8 +62,9 @@ class SteadySession(Promise):
                 calls = [call for call in each.calls if _alias(call) == alias]
                 if (moved := _moved(trace, calls)) is not None:
                     return self.broken("a request without a fault ran on two sessions", moved.step)
+                ever = {field for call in calls for field in sets(call)}
                 for before, after, between in _pairs(trace, calls):
-                    if lost := _lost(before, after, between):
+                    if lost := _lost(before, after, between, ever):
                         return self.broken(f"within one request without a fault, {lost}", after.step)
                     compared += any(sets(call) for call in calls if call.begin < after.begin)
         if not compared:
@@ -104,13 +105,19 @@ def _harmless(call: Call) -> bool:
     return call.ending == "ok" and call.f in ("read", "write", "enter", "leave", "sql") and not rollback
 
 
-def _lost(before: Call, after: Call, between: list[Call]) -> str:
-    """What is not as it was before, or as it was set in between; "" when all is."""
-    expected = state(before)
+def _lost(before: Call, after: Call, between: list[Call], ever: set[str]) -> str:
+    """What is not as it was before, or as it was set in between; "" when all is. `ever`: all that the request has set.
+
+    Whether a block's isolation level, which the request has not touched, is the session's default or comes with BEGIN
+    is the driver's matter: psycopg2 changes its mind with autocommit. That a block has it is initialised's matter.
+    """
+    expected, found = state(before), state(after)
+    if "default_isolation" not in ever and before.value.get("in_atomic") != after.value.get("in_atomic"):
+        del found["default_isolation"]
     for call in between:
         for text, field, value in LEAVE.values():
             if isinstance(call.plan, Sql) and call.plan.text == text:
                 expected[field] = value
         if sets(call) == FIELDS:
             return ""  # a statement that we do not know may have changed anything
-    return difference(expected, state(after))
+    return difference(expected, found)

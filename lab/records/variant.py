@@ -56,6 +56,11 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
 
     @property
+    def replaces_close(self) -> bool:
+        """Whether close() itself is the ENGINE's own: then what becomes of pending work is its decision."""
+        return "close" in self.overrides
+
+    @property
     def own_close(self) -> bool:
         """Whether the ENGINE decides for itself what closing a connection means."""
         return bool({"close", "_close"} & set(self.overrides))

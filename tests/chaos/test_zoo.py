@@ -46,19 +46,24 @@ TEN = (
 
 
 class Broken(NamedTuple):
-    """A backend of the zoo, the promise that it breaks, and a moment whose plans must show it, once in `times` runs."""
+    """A backend of the zoo, the promise that it breaks, and a moment whose plans must show it, once in `times` runs.
+
+    The plans are those of the promise itself, or of another one: `plans_of`.
+    """
 
     name: str
     promise: str
     moment: str
     keeps: bool | None = None
     times: int = 1
+    plans_of: str = ""
 
 
 BROKEN = (
     Broken("opens_every_time", "reuses", "query first", keeps=True),
     Broken("opens_for_atomic", "reuses", "atomic() first"),
     Broken("leaks_spares", "reuses", "query first"),
+    Broken("hands_out_expired", "reuses", "query first", keeps=True),
     Broken("never_checks", "replaces-stale", "FIN, query first"),
     Broken("checks_flag_only", "replaces-stale", "terminated, query first"),
     Broken("checks_every_second", "replaces-stale", "RST, query first"),
@@ -72,6 +77,10 @@ BROKEN = (
     Broken("breaker_stays_open", "recovers", "refused for a while"),
     Broken("poisoned_by_refusal", "recovers", "refused for a while"),
     Broken("poisoned_by_signal", "recovers", "signal handler raises"),
+    Broken("poisoned_by_constraint", "recovers", "a statement refused"),
+    Broken("hands_to_dead_waiter", "recovers", "exhausted", plans_of="bounded-wait"),
+    Broken("loses_slots", "recovers", "refused for a while"),
+    Broken("loses_broken_slots", "recovers", "while connecting"),
     Broken("dies_at_disconnect", "recovers", "idle in request"),
     Broken("dies_at_once", "recovers", "idle in request"),
     Broken("segfaults_at_disconnect", "recovers", "mid-query"),
@@ -106,6 +115,7 @@ BROKEN = (
     Broken("pools_twice_after_error", "isolated-threads", "after an error"),
     Broken("pools_twice_after_close", "isolated-threads", "after an error"),
     Broken("close_ends_others", "isolated-threads", "a close() in one"),
+    Broken("uses_after_return", "isolated-threads", "a close() in one"),
     Broken("hangs_at_close", "bounded-wait", "return"),
     Broken("waits_for_slot", "bounded-wait", "exhausted"),
     Broken("waits_for_dead_holder", "bounded-wait", "a holder that died"),
@@ -183,6 +193,8 @@ CORRECT = (
     *_both("keep-alive", engine="zoo.correct_keep_alive"),
     *_both("reclaims", engine="zoo.correct_reclaims"),
     *_both("own close", engine="zoo.correct_own_close"),
+    *_both("polls", engine="zoo.correct_polls"),
+    *_both("bounded", engine="zoo.correct_bounded"),
 )
 
 
@@ -245,7 +257,7 @@ def bench(rig: Rig) -> Iterator[Callable[[Variant], Bench]]:
 def test_a_broken_backend_is_caught(beast: Broken, driver: Driver, bench: Callable[[Variant], Bench]) -> None:
     variant = Variant(name=beast.name, engine=f"zoo.{beast.name}", driver=driver, path=(str(TESTS),), keeps=beast.keeps)
     on = bench(variant)
-    plans = on.plans(beast.promise, beast.moment) * beast.times
+    plans = on.plans(beast.plans_of or beast.promise, beast.moment) * beast.times
     found = [finding for plan in plans for finding in on.findings(plan) if finding.promise == beast.promise]
     assert Verdict.BROKEN in [finding.verdict for finding in found], [finding.summary for finding in found]
 

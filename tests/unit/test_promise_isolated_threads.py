@@ -65,3 +65,14 @@ def test_a_thread_that_has_ended_holds_nothing() -> None:
 def test_a_request_ends_where_its_actors_next_one_begins() -> None:
     twice = (ok(Begin("t0")), reads("t0", "1@a"), *asks("t0", "2@b"))
     assert verdict(ISOLATED, record(*twice, *asks("t1", "1@a"))) == "unknown"
+
+
+def test_a_session_that_was_closed_may_be_anothers_and_come_back() -> None:
+    lent = (ok(Begin("t0")), reads("t0", "1@a"), ok(Close("t0")), *asks("t1", "1@a"), reads("t0", "1@a"))
+    assert verdict(ISOLATED, record(*lent, ok(End("t0")))) == "kept"
+
+
+def test_a_session_that_was_closed_is_used_on_beside_its_new_owner() -> None:
+    closed = (*BOTH, reads("t0", "1@a"), ok(Close("t0")), reads("t1", "1@a"))
+    assert verdict(ISOLATED, record(*closed, reads("t0", "2@b"), *ENDS)) == "kept"
+    assert verdict(ISOLATED, record(*closed, reads("t0", "1@a"), *ENDS)) == "broken"

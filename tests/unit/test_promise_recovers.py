@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from lab.records.plan import Begin, End, Enter, Leave, Read, Stop, Write
-from unit.histories import asks, finding, heal, hung, lost, ok, record, skipped, strike, verdict
+from lab.records.plan import Autocommit, Begin, End, Enter, Fail, Fork, Leave, Read, Stop, Write
+from unit.histories import asks, finding, heal, hung, lost, ok, record, refused, skipped, strike, verdict
 
 RECOVERS = "recovers"
 T = "t0"
@@ -92,3 +92,31 @@ def test_who_failed_before_the_fault_proves_nothing_with_it() -> None:
 def test_skipped_steps_are_no_errors() -> None:
     over = (ok(Begin(T)), strike("sever-fin", "1@a"), lost(Read(T)), skipped(Write(T)), ok(End(T)))
     assert verdict(RECOVERS, record(*over, *asks(T, "2@b"))) == "kept"
+
+
+def test_a_refused_statement_poisons_the_next_request() -> None:
+    met = (ok(Begin(T)), ok(Read(T), on="1@a"), refused(Fail(T)), ok(End(T)))
+    assert verdict(RECOVERS, record(*met, *asks(T, "1@a"))) == "kept"
+    told = finding(RECOVERS, record(*met, *FAILS, *asks(T, "1@a")))
+    assert (told.verdict, told.steps) == ("broken", (5,))
+
+
+def test_who_gave_up_waiting_costs_no_session_later() -> None:
+    two = (ok(Begin("t1")), ok(Read("t1"), on="1@a"), ok(Begin("t2")), ok(Read("t2"), on="2@b"))
+    ends = (ok(End("t1")), ok(End("t2")))
+    assert verdict(RECOVERS, record(*two, *FAILS, *ends, *asks(T, "1@a"))) == "kept"
+    assert verdict(RECOVERS, record(*two, *FAILS, *ends, *FAILS)) == "broken"
+    one = (ok(Begin("t1")), ok(Read("t1"), on="1@a"), *FAILS, ok(End("t1")))
+    assert verdict(RECOVERS, record(*two, *FAILS, *ends, *one)) == "broken"
+    assert verdict(RECOVERS, record(*two, *FAILS, *ends, *two, *FAILS, *ends)) == "kept"
+    more = (ok(Begin(T)), ok(Read(T), on="1@a"), lost(Read(T)), ok(End(T)))
+    assert verdict(RECOVERS, record(*two, *FAILS, *ends, *more)) == "kept"
+
+
+def test_what_else_may_explain_an_error_after_a_refused_statement() -> None:
+    met = (ok(Begin(T)), ok(Read(T), on="1@a"), refused(Fail(T)), ok(End(T)))
+    assert verdict(RECOVERS, record(*FAILS, *met, *FAILS)) == "unknown"
+    assert verdict(RECOVERS, record(*met, ok(Fork(T), child="c0"), *FAILS)) == "unknown"
+    odd = (ok(Begin(T)), ok(Autocommit(T)), refused(Fail(T)), ok(End(T)))
+    assert verdict(RECOVERS, record(*odd, *FAILS)) == "unknown"
+    assert verdict(RECOVERS, record(*met, strike("sever-fin", "1@a"), *FAILS, *asks(T, "2@b"))) == "kept"

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from lab.records.plan import Begin, End, Read
+from lab.records.plan import Begin, End, Fail, Read
 from lab.records.variant import Traits, Variant
-from unit.histories import KEEPS, asks, census, lost, ok, record, session, strike, verdict
+from unit.histories import KEEPS, asks, census, lost, ok, record, refused, session, strike, verdict
 
 REUSES = "reuses"
 T = "t0"
@@ -35,10 +35,8 @@ def test_a_spare_session_is_no_breach_but_one_for_each_request_is() -> None:
     assert verdict(REUSES, record(*spare, census(session("1@a"), session("2@b"), session("3@c")))) == "broken"
 
 
-def test_faults_errors_and_company_explain_a_new_session() -> None:
+def test_a_fault_and_company_explain_a_new_session() -> None:
     assert verdict(REUSES, record(*asks(T, "1@a"), strike("sever-fin", "1@a"), *asks(T, "2@b"))) == "unknown"
-    error = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
-    assert verdict(REUSES, record(*asks(T, "1@a"), *error, *asks(T, "2@b"))) == "unknown"
     beside = (ok(Begin(T)), ok(Read(T), on="1@a"), *asks("t1", "2@b"), ok(End(T)), *asks(T, "1@a"))
     assert verdict(REUSES, record(*beside)) == "unknown"
 
@@ -53,3 +51,12 @@ def test_where_nothing_is_kept_it_does_not_apply() -> None:
     own = Traits(overrides=("close",))
     assert verdict(REUSES, record(*told, variant=Variant(name="own close"), traits=own)) == "n/a"
     assert verdict(REUSES, record(*told, variant=KEEPS, traits=own)) == "broken"
+
+
+def test_an_error_without_any_reason_after_a_request_that_was_served() -> None:
+    error = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+    assert verdict(REUSES, record(*asks(T, "1@a"), *error, *asks(T, "2@b"))) == "broken"
+    assert verdict(REUSES, record(*asks(T, "1@a"), strike("sever-fin", "1@a"), *error, *asks(T, "2@b"))) == "unknown"
+    assert verdict(REUSES, record(*error, *asks(T, "1@a"), *asks(T, "1@a"))) == "unknown"
+    odd = (ok(Begin(T)), refused(Fail(T)), ok(End(T)))
+    assert verdict(REUSES, record(*asks(T, "1@a"), *odd, *error)) == "unknown"

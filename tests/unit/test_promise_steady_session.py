@@ -58,3 +58,21 @@ def test_a_refused_statement_changes_nothing() -> None:
     begun = (look(), SET, look(mark="left"), refused(Fail(T, swallow=True)))
     assert verdict(STEADY, one(*begun, look(mark="left"))) == "kept"
     assert verdict(STEADY, one(*begun, look())) == "broken"
+
+
+def test_how_the_driver_brings_an_isolation_level_about_is_its_own_matter() -> None:
+    free = look(mark="left", default_isolation="serializable")
+    inside = look(mark="left", default_isolation="read committed", in_atomic=True)
+    begun = (look(default_isolation="serializable"), SET, free)
+    assert verdict(STEADY, one(*begun, ok(Enter(T)), inside, ok(Leave(T)), free)) == "kept"
+    weaker = look(mark="left", default_isolation="read committed")
+    assert verdict(STEADY, one(*begun, ok(Read(T), on="1@a"), weaker)) == "broken"
+
+
+def test_a_default_isolation_level_that_the_request_has_set_must_stay() -> None:
+    level = ok(Sql(T, LEAVE["isolation level"][0]))
+    there = look(default_isolation="serializable")
+    for inside in (False, True):
+        gone = look(default_isolation="read committed", in_atomic=inside)
+        assert verdict(STEADY, one(look(), level, there, ok(Read(T), on="1@a"), there)) == "kept"
+        assert verdict(STEADY, one(look(), level, there, ok(Enter(T)), gone)) == "broken"
