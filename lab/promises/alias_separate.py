@@ -15,9 +15,9 @@ from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.trace import Call, Trace
 
-DATABASES = {"default": "lab", "twin": "lab", "other": "lab2"}
-"""Where each alias belongs. `twin` and `other` log in as a second user, whose name ends with b, with options of their
-own, which a look shows as `alias`; `twin` has another role, too."""
+DATABASES = {"default": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
+"""Where each alias belongs. All but `default` have options of their own, which a look shows as `alias`; `kin` has
+nothing else. `twin` and `other` log in as a second user, whose name ends with b; `twin` has another role, too."""
 TWIN_ROLE = "lab_other"
 
 
@@ -42,6 +42,9 @@ class AliasSeparate(Promise):
     )
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        default, kin = (Look("t0"), Write("t0")), on("kin", Look("t0"), Write("t0"))
+        turns = (*request("t0", *default), *request("t0", *kin)) * 2
+        yield self.plan(variant, "the same user, other OPTIONS", *turns, *request("t0", *default, *kin))
         for alias, where in (("other", "another database"), ("twin", "the same database")):
             mine, theirs = (Look("t0"), Write("t0"), Look("t0")), on(alias, Look("t0"), Write("t0"), Look("t0"))
             both = request("t0", *mine, *theirs, *mine)
@@ -107,7 +110,7 @@ class AliasSeparate(Promise):
                 if look.value.get(field) != value:
                     found = look.value.get(field) or "none"
                     return self.broken(f"{alias} had the {field} {found}, not {value or 'none'}", look.step)
-            if str(look.value.get("user", "")).endswith("b") == (alias == "default"):
+            if str(look.value.get("user", "")).endswith("b") == (alias in ("default", "kin")):
                 return self.broken(f"{alias} was logged in as {look.value.get('user')}", look.step)
             seen = [call for call in trace.calls if call.begin < look.begin]
         where = {row.token: row.database for row in record.rows}

@@ -104,24 +104,25 @@ class PlanSite:
         self._net: Net | None = None
         self._epoch = rig.server.epoch()
         self._restarts = rig.server.restarts
-        self.link = all_links([line.link for line in lines.values()])
+        self.link = all_links([line.link for line in self._each])
         self.server: Server = rig.server
         self.environ = {"PGAPPNAME": f"lab-{run}"}
         self.databases = {alias: self._where(alias) for alias in lines}
 
     def _where(self, alias: str) -> dict[str, Any]:
-        """Where the server is, for one alias: all but `default` use the seat's second user and options of their own.
+        """Where the server is, for one alias: all but `default` have options of their own.
 
-        `twin` is in the same database as `default` and has another role, all others are in the second database.
+        `kin` has nothing else of its own, `twin` the seat's second user and another role, too; all others have that
+        user and the second database.
         """
         role = " -c role=lab_other" if alias == "twin" else ""
         own: dict[str, Any] = {"OPTIONS": {"options": f"-c lab.alias={alias}{role}"}} if alias != "default" else {}
         return {
             "HOST": self._lines[alias].host,
             "PORT": str(self._lines[alias].port),
-            "USER": self._seat.second if own else self._seat.name,
+            "USER": self._seat.name if alias in ("default", "kin") else self._seat.second,
             "PASSWORD": self._seat.password,
-            "NAME": "lab" if alias in ("default", "twin") else "lab2",
+            "NAME": "lab" if alias in ("default", "kin", "twin") else "lab2",
             **own,
         }
 
@@ -136,16 +137,25 @@ class PlanSite:
         return view
 
     @property
+    def _each(self) -> list[Line]:
+        """Every line once: several aliases may share one."""
+        return list({id(line): line for line in self._lines.values()}.values())
+
+    def _alias_of(self, line: Line) -> str:
+        """The first alias that has it."""
+        return next(alias for alias, each in self._lines.items() if each is line)
+
+    @property
     def wire(self) -> PlanWire:
         """The tap's part of the line; only where the site was opened with it."""
-        return PlanWire({alias: line.tap for alias, line in self._lines.items() if line.tap is not None})
+        return PlanWire({self._alias_of(line): line.tap for line in self._each if line.tap is not None})
 
     @property
     def net(self) -> Net:
         """The packets of the line; raises BadInput when the rig is not capable of loss."""
         if self._net is None:
             pids = lambda: [each.pid for each in self.sessions()]  # noqa: E731
-            ports = [line.port for line in self._lines.values()]
+            ports = [line.port for line in self._each]
             self._net = self._rig.net(ports, lambda: [self.subject.pid], pids)
         return self._net
 
@@ -218,7 +228,7 @@ class PlanSite:
 
     def connects(self) -> int:
         """How many connections the subject has made to its lines so far, however they ended; -1: it is not known."""
-        counts = [line.accepted() for line in self._lines.values()]
+        counts = [line.accepted() for line in self._each]
         return -1 if min(counts) < 0 else sum(counts) - len(self._ours)
 
     def waits(self, others: Mapping[str, Waiter], me: Waiter, grace: float) -> str:
@@ -314,7 +324,7 @@ class PlanSite:
 
     def sockets(self) -> tuple[Socket, ...]:
         """The subject's sockets to this plan's line, from the kernel's table in the subject's network namespace."""
-        return tuple(each for line in self._lines.values() for each in tcp.clients(self.subject.pid, line.port))
+        return tuple(each for line in self._each for each in tcp.clients(self.subject.pid, line.port))
 
     @contextmanager
     def witness(self) -> Iterator[Callable[[], End]]:
@@ -384,16 +394,27 @@ def _question(size: int) -> bytes:
 
 @contextmanager
 def open_site(
-    rig: RigProtocol, run: str, aliases: tuple[str, ...], *, wire: bool = False, proxy: ProxyProtocol | None = None
+    rig: RigProtocol,
+    run: str,
+    aliases: tuple[str, ...],
+    *,
+    wire: bool = False,
+    proxy: ProxyProtocol | None = None,
+    apart: bool = True,
 ) -> Iterator[PlanSite]:
     """A seat of the plan's own and a line for each alias, `default` among them; all are given back whatever happens.
 
     `wire`: the tap is in front of each. `proxy` is one to be used for `default` instead of one of the plan's own.
+    Unless they must be `apart`, because faults are meant for one of them, all aliases have one line: HOST and PORT do
+    not tell them apart then, and a variant that keeps its sessions by these alone is found out.
     """
     with ExitStack() as stack:
         seat = stack.enter_context(rig.seat())
-        lines = {}
+        lines: dict[str, Line] = {}
         for alias in aliases:
+            if alias != "default" and not apart:
+                lines[alias] = lines["default"]
+                continue
             if alias == "default":
                 own = proxy or stack.enter_context(rig.proxy(run))
             else:

@@ -22,6 +22,7 @@ from lab.records.plan import (
     Enter,
     Exit,
     Fork,
+    Inject,
     Leave,
     NemesisStep,
     Plan,
@@ -145,8 +146,9 @@ class Run:
         """Everything, in order; what was applied is healed on every path."""
         rows: tuple[Row, ...] = ()
         wire = self._wants_wire or any(each.family == "wire" for each in self._nemesis.faults)
+        apart = any(isinstance(step, Inject) and step.alias for step in self._plan.steps)
         with (
-            open_site(self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy) as site,
+            open_site(self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy, apart=apart) as site,
             self._nemesis.healed_on_exit(),
         ):
             self._site = site

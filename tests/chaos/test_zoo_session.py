@@ -20,7 +20,7 @@ from lab.rig.rig import Rig
 from lab.run import run
 from lab.subject.handle import Zygote
 
-pytestmark = [pytest.mark.chaos, pytest.mark.nightly]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 TESTS = Path(__file__).resolve().parents[1]
 BOUND = 4.0  # seconds
@@ -61,6 +61,8 @@ BROKEN = (
     Broken("sets_up_once_per_request", "initialised", "custom init, after close()"),
     Broken("leaks_half_made", "bounded-sessions", "set-up fails"),
     Broken("locks_all_aliases", "alias-separate", "another database, a fault on one"),
+    Broken("keyed_by_address", "alias-separate", "another database, one request"),
+    Broken("keyed_without_options", "alias-separate", "the same user, other OPTIONS"),
     Broken("main_thread_initialises", "initialised", "time zone, isolation level, second thread"),
     Broken("leaks_replaced", "bounded-sessions", "a statement's error"),
     Broken("keyed_by_thread", "bounded-sessions", "threads that end, between requests"),

@@ -19,7 +19,7 @@ from lab.rig.rig import Rig
 from lab.run import run
 from lab.subject.handle import Zygote
 
-pytestmark = [pytest.mark.chaos, pytest.mark.nightly]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 TESTS = Path(__file__).resolve().parents[1]
 BOUND = 4.0  # seconds

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from lab.records.census import Row
 from lab.records.plan import Begin, End, Inject, Look, Read, Sql, Write
@@ -13,6 +14,7 @@ SEPARATE = "alias-separate"
 T = "t0"
 PLACES = {
     "default": {"database": "lab", "user": "lab_s00", "alias": "", "role": "lab_s00"},
+    "kin": {"database": "lab", "user": "lab_s00", "alias": "kin", "role": "lab_s00"},
     "other": {"database": "lab2", "user": "lab_s00b", "alias": "other", "role": "lab_s00b"},
     "twin": {"database": "lab", "user": "lab_s00b", "alias": "twin", "role": "lab_other"},
 }
@@ -73,3 +75,8 @@ def test_a_fault_on_one_is_felt_by_that_one_only() -> None:
 def test_a_fault_on_all_says_nothing_about_either() -> None:
     begun = (look("default", "1@a"), look("other", "2@b"), strike("sever-fin", "1@a", "2@b"))
     assert verdict(SEPARATE, both(*begun, lost(Read(T)))) == "kept"
+
+
+@pytest.mark.parametrize(("wrong", "expected"), [({}, "kept"), ({"alias": ""}, "broken"), ({"user": "b"}, "broken")])
+def test_one_that_differs_by_its_options_alone(wrong: dict[str, str], expected: str) -> None:
+    assert verdict(SEPARATE, both(look("default", "1@a"), look("kin", "2@b", **wrong))) == expected
