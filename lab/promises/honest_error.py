@@ -8,7 +8,7 @@ from lab.promise import Promise, promise
 from lab.promises import loss
 from lab.promises.phrase import FIN, RST, TERMINATE, after_heal, inject, query, request
 from lab.promises.reason import Reason, reason
-from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Heal, Leave, Plan, Read, Write
+from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Fail, Heal, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -60,6 +60,8 @@ class HonestError(Promise):
         for name, fault in (("FIN", FIN), ("terminated", TERMINATE)):
             yield self.plan(variant, "at COMMIT", *request("t0", *atomic, fault, Leave("t0")), *after, title=name)
             yield self.plan(variant, "at commit()", *request("t0", *manual, fault, Commit("t0")), *after, title=name)
+        ended = request("t0", Read("t0"), Fail("t0", "statement_timeout"), FIN)
+        yield self.plan(variant, "at the end, after a statement's error", *ended, *after)
         refused = inject("refuse")
         then = request("t0", *atomic, refused, Leave("t0"), Heal())
         yield self.plan(variant, "at COMMIT, then refused", *then, *after)
@@ -107,16 +109,25 @@ class HonestError(Promise):
                 told = f"{', '.join(sorted(kinds))}, and the error of {call.f} says {said[-1]}"
                 return self.broken(f"the fault was {told}", call.step)
             seen.append(call.f + (f" ({call.value['wire']})" if call.value.get("wire") else ""))
-        if not seen and trace.landed and not _hit(trace):
-            return self.none("nobody had a session to lose, and no call raised: the fault was waited out")
+        if not seen and trace.landed and not _met(trace):
+            return self.none("no call met the fault, and none raised: it was waited out, or the session replaced")
         if not seen:
             return self.unknown("no call raised for a fault whose error is known")
         return self.kept(f"the first error named its cause, at {', '.join(dict.fromkeys(seen))}")
 
 
-def _hit(trace: Trace) -> bool:
-    """Whether a fault took somebody's session, or a call raised."""
-    return any(landing.struck for landing in trace.landed) or any(call.failed for call in trace.calls)
+def _met(trace: Trace) -> bool:
+    """Whether a call raised, or somebody went on with a request in which a fault had taken a session."""
+    if any(call.failed and not call.meant for call in trace.calls):
+        return True
+    return any(
+        request.begin < landing.time < call.end
+        for landing in trace.landed
+        if landing.struck
+        for request in trace.requests
+        for call in request.calls
+        if call.f not in ("begin", "end")
+    )
 
 
 def _feigned(unit: Unit, trace: Trace) -> bool:

@@ -51,7 +51,7 @@ class Reuses(Promise):
         if any(call.f == "fork" for call in trace.calls):
             return self.unknown("a process forked")
         if failed := next((request for request in requests if request.errors), None):
-            return self._failed(requests, failed)
+            return self._failed(requests, failed, alone=not several(record.plan.variant))
         actors = {request.actor for request in requests}
         if not any(sum(request.actor == actor for request in requests) > 1 for actor in actors):
             return self.unknown("no actor made two requests")
@@ -72,8 +72,13 @@ class Reuses(Promise):
                     return self.broken(f"the requests of {actor} did not all run on its one session")
         return self.kept(f"{len(requests)} requests, one at a time, used {count(len(used), 'session')}")
 
-    def _failed(self, requests: list[Request], failed: Request) -> Finding:
-        """Nothing but what the backend keeps can be the reason, once an earlier request was served."""
+    def _failed(self, requests: list[Request], failed: Request, *, alone: bool) -> Finding:
+        """Nothing but what the backend keeps can be the reason, once an earlier request was served.
+
+        `alone`: it says that it is made for one thread.
+        """
+        if alone and len({request.actor for request in requests}) > 1:
+            return self.unknown("it is made for one thread, and several used it")
         if not any(request.sessions and request.end < failed.begin for request in requests):
             return self.unknown("no request was served before one that failed")
         error = failed.errors[0]
