@@ -110,8 +110,9 @@ class Lab:
         most: int | None = None,
         seconds: float | None = None,
         unaided: bool = False,
+        seed: int | None = None,
     ) -> Searched:
-        """A random search from the session's seed, within the profile's bounds or `seconds`.
+        """A random search from `seed`, else the session's, within the profile's bounds or `seconds`.
 
         `unaided`: without what earlier searches found.
         """
@@ -119,7 +120,7 @@ class Lab:
             variant,
             self.rig(),
             self.zygote(variant),
-            seed=self.seed,
+            seed=self.seed if seed is None else seed,
             max_examples=self.profile.examples,
             budget_seconds=self.budget if seconds is None else seconds,
             database=None if unaided else self.examples,

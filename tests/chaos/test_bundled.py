@@ -21,6 +21,7 @@ pytestmark = pytest.mark.chaos
 
 VARIANTS = rows()
 KNOWN = expectations()
+SEED = 1
 VOID_TRIES = 3  # a void run proves nothing either way
 
 
@@ -60,7 +61,9 @@ def test_directed_verdict(variant: str, promise: str, lab: Lab) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_nothing_else_breaks_at_random(variant: str, lab: Lab) -> None:
     known = [promise for promise in PROMISES if f"{variant}.{promise}" in KNOWN]
-    searched = lab.search(VARIANTS[variant], exclude=known)
+    # What nobody has found yet is for the nightly job to find, not for somebody's push: that draws the same plans.
+    nightly = lab.profile.name == "nightly"
+    searched = lab.search(VARIANTS[variant], exclude=known, unaided=not nightly, seed=None if nightly else SEED)
     # What no replay shows again is noise of the machine, which the record of a replay cannot explain.
     found = [(each.promise, each.finding.summary, each.agreed, each.plan.steps) for each in searched if each.agreed]
     assert not found, f"--lab-seed={searched.seed}"
