@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,15 +121,14 @@ def _go_places() -> Iterator[Path]:
 def _go_version(path: Path) -> str | None:
     try:
         # GOTOOLCHAIN=local: else an old Go may download a new one only to answer this.
-        with tempfile.TemporaryDirectory(prefix="lab-go-") as scratch:
-            answer = subprocess.run(
-                [str(path), "env", "GOVERSION"],
-                env={**os.environ, **_apart(Path(scratch)), "GOTOOLCHAIN": "local", "GOFLAGS": ""},
-                capture_output=True,
-                text=True,
-                timeout=20,
-                check=True,
-            )
+        answer = subprocess.run(
+            [str(path), "env", "GOVERSION"],
+            env={**os.environ, **_apart(), "GOTOOLCHAIN": "local", "GOFLAGS": ""},
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.match(r"go(\d+\.\d+(\.\d+)?)", answer.stdout)
@@ -160,10 +158,13 @@ def _install_command(go: Path) -> list[str]:
     return [str(go), "install", "-modcacherw", "-trimpath", "-ldflags", linker, f"{MODULE}/cmd/server@v{VERSION}"]
 
 
-def _apart(folder: Path) -> dict[str, str]:
-    """Let Go keep its counters of use in `folder` and not in the user's own configuration, which it still reads."""
+def _apart() -> dict[str, str]:
+    """Let Go count its use nowhere, and still read what the user has configured.
+
+    A folder of ours would not do: the process that counts outlives the command, and makes it again.
+    """
     home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return {"XDG_CONFIG_HOME": str(folder), "GOENV": os.environ.get("GOENV") or f"{home}/go/env"}
+    return {"XDG_CONFIG_HOME": os.devnull, "GOENV": os.environ.get("GOENV") or f"{home}/go/env"}
 
 
 def _go_environ(work: Path) -> dict[str, str]:
@@ -172,7 +173,7 @@ def _go_environ(work: Path) -> dict[str, str]:
     return {
         **kept,  # the user's proxy settings among them
         **{name: str(path) for name, path in places.items()},
-        **_apart(work / "config"),
+        **_apart(),
         "GOFLAGS": "",
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
