@@ -41,6 +41,10 @@ TEXTS: tuple[tuple[str, Reason], ...] = (
     ("could not send", "lost"),
     ("no connection to the server", "lost"),
     ("connection is lost", "lost"),
+    ("connection is bad", "lost"),  # psycopg, where libpq gives no details
+    ("consuming input failed", "lost"),
+    ("sending query failed", "lost"),
+    ("flushing failed", "lost"),
     ("network is", "lost"),
     ("connection aborted", "lost"),
     ("caused connection abort", "lost"),
