@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lab.cli.interleavings import interleavings_command
 from lab.cli.options import (
@@ -24,6 +22,7 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
+from lab.cli.tell import Teller
 from lab.cli.timeouts import timeouts_command
 from lab.explore.cuts import WAYS, Ground, chosen_ways, explore
 from lab.explore.points import WINDOWS, Every, Window
@@ -34,9 +33,6 @@ from lab.rig.choose import open_rig, prepare
 from lab.store import Store, default_root, write
 from lab.subject.handle import Zygote
 from lab.wire.rule import WAYS as WAY_WORDS
-
-TELL_EVERY = 5.0
-"""Seconds between two lines about how far it is."""
 
 Name = Annotated[str, typer.Argument(metavar="VARIANT", help="A row of `lab list variants`, or any dotted ENGINE.")]
 WindowFlag = Annotated[
@@ -97,22 +93,11 @@ def cuts_command(
         closing(Zygote(variant, running.folder, running.environ())) as zygote,
     ):
         ground = Ground(variant, running, zygote, bound or variant.bound or 10.0, judges)
-        found = explore(ground, folder, windows=(window,), every=every, ways=ways, tell=_Teller(errors))
+        found = explore(
+            ground, folder, windows=(window,), every=every, ways=ways, tell=Teller(errors, "{} of {} cases")
+        )
     print_explored(console(), variant, found, folder.root)
     if json is not None:
         write(json, found.cuts.encode())
     broken = {each for one in found.cuts.classes for each in one.promises}
     return 1 if any(variant.claimed(each) for each in broken) else 0
-
-
-class _Teller:
-    """A line now and then."""
-
-    def __init__(self, errors: Console) -> None:
-        self._errors = errors
-        self._last = time.monotonic()
-
-    def __call__(self, done: int, of: int) -> None:
-        if time.monotonic() - self._last > TELL_EVERY:
-            self._last = time.monotonic()
-            self._errors.print(f"{done} of {of} cases", markup=False)

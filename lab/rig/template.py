@@ -40,6 +40,7 @@ def ensure(binaries: Binaries, identity: Identity | None, home: Home, name: str)
     """
 
     def build(stage: Path) -> None:
+        cache.prune("template-")  # old ones go when a new one comes: a start need not look for them
         data = home.folder / "template"
         try:
             password = _initdb(binaries, identity, home, data)
@@ -51,9 +52,7 @@ def ensure(binaries: Binaries, identity: Identity | None, home: Home, name: str)
         finally:
             shutil.rmtree(data, ignore_errors=True)
 
-    found = cache.publish(name, build, owner=home.lab_id)
-    cache.prune("template-")
-    return found
+    return cache.publish(name, build, owner=home.lab_id)
 
 
 def copy_tree(source: Path, target: Path, home: Home) -> None:

@@ -45,7 +45,7 @@ class Nemesis:
         self._injects = [step for step in plan.steps if isinstance(step, Inject)]
         self._diary = diary
         self._take_census = take_census
-        self._next = 0
+        self._coming = iter(self.faults)
         self._struck: list[_Struck] = []
         self._site: PlanSite
 
@@ -116,8 +116,7 @@ class Nemesis:
         return self._site.of(step.alias if step.alias in self._site.databases else "")
 
     def _inject(self, index: int, step: Inject, census: bool) -> None:
-        fault = self.faults[self._next]
-        self._next += 1
+        fault = next(self._coming)
         stack = ExitStack()
         now = self._diary.now()
         seen = stack.enter_context(fault.strike(self._meant(step)))

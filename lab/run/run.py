@@ -34,6 +34,7 @@ from lab.records.plan import (
 from lab.records.record import Fate, Record
 from lab.rig.choose import remedy
 from lab.rig.protocol import ProxyProtocol, RigProtocol
+from lab.rig.server import FULL
 from lab.rig.site import PlanSite, open_site
 from lab.run.diary import Diary
 from lab.run.gates import Gates
@@ -49,7 +50,6 @@ CLOSE = 0.2  # seconds that a session has to vanish after its connection was clo
 SETTLE = 0.5  # seconds that a session has to become idle or vanish after its request
 PROBES = 2  # requests of each actor in the liveness phase, beyond one for each session that was struck
 MANY = 20  # sessions of one plan: who has so many may have taken the slots himself
-NO_SLOT = ("connection slots are reserved", "too many clients already")
 HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
 DIED = Cause(cls="lab.SubjectEnded", text="the subject's process ended")
 
@@ -214,7 +214,7 @@ class Run:
         """Whether the server refused a connection because of others: other plans, while this one had few sessions."""
         if any(each.kind == "fill-slots" for each in self._nemesis.faults):
             return False
-        refused = any(sign in cause.text for op in self._diary.ops for cause in op.chain for sign in NO_SLOT)
+        refused = any(sign in cause.text for op in self._diary.ops for cause in op.chain for sign in FULL)
         return refused and max((len(each.sessions) for each in self._diary.census), default=0) < MANY
 
     def _end_child(self) -> None:

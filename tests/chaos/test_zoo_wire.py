@@ -22,7 +22,6 @@ from lab.subject.handle import Zygote
 pytestmark = [pytest.mark.chaos, pytest.mark.nightly]
 
 TESTS = Path(__file__).resolve().parents[1]
-BOUND = 4.0  # seconds
 THREE = ("exactly-once", "honest-error", "own-answers")
 
 
@@ -95,6 +94,11 @@ def test_a_broken_backend_is_caught_at_each_plan_of_the_moment(rig: Rig, bench: 
         assert told.verdict is Verdict.BROKEN, f"{plan.title}: {told.summary}"
 
 
+def _welcome(plan: Plan) -> tuple[Verdict, ...]:
+    """Kept, and where a correct backend replaces its session unasked, so that no call can raise, also n/a."""
+    return (Verdict.KEPT, Verdict.NA) if plan.moment == "at the end, after a statement's error" else (Verdict.KEPT,)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("engine", "driver"), CORRECT, ids=lambda value: value)
 def test_a_correct_backend_is_not_accused(rig: Rig, bench: Bench, engine: str, driver: Driver) -> None:
@@ -104,6 +108,6 @@ def test_a_correct_backend_is_not_accused(rig: Rig, bench: Bench, engine: str, d
         for promise in THREE
         for plan in plans(rig, zygote, promise)
         for each in findings(rig, zygote, plan)
-        if each.verdict is Verdict.BROKEN or (each.promise == promise and each.verdict is Verdict.UNKNOWN)
+        if each.verdict is Verdict.BROKEN or (each.promise == promise and each.verdict not in _welcome(plan))
     ]
     assert told == []
