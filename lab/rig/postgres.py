@@ -91,10 +91,7 @@ class Postgres(Database):
 
     def stopped(self, pid: int) -> bool:
         """Whether the kernel holds that process of the server stopped."""
-        try:
-            return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-        except psutil.NoSuchProcess:
-            return False
+        return process.is_stopped(pid)
 
     def forget(self, name: str) -> None:
         """Take a setting out of what ALTER SYSTEM has written, in place, so that its owner stays."""

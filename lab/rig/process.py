@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from lab.errors import ServerNotReady, ToolMissing
 
 LAB_ID = "LAB_ID"
@@ -143,6 +145,15 @@ def stop(child: subprocess.Popen[bytes], first: signal.Signals = signal.SIGTERM,
     if not ended(child, timeout):
         child.kill()
         child.wait()
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the kernel holds every thread of a process stopped: SIGSTOP reaches them one after another."""
+    try:
+        threads = psutil.Process(pid).threads()
+        return all(psutil.Process(one.id).status() == psutil.STATUS_STOPPED for one in threads)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def can_die_with_parent() -> bool:

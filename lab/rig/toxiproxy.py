@@ -17,6 +17,7 @@ from lab.rig.toxiproxy_binary import Found, ensure_toxiproxy
 __all__ = ["Proxy", "Toxiproxy", "ensure_toxiproxy"]
 
 START_TIMEOUT = 10.0
+STOP_TIMEOUT = 5.0
 
 
 class Toxiproxy(ProxyServer):
@@ -71,8 +72,13 @@ class Toxiproxy(ProxyServer):
             self._port.release()
 
     def freeze(self) -> None:
-        """SIGSTOP: silence on all proxies, while the kernel accepts and acknowledges. Calls end in `ProxyLost`."""
+        """SIGSTOP: silence on all proxies, while the kernel accepts and acknowledges. Calls end in `ProxyLost`.
+
+        Returns when it holds: until its last thread has stopped, the server still answers. Raises `ServerNotReady`.
+        """
         os.kill(self.pid, signal.SIGSTOP)
+        if not process.wait_until(lambda: process.is_stopped(self.pid), STOP_TIMEOUT):
+            raise ServerNotReady(f"Toxiproxy (pid {self.pid}) did not stop within {STOP_TIMEOUT:.0f} s of SIGSTOP")
 
     def thaw(self) -> None:
         """SIGCONT: everything goes on, nothing lost."""
