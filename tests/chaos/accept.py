@@ -29,7 +29,16 @@ FOLDER = Path(__file__).resolve().parents[1] / "regressions"
 
 def expectations() -> dict[str, Path]:
     """The plans by `variant.promise`."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.*.json"))}
+    return _plans(FOLDER)
+
+
+def limits() -> dict[str, Path]:
+    """The plans behind docs/persistent-backends.md, written by hand, by `promise.name`."""
+    return _plans(FOLDER.with_name("limits"))
+
+
+def _plans(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.*.json"))}
 
 
 def accept(results: list[Result]) -> None:

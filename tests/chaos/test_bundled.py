@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.accept import expectations
+from chaos.accept import expectations, limits
 from lab.check.variants import rows
 from lab.judge import judge
 from lab.promise import PROMISES
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.chaos
 
 VARIANTS = rows()
 KNOWN = expectations()
+REPLAYED = {**KNOWN, **limits()}
 SEED = 1
 VOID_TRIES = 3  # a void run proves nothing either way
 
@@ -39,7 +40,7 @@ def _run(plan: Plan, lab: Lab) -> Record:
     pytest.fail(f"{plan.title}: void {VOID_TRIES} times: {record.void}")
 
 
-@pytest.mark.parametrize("path", KNOWN.values(), ids=KNOWN)
+@pytest.mark.parametrize("path", REPLAYED.values(), ids=REPLAYED)
 def test_known_plan_replays(path: Path, lab: Lab) -> None:
     plan = decode_plan(path.read_bytes(), path.name)
     record = _run(plan, lab)
