@@ -159,7 +159,8 @@ class PersistentWrapper(PostgresWrapper):
         params: dict[str, Any] = super().get_connection_params()
         params.pop("persistent", None)
         for name, value in LIBPQ_DEFAULTS.items():
-            params.setdefault(name, value)
+            if params.get(name) is None:  # None leaves it open too: the drivers drop it
+                params[name] = value
         # An explicit `options` would hide the one that a service file may hold.
         if self.limits.startup_options and ("options" in params or "service" not in params):
             given = params.get("options") or os.environ.get("PGOPTIONS", "")

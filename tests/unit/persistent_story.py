@@ -113,6 +113,8 @@ settings.configure(
     DATABASES={
         "default": database(),
         "manual": database(AUTOCOMMIT=False),
+        "open": database(options={"connect_timeout": None}),
+        "unlimited": database(options={"connect_timeout": 0}),
         "tokyo": database(TIME_ZONE="Asia/Tokyo", options={"assume_role": os.environ["STORY_ROLE"]}),
     },
     USE_TZ=True,
@@ -413,6 +415,8 @@ def commits_on_close_exactly_once_or_raises() -> None:
     write("pending", "manual")
     proxy.cut()
     raised(Error, ask, "SELECT 1", alias="manual")
+    # Asking for a cursor is no success: what was pending before the loss still is, and close() must say so.
+    raised(Error, connections["manual"].cursor)
     raised(Error, request_finished.send, sender=None)
     assert "pending" not in kept()
 
@@ -543,6 +547,13 @@ def aliases_keep_their_own_configuration() -> None:
     assert len(sessions()) == 3
 
 
+def bounds_hold_where_options_leave_them_open() -> None:
+    for name, expected in (("default", 3), ("open", 3), ("unlimited", 0)):
+        assert connections[name].get_connection_params()["connect_timeout"] == expected
+    with request():
+        assert pid("open") != pid("unlimited")
+
+
 def cursors_end_with_their_request() -> None:
     with request():
         cursor = connection.cursor()
@@ -660,6 +671,7 @@ STORIES: list[Callable[[], None]] = [
     errors_of_statements_keep_the_session_but_read_only_does_not,
     what_handlers_set_is_there_in_every_request,
     aliases_keep_their_own_configuration,
+    bounds_hold_where_options_leave_them_open,
     cursors_end_with_their_request,
     cursors_are_djangos_in_all_but_their_lease,
     a_child_leaves_its_parents_session_alone,
