@@ -1,6 +1,6 @@
 """What the lab costs, as ratios measured in one run: the rig's start, a case against its bare parts, memory.
 
-    .venv/bin/python benchmarks/bench_case.py [--cases 60] [--memory-cases 2000] [--json FILE]
+    .venv/bin/python benchmarks/bench_case.py [--quick] [--cases 60] [--memory-cases 2000] [--json FILE]
 
 A case is one short plan with one fault. Its bare parts are what no lab could leave out: making the proxy, forking the
 subject, its connections and statements (those of the liveness phase too), cutting, ending the process.
@@ -90,16 +90,18 @@ def memory(rig: Rig, zygote: Zygote, cases: int) -> tuple[float, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=60, help="cases timed (default 60)")
+    parser.add_argument("--quick", action="store_true", help="a third of the cases")
+    parser.add_argument("--cases", type=int, help="cases timed (default 60; quick: 20)")
     parser.add_argument("--memory-cases", type=int, default=0, help="cases run for the memory figure (default none)")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
+    cases = options.cases or (20 if options.quick else 60)
     starts = start_seconds(5)
     figures: dict[str, float] = {"rig_start_seconds_median": statistics.median(starts)}
     print(f"rig start, warm cache: median {statistics.median(starts):.2f} s of {len(starts)} (goal: under 1.5)")
     with Rig() as rig:
         zygote = Zygote(rows()[VARIANT], rig.folder, rig.environ())
-        whole, parts = case_against_parts(rig, zygote, options.cases)
+        whole, parts = case_against_parts(rig, zygote, cases)
         ratio = statistics.median(a / b for a, b in zip(whole, parts, strict=True))
         figures |= {
             "case_ms_median": statistics.median(whole) * 1e3,
@@ -108,7 +110,7 @@ def main() -> None:
         }
         print(
             f"a case: median {figures['case_ms_median']:.1f} ms, its bare parts {figures['parts_ms_median']:.1f} ms, "
-            f"ratio {ratio:.2f} pair by pair over {options.cases} pairs (goal: at most 3)"
+            f"ratio {ratio:.2f} pair by pair over {cases} pairs (goal: at most 3)"
         )
         if options.memory_cases:
             early, late = memory(rig, zygote, options.memory_cases)

@@ -1,6 +1,6 @@
 """What exhaustion costs: cases per second of the cuts, and the share of them that no lab could leave out.
 
-    .venv/bin/python benchmarks/bench_explore.py [VARIANT] [--every byte] [--window commit] [--json FILE]
+    .venv/bin/python benchmarks/bench_explore.py [VARIANT] [--quick] [--every byte] [--window commit] [--json FILE]
 
 The bare parts of a case are forking the subject, two connections, the statements of three requests, and the process's
 end, through a proxy that is there: without plan, tap, fault, census or judge. They are run on as many threads as the
@@ -57,10 +57,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variant", nargs="?", default="django_persistent", choices=list(rows()))
     parser.add_argument("--every", choices=list(GOALS), default="message")
-    parser.add_argument("--window", choices=list(WINDOWS), default="request")
+    parser.add_argument("--window", choices=list(WINDOWS), help="default request; quick: commit")
+    parser.add_argument("--quick", action="store_true", help="a small window")
     parser.add_argument("--way", action="append", default=[])
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
+    window = options.window or ("commit" if options.quick else "request")
     variant = rows()[options.variant]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -71,7 +73,7 @@ def main() -> None:
         found: Explored = explore(
             Ground(variant, rig, zygote),
             Store(Path(folder)),
-            windows=(options.window,),
+            windows=(window,),
             every=options.every,
             ways=options.way,
         )
@@ -86,9 +88,9 @@ def main() -> None:
         "bare_per_second": floor,
         "bare_share": rate / floor,
     }
-    goal = f" (goal for one whole request: under {GOALS[options.every]:.0f})" if options.window == "request" else ""
+    goal = f" (goal for one whole request: under {GOALS[options.every]:.0f})" if window == "request" else ""
     print(
-        f"{variant.name}, every {options.every} of {options.window}: {found.cases} cases, {found.cuts.void} void, "
+        f"{variant.name}, every {options.every} of {window}: {found.cases} cases, {found.cuts.void} void, "
         f"{found.seconds:.1f} s{goal}, {rate:.1f} cases/s; bare parts {floor:.1f}/s, their share {rate / floor:.0%}"
     )
     if options.json:

@@ -1,6 +1,6 @@
 """What packet loss costs: the netns rig's start, and each loss fault applied, seen in the kernel's counters, healed.
 
-    .venv/bin/python benchmarks/bench_loss.py [--times 50] [--json FILE]
+    .venv/bin/python benchmarks/bench_loss.py [--quick] [--times 50] [--json FILE]
 
 One client is connected through the plan's line while the faults strike. Needs Linux, neither root nor Docker.
 """
@@ -87,7 +87,8 @@ def await_sight(kind: str, seen: Seen) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=50, help="how often each fault strikes (default 50)")
+    parser.add_argument("--quick", action="store_true", help="a fifth of the strikes")
+    parser.add_argument("--times", type=int, help="how often each fault strikes (default 50; quick: 10)")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
     begun = time.perf_counter()
@@ -99,7 +100,7 @@ def main() -> None:
     figures: dict[str, object] = {"netns_start_seconds_median": median}
     with connected() as site:
         for kind in KINDS:
-            found = strike_ms(site, kind, options.times)
+            found = strike_ms(site, kind, options.times or (10 if options.quick else 50))
             figures[kind] = {f"{name.replace(' ', '_')}_ms_median": value for name, value in found.items()}
             said = ", ".join(f"{name} {value:.1f} ms" for name, value in found.items())
             print(f"{kind}: {said} (goal: applied and healed under {GOAL_MS})")

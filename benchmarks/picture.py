@@ -30,7 +30,8 @@ def draw(path: Path, title: str, unit: str, panels: list[Panel]) -> None:
     tallest = max(len(panel.bars) for panel in panels)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(7 * columns, (1.2 + 0.27 * tallest) * rows), squeeze=False)
+    size = (7 * columns, (1.2 + 0.27 * tallest) * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for axis, panel in zip(axes.flat, panels, strict=False):
         _bars(axis, panel)
         axis.set_xlabel(unit)
@@ -38,7 +39,6 @@ def draw(path: Path, title: str, unit: str, panels: list[Panel]) -> None:
     for axis in list(axes.flat)[len(panels) :]:
         axis.set_visible(False)
     figure.suptitle(title)
-    figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
