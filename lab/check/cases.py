@@ -29,6 +29,11 @@ class Case:
         return dict(self.made_for).get(promise, self.made_for[0][1])
 
     @property
+    def promises(self) -> tuple[str, ...]:
+        """The promises that asked for it."""
+        return tuple(dict.fromkeys(promise for promise, _ in self.made_for))
+
+    @property
     def name(self) -> str:
         """What its folder is called."""
         return f"{self.number:04d}-{self.title}"

@@ -6,6 +6,7 @@ import ast
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,7 @@ from lab.check.trial import NOT_RUN, Entry, Trial, Trials
 from lab.promise import PROMISES, Promise
 from lab.records.result import Result, VariantInfo, encode_results, overall
 from lab.records.variant import Variant
+from lab.records.verdict import Verdict
 from lab.rig.protocol import RigProtocol
 from lab.store import Store
 
@@ -134,7 +136,8 @@ class _Check:
     def results(self) -> list[Result]:
         """Run everything; the results are stored too."""
         for ledger in self._ledgers:
-            self._progress.planned(ledger.entry.variant.name, len(ledger.gathered.cases))
+            plans = [case.promises for case in ledger.gathered.cases]
+            self._progress.begins(ledger.entry.variant, plans, ledger.gathered.not_applicable)
         run_in_lanes(self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None)
         for ledger in self._ledgers:
             self._cut(ledger)
@@ -143,14 +146,19 @@ class _Check:
         return [self._result(ledger) for ledger in self._ledgers]
 
     def _jobs(self) -> list[tuple[_Ledger, Case]]:
-        """The variants take turns, so that a budget that is spent costs all of them the same."""
-        jobs = [
-            (index, order, ledger, case)
-            for order, ledger in enumerate(self._ledgers)
-            for index, case in enumerate(ledger.gathered.cases)
-        ]
-        jobs.sort(key=lambda job: job[:2])
-        return [(ledger, case) for _, _, ledger, case in jobs]
+        """The variants take turns, so that a budget that is spent costs all of them the same.
+
+        In brief the promises take turns too: whoever watches sees something of each of them soon.
+        """
+        jobs = []
+        for order, ledger in enumerate(self._ledgers):
+            seen: Counter[str] = Counter()
+            for case in ledger.gathered.cases:
+                promise = case.made_for[0][0] if self._options.brief else ""
+                jobs.append((seen[promise], case.number, order, ledger, case))
+                seen[promise] += 1
+        jobs.sort(key=lambda job: job[:3])
+        return [(ledger, case) for *_, ledger, case in jobs]
 
     @staticmethod
     def _lane(job: tuple[_Ledger, Case]) -> Lane:
@@ -160,7 +168,8 @@ class _Check:
         ledger, case = job
         begun = time.monotonic()
         if self._options.brief and ledger.entry.settled(case):
-            self._progress.done(ledger.entry.variant.name, case.title, (), "left out: known to be broken")
+            with self._lock:
+                self._progress.done(ledger.entry.variant, case.title, dict.fromkeys(case.promises, Verdict.NA), (), "")
             return
         trials = self._apart if self._apart is not None and self._lane(job) == "alone" else self._trials
         trial = Trial(case, missing=NOT_RUN) if self._left() <= 0 else trials.trial(case, ledger.entry)
@@ -177,7 +186,7 @@ class _Check:
         ledger.cut = cut(entry, self._rig, self._store, bound=bound, number=number)
         ledger.ended = time.monotonic()
         for trial in ledger.cut.trials:
-            self._progress.planned(entry.variant.name, 1)
+            self._progress.further(entry.variant)
             self._enter(ledger, trial, begun)
 
     def _search(self, ledger: _Ledger) -> None:
@@ -198,17 +207,18 @@ class _Check:
         )
         ledger.ended = time.monotonic()
         for trial in ledger.searched.trials:
-            self._progress.planned(entry.variant.name, 1)
+            self._progress.further(entry.variant)
             self._enter(ledger, trial, begun)
 
     def _enter(self, ledger: _Ledger, trial: Trial, begun: float) -> None:
-        note = trial.missing or (f"void {trial.void} of {trial.cases}" if trial.void else "")
         broken = tuple(promise for promise in trial.broken if promise in ledger.entry.ids)
+        note = trial.missing or (f"void {trial.void} of {trial.cases}" if trial.void else "")
+        verdicts = {promise: trial.finding(promise).verdict for promise in trial.case.promises}
         with self._lock:
             ledger.begun = begun if ledger.begun is None else min(ledger.begun, begun)
             ledger.ended = time.monotonic()
             ledger.trials.append(trial)
-            self._progress.done(ledger.entry.variant.name, trial.case.title, broken, note)
+            self._progress.done(ledger.entry.variant, trial.case.title, verdicts, broken, note)
 
     def _left(self) -> float:
         """Seconds of the budget that are left."""

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
+
+from lab.records.variant import Variant
+from lab.records.verdict import Verdict
 
 
 class Progress(Protocol):
     """Told while a check runs."""
 
-    def planned(self, variant: str, cases: int) -> None:
-        """So many more cases of a variant are to be run."""
+    def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
+        """The promises for which each of a variant's plans was made, and those that do not apply to it."""
 
-    def done(self, variant: str, title: str, broken: tuple[str, ...], note: str) -> None:
-        """A case is over; `broken` are the promises that it broke, `note` says what else is remarkable, mostly ""."""
+    def further(self, variant: Variant) -> None:
+        """One more plan."""
+
+    def done(
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+    ) -> None:
+        """A plan is over: its verdict on the promises that it was made for, and all that it broke.
+
+        `note` says what else is remarkable, mostly "".
+        """
 
     def say(self, line: str) -> None:
         """A line about the lab itself, such as a slow start."""
@@ -21,10 +33,15 @@ class Progress(Protocol):
 class Silent:
     """Nobody listens."""
 
-    def planned(self, variant: str, cases: int) -> None:
+    def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
         """Nothing."""
 
-    def done(self, variant: str, title: str, broken: tuple[str, ...], note: str) -> None:
+    def further(self, variant: Variant) -> None:
+        """Nothing."""
+
+    def done(
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+    ) -> None:
         """Nothing."""
 
     def say(self, line: str) -> None:

@@ -46,7 +46,7 @@ class Entry:
 
     def settled(self, case: Case) -> bool:
         """Whether every promise that asked for the case is known to be broken, at some moment."""
-        return {promise for promise, _ in case.made_for} <= {promise for promise, _ in self.confirmed.copy()}
+        return set(case.promises) <= {promise for promise, _ in self.confirmed.copy()}
 
     @property
     def ids(self) -> frozenset[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
 import typer
+from rich.console import Console
 
 from lab.check import SLOTS, Options, check
+from lab.check.progress import Progress
 from lab.cli.options import (
     AliasFlag,
     BoundFlag,
@@ -35,6 +39,16 @@ from lab.report.progress import progress
 from lab.report.terminal import console, print_result, short
 from lab.rig.choose import apart, open_rig, prepare
 from lab.store import Store, default_root
+
+
+class Face(Progress, Protocol):
+    """Progress that is shown for the length of a block."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 def register(app: typer.Typer) -> None:
@@ -85,9 +99,15 @@ def check_command(
 
 
 def judge_variants(
-    variants: Sequence[Variant], options: Options, folder: Path | None, rig: str = "", postgres: str = ""
+    variants: Sequence[Variant],
+    options: Options,
+    folder: Path | None,
+    rig: str = "",
+    postgres: str = "",
+    *,
+    face: Callable[[Console], Face] = progress,
 ) -> list[Result]:
-    """Start a rig, check the variants on it, and show on stderr how far it is; raises LabError.
+    """Start a rig, check the variants on it, and show on stderr how far it is (by `face`); raises LabError.
 
     `rig` is its name, "": $LAB_RIG says; `postgres` the version of its server, where it has a choice.
     """
@@ -96,8 +116,7 @@ def judge_variants(
     store = Store(folder or default_root())
     errors = console(stderr=True)
     with ExitStack() as stack:
-        shown = progress(errors)
-        stack.enter_context(shown)
+        shown = stack.enter_context(face(errors))
         running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
         second = stack.enter_context(apart(running, shown.say, postgres=postgres))
         results = check(variants, running, options, store, shown, second)

@@ -25,6 +25,7 @@ from lab.cli.options import (
 from lab.records.result import exit_status
 from lab.report.html import write_html
 from lab.report.json import write_json
+from lab.report.progress import filling_matrix
 from lab.report.terminal import console, print_matrix
 from lab.report.versions import labelled, print_versions
 from lab.rig.choose import VARIABLE
@@ -78,7 +79,7 @@ def matrix(
         print_versions(console(), found)
         results = labelled(found)
     else:
-        results = judge_variants(variants, options, store, rig)
+        results = judge_variants(variants, options, store, rig, face=filling_matrix)
         print_matrix(console(), results)
     if json is not None:
         write_json(json, results)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from lab.records.variant import Variant
+from lab.records.verdict import Verdict
+from lab.report.live import LiveMatrix
 
 EVERY = 5.0
 """Seconds between two lines in a log."""
@@ -37,21 +42,25 @@ class TerminalProgress:
     ) -> None:
         self._bars.stop()
 
-    def planned(self, variant: str, cases: int) -> None:
-        """Lengthen the variant's bar."""
-        if variant not in self._tasks:
-            self._tasks[variant] = self._bars.add_task("", total=0, variant=variant, broken=0, title="")
-            self._broken[variant] = set()
-        task = self._bars.tasks[self._tasks[variant]]
-        self._bars.update(task.id, total=(task.total or 0) + cases)
+    def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
+        """A bar for the variant."""
+        name = variant.name
+        self._tasks[name] = self._bars.add_task("", total=len(plans), variant=name, broken=0, title="")
+        self._broken[name] = set()
 
-    def done(self, variant: str, title: str, broken: tuple[str, ...], note: str) -> None:
+    def further(self, variant: Variant) -> None:
+        """Lengthen it."""
+        task = self._bars.tasks[self._tasks[variant.name]]
+        self._bars.update(task.id, total=(task.total or 0) + 1)
+
+    def done(
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+    ) -> None:
         """Advance it."""
-        self._broken[variant].update(broken)
+        found = self._broken[variant.name]
+        found.update(broken)
         shown = f"{title} [{note}]" if note else title
-        self._bars.update(
-            self._tasks[variant], advance=1, broken=len(self._broken[variant]), title=shown.replace("[", r"\[")
-        )
+        self._bars.update(self._tasks[variant.name], advance=1, broken=len(found), title=shown.replace("[", r"\["))
 
     def say(self, line: str) -> None:
         """A line above the bars."""
@@ -75,21 +84,26 @@ class PlainProgress:
     ) -> None:
         return None
 
-    def planned(self, variant: str, cases: int) -> None:
-        """Say so, unless it is only one more."""
-        self._total += cases
-        if cases > 1:
-            self.say(f"{variant}: {cases} plans")
+    def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
+        """Say so."""
+        self._total += len(plans)
+        self.say(f"{variant.name}: {len(plans)} plans")
 
-    def done(self, variant: str, title: str, broken: tuple[str, ...], note: str) -> None:
+    def further(self, variant: Variant) -> None:
+        """Count it."""
+        self._total += 1
+
+    def done(
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+    ) -> None:
         """Say what is new."""
         self._count += 1
         for promise in broken:
-            if (variant, promise) not in self._broken:
-                self._broken.add((variant, promise))
-                self.say(f"{variant}: {promise} is broken ({title})")
+            if (variant.name, promise) not in self._broken:
+                self._broken.add((variant.name, promise))
+                self.say(f"{variant.name}: {promise} is broken ({title})")
         if note:
-            self.say(f"{variant}: {title}: {note}")
+            self.say(f"{variant.name}: {title}: {note}")
         if time.monotonic() - self._last > EVERY:
             self._last = time.monotonic()
             self.say(f"{self._count} of {self._total} plans")
@@ -102,3 +116,8 @@ class PlainProgress:
 def progress(console: Console) -> TerminalProgress | PlainProgress:
     """What suits the console."""
     return TerminalProgress(console) if console.is_terminal else PlainProgress(console)
+
+
+def filling_matrix(console: Console) -> LiveMatrix | PlainProgress:
+    """The table promise x variant as it fills; lines where there is no terminal."""
+    return LiveMatrix(console) if console.is_terminal else PlainProgress(console)

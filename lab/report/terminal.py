@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lab.records.result import PromiseResult, Result
 from lab.records.verdict import Verdict
-from lab.report.mark import MARKS, mark, moment_mark
+from lab.report.mark import MARKS, Mark, mark, moment_mark
 
 NAMED_MOMENTS = 5
 """How many of the moments at which a promise breaks the matrix names; `lab check` names all."""
@@ -59,19 +59,40 @@ def print_result(out: Console, result: Result) -> None:
 
 def print_matrix(out: Console, results: Sequence[Result]) -> None:
     """Promise x variant, a legend, and the moments at which each broken one breaks."""
-    table = Table(box=box.ROUNDED)
-    table.add_column("promise", no_wrap=True)
-    for result in results:
-        table.add_column(result.variant.name.replace("_", "_\n", 1))
-    for name in promise_names(results):
-        table.add_row(name, *(_cell(result.promises.get(name)) for result in results))
-    out.print(table)
+    rows = {name: [_cell(result.promises.get(name)) for result in results] for name in promise_names(results)}
+    out.print(matrix_table([result.variant.name for result in results], rows, out.width))
     for each in MARKS:
         _line(out, Text.assemble((f"{each!s:<10}", each.style), each.meaning))
     for result in results:
         _line(out, Text.assemble("\n", (sentence(result), "bold")))
         for line in _details(result):
             _line(out, line)
+
+
+def matrix_table(variants: Sequence[str], rows: Mapping[str, Sequence[Mark | str]], width: int) -> Table:
+    """A row for each promise, with one cell for each variant: its mark, or a few letters.
+
+    Where `width` has no room for the words there are signs, and numbers that stand for the variants' names.
+    """
+    heads = [name.replace("_", "_\n", 1) for name in variants]
+    words = max(len(str(each)) for each in MARKS)
+    columns = [max(words, *map(len, head.split("\n"))) for head in heads]
+    room = sum(each + len(" │ ") for each in (max(map(len, ["promise", *rows])), *columns))
+    narrow = room > width
+    names = " · ".join(f"{number} {name}" for number, name in enumerate(variants, 1))
+    table = Table(box=box.ROUNDED, caption=names if narrow else None, caption_justify="left")
+    table.add_column("promise", no_wrap=True)
+    for number, head in enumerate(heads, 1):
+        table.add_column(str(number) if narrow else head)
+    for name, cells in rows.items():
+        table.add_row(name, *(_shown(cell, narrow) for cell in cells))
+    return table
+
+
+def _shown(cell: Mark | str, narrow: bool) -> Text:
+    if isinstance(cell, str):
+        return Text(cell, "dim")
+    return Text(cell.sign if narrow else str(cell), cell.style)
 
 
 def _line(out: Console, line: Text) -> None:
@@ -124,11 +145,8 @@ def _moments(promise: PromiseResult) -> Text:
     return Text("\n").join(lines)
 
 
-def _cell(promise: PromiseResult | None) -> Text:
-    if promise is None:
-        return Text("")
-    shown = mark(promise)
-    return Text(str(shown), shown.style)
+def _cell(promise: PromiseResult | None) -> Mark | str:
+    return "" if promise is None else mark(promise)
 
 
 def _details(result: Result) -> list[Text]:

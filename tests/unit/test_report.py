@@ -9,11 +9,13 @@ import pytest
 from rich.console import Console
 
 from lab.records.result import PromiseResult, Result, VariantInfo, overall
+from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.report.html import render_html
 from lab.report.json import write_json
+from lab.report.live import LiveMatrix
 from lab.report.mark import BROKEN, KEPT, LIMIT, NA, UNKNOWN, Mark, mark
-from lab.report.progress import PlainProgress, TerminalProgress
+from lab.report.progress import PlainProgress, TerminalProgress, filling_matrix
 from lab.report.terminal import print_matrix, print_result
 
 
@@ -129,13 +131,17 @@ def test_json_is_one_object_for_one_variant_and_a_list_for_several(tmp_path: Pat
     assert len(json.loads((tmp_path / "two.json").read_text())["variants"]) == 2
 
 
+MINE = Variant(name="mine", engine="my.engine", claims=("recovers",))
+
+
 def test_plain_progress_says_what_is_new_and_no_more() -> None:
     out = io.StringIO()
+    broken = {"recovers": Verdict.BROKEN}
     with PlainProgress(Console(file=out, width=200)) as progress:
-        progress.planned("mine", 30)
-        progress.planned("mine", 1)
-        progress.done("mine", "recovers: idle", ("recovers",), "")
-        progress.done("mine", "recovers: busy", ("recovers",), "void 1 of 2")
+        progress.begins(MINE, [["recovers"]] * 30, [])
+        progress.further(MINE)
+        progress.done(MINE, "recovers: idle", broken, ("recovers",), "")
+        progress.done(MINE, "recovers: busy", broken, ("recovers",), "void 1 of 2")
     assert out.getvalue().splitlines() == [
         "mine: 30 plans",
         "mine: recovers is broken (recovers: idle)",
@@ -145,7 +151,59 @@ def test_plain_progress_says_what_is_new_and_no_more() -> None:
 
 def test_terminal_progress_survives_brackets() -> None:
     out = Console(file=io.StringIO(), width=100, force_terminal=True)
+    mine = Variant(name="proj[default]", engine="my.engine")
     with TerminalProgress(out) as progress:
-        progress.planned("proj[default]", 1)
-        progress.done("proj[default]", "a [/] title", (), "")
+        progress.begins(mine, [["recovers"]], [])
+        progress.done(mine, "a [/] title", {"recovers": Verdict.KEPT}, (), "")
         progress.say("a [/line]")
+
+
+def rows(shown: LiveMatrix) -> dict[str, str]:
+    """The rows of the table as it stands: promise -> cells."""
+    out = Console(file=io.StringIO(), width=100)
+    out.print(shown)
+    lines = [line.strip("│ \n").split("│") for line in text(out).splitlines() if line.startswith("│")]
+    return {cells[0].strip(): " ".join(cells[1].split()) for cells in lines[1:]}
+
+
+def test_live_matrix_decides_a_cell_by_the_first_that_breaks_it_or_by_the_last() -> None:
+    out = Console(file=io.StringIO(), width=100, force_terminal=True)
+    kept, broken = {"recovers": Verdict.KEPT}, {"durable": Verdict.BROKEN}
+    with LiveMatrix(out) as shown:
+        shown.begins(MINE, [["recovers"], ["recovers", "durable"], ["durable"], ["atomic"]], ["reuses"])
+        assert rows(shown) == {"atomic": "0/1", "durable": "0/2", "recovers": "0/2", "reuses": str(NA)}
+        shown.done(MINE, "", kept, (), "")
+        assert rows(shown)["recovers"] == "1/2"
+        shown.done(MINE, "", {**kept, **broken}, ("durable", "atomic"), "")
+        # "atomic" by a plan that was made for others; "durable" without its second plan.
+        assert rows(shown) == {"atomic": str(LIMIT), "durable": str(LIMIT), "recovers": str(KEPT), "reuses": str(NA)}
+        shown.done(MINE, "", {"durable": Verdict.NA}, ("recovers",), "")
+        assert rows(shown)["recovers"] == str(BROKEN)
+
+
+def test_live_matrix_that_has_no_room_shows_what_is_broken() -> None:
+    out = Console(file=io.StringIO(), width=24, height=12, force_terminal=True)
+    with LiveMatrix(out) as shown:
+        shown.begins(MINE, [[name] for name in "abcde"], [])
+        shown.done(MINE, "", {"d": Verdict.BROKEN}, ("d",), "")
+        small = Console(file=io.StringIO(), width=20, height=12)
+        small.print(shown)
+    lines = [line for line in text(small).splitlines() if "│" in line]
+    assert len(lines) == 4  # the head and what fits
+    assert [cell.strip() for cell in lines[0].split("│")[1:3]] == ["promise", "1"]
+    assert [cell.strip() for cell in lines[1].split("│")[1:3]] == ["d", LIMIT.sign]
+    assert "1 mine" in text(small)
+
+
+def test_table_fills_where_it_can_be_seen() -> None:
+    assert isinstance(filling_matrix(Console(file=io.StringIO(), force_terminal=True)), LiveMatrix)
+    assert isinstance(filling_matrix(Console(file=io.StringIO())), PlainProgress)
+
+
+def test_matrix_says_signs_and_numbers_where_words_have_no_room() -> None:
+    out = console(width=30)
+    print_matrix(out, [result("django_per_request"), result("django_persistent")])
+    shown = text(out)
+    assert "1 django_per_request" in " ".join(shown.split())
+    assert str(BROKEN) not in shown.split("╯")[0]
+    assert BROKEN.sign in shown.split("╯")[0]
