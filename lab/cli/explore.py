@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +21,7 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
+from lab.cli.stage import one_variant
 from lab.cli.tell import Teller
 from lab.cli.timeouts import timeouts_command
 from lab.explore.cuts import WAYS, Ground, chosen_ways, explore
@@ -29,9 +29,7 @@ from lab.explore.points import WINDOWS, Every, Window
 from lab.promise import PROMISES
 from lab.report.strips import print_explored
 from lab.report.terminal import console
-from lab.rig.choose import open_rig, prepare
 from lab.store import Store, default_root, write
-from lab.subject.handle import Zygote
 from lab.wire.rule import WAYS as WAY_WORDS
 
 Name = Annotated[str, typer.Argument(metavar="VARIANT", help="A row of `lab list variants`, or any dotted ENGINE.")]
@@ -86,12 +84,8 @@ def cuts_command(
     ways = chosen_ways(way or WAYS[every])  # one that is none is said before anything starts
     judges = tuple(PROMISES.get(each) for each in dict.fromkeys(promise or ())) or None
     folder = Store(store or default_root())
-    servers = prepare(rig)
     errors = console(stderr=True)
-    with (
-        open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
-        closing(Zygote(variant, running.folder, running.environ())) as zygote,
-    ):
+    with one_variant(variant, rig, errors) as (running, zygote):
         ground = Ground(variant, running, zygote, bound or variant.bound or 10.0, judges)
         found = explore(
             ground, folder, windows=(window,), every=every, ways=ways, tell=Teller(errors, "{} of {} cases")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +25,7 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
+from lab.cli.stage import one_variant
 from lab.cli.tell import Teller
 from lab.errors import BadInput
 from lab.explore.interleavings import (
@@ -47,9 +47,7 @@ from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.report.mark import moment_mark
 from lab.report.terminal import console, short
-from lab.rig.choose import open_rig, prepare
 from lab.store import Store, default_root, write
-from lab.subject.handle import Zygote
 
 Name = Annotated[str, typer.Argument(metavar="VARIANT", help="A row of `lab list variants`, or any dotted ENGINE.")]
 RequestsFlag = Annotated[int, typer.Option("--requests", metavar="2|3", min=2, max=3, help="How many at once.")]
@@ -105,12 +103,8 @@ def interleavings_command(
     most = _preemptions(preemptions, scene)
     judges = tuple(PROMISES.get(each) for each in dict.fromkeys(promise or ())) or None
     folder = Store(store or default_root())
-    servers = prepare(rig)
     errors = console(stderr=True)
-    with (
-        open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
-        closing(Zygote(variant, running.folder, running.environ())) as zygote,
-    ):
+    with one_variant(variant, rig, errors) as (running, zygote):
         stage = Stage(variant, running, zygote, bound or variant.bound or 10.0, judges)
         require_service(stage, scene)
         found = explore(stage, folder, scene, preemptions=most, tell=Teller(errors, "{} of {} cases"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from rich.text import Text
 from lab.check.replay import Replays, against, replay
 from lab.check.variants import find
 from lab.cli.options import RigFlag
+from lab.cli.stage import one_variant
 from lab.errors import PlanInvalid
 from lab.fault import build
 from lab.records.codec import decode_plan
@@ -21,8 +21,6 @@ from lab.records.plan import Plan
 from lab.records.verdict import Verdict
 from lab.report.mark import moment_mark
 from lab.report.terminal import console
-from lab.rig.choose import open_rig, prepare
-from lab.subject.handle import Zygote
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan, e.g. one from a store folder.")]
 VariantFlag = Annotated[
@@ -42,12 +40,8 @@ def replay_command(plan: PlanFile, variant: VariantFlag = "", times: TimesFlag =
     loaded = load_plan(plan)
     if variant:
         loaded = against(loaded, find(variant))
-    servers = prepare(rig)
     errors = console(stderr=True)
-    with (
-        open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
-        closing(Zygote(loaded.variant, running.folder, running.environ())) as zygote,
-    ):
+    with one_variant(loaded.variant, rig, errors) as (running, zygote):
         replays = replay(loaded, running, zygote, times)
     show(replays)
     return replays.status

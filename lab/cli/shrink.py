@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +12,14 @@ from lab.check.replay import against
 from lab.check.variants import find
 from lab.cli.options import RigFlag, prepare_file
 from lab.cli.replay import PlanFile, load_plan
+from lab.cli.stage import one_variant
 from lab.cli.tell import Teller
 from lab.explore.shrink import SECONDS, TIMES, Shrunk, preemptions, runner, shrink
 from lab.promise import PROMISES
 from lab.records.codec import encode
 from lab.records.plan import Plan
 from lab.report.terminal import console, short
-from lab.rig.choose import open_rig, prepare
 from lab.store import write
-from lab.subject.handle import Zygote
 
 VariantFlag = Annotated[
     str,
@@ -65,12 +63,8 @@ def shrink_command(
         PROMISES.get(promise)
     target = out or plan.with_suffix(".shrunk.json")
     prepare_file("--out", target)
-    servers = prepare(rig)
     errors = console(stderr=True)
-    with (
-        open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
-        closing(Zygote(loaded.variant, running.folder, running.environ())) as zygote,
-    ):
+    with one_variant(loaded.variant, rig, errors) as (running, zygote):
         run_plan = runner(running, zygote)
         tell = Teller(errors, "{} steps after {} runs")
         shrunk = shrink(
