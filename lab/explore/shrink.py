@@ -17,7 +17,6 @@ import msgspec
 
 from lab.errors import BadInput
 from lab.explore.interleavings import preemptions_of
-from lab.explore.strategies import FIRST_KINDS, MOMENTS
 from lab.fault import FAULTS, build
 from lab.judge import cause, judge
 from lab.records.codec import encode
@@ -49,6 +48,21 @@ TIMES = 2
 """Runs of a candidate."""
 SECONDS = 60.0
 """What a reduction may take where nothing else is said."""
+
+FIRST_KINDS = ("sever-fin", "sever-rst", "terminate")
+"""The faults to be told a story with, simplest first."""
+MOMENTS = (
+    "query-sent",
+    "query-sent+0",
+    "first-row+0",
+    "command-complete+0",
+    "ready+0",
+    "commit-sent+0",
+    "commit-sent",
+    "commit-acked+0",
+    "commit-ready+0",
+)
+"""Where a cut inside the protocol is put, simplest first: the place itself decides what the promise is at stake for."""
 
 Steps = tuple[Step, ...]
 Size = tuple[int, int, int, int]

@@ -21,6 +21,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from lab.errors import PlanInvalid
+from lab.explore.shrink import FIRST_KINDS, MOMENTS
 from lab.fault import FAULTS, Fault, build
 from lab.records.plan import (
     ActorStep,
@@ -79,19 +80,6 @@ HEAL = st.just(Heal())
 COMMON = (READ, WRITE, ENTER, LEAVE, END)
 RARE = (CLOSE, AUTOCOMMIT, COMMIT, ROLLBACK, FAIL, STOP)
 GO = st.sampled_from((0, 1, 2, 0, 0, 0, 1))
-FIRST_KINDS = ("sever-fin", "sever-rst", "terminate")
-MOMENTS = (
-    "query-sent",
-    "query-sent+0",
-    "first-row+0",
-    "command-complete+0",
-    "ready+0",
-    "commit-sent+0",
-    "commit-sent",
-    "commit-acked+0",
-    "commit-ready+0",
-)
-"""Where a cut inside the protocol is put, simplest first: the place itself decides what the promise is at stake for."""
 CHEAP: dict[str, tuple[int, ...]] = {
     "_ms": (10, 20, 50),
     "_us": (200, 500),
