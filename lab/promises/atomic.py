@@ -65,6 +65,9 @@ class Atomic(Promise):
         yield self.plan(variant, "statement error swallowed", *refused, *query("t0"))
         inner = (Enter("t0"), Write("t0"), Fail("t0"), Leave("t0"))
         yield self.plan(variant, "statement error in a savepoint", *request("t0", Enter("t0"), *inner), *query("t0"))
+        undone = (Enter("t0"), Write("t0"), Fail("t0", swallow=True), Leave("t0", "rollback"))
+        goes_on = request("t0", Enter("t0"), Write("t0"), *undone, Write("t0"), Leave("t0"))
+        yield self.plan(variant, "statement error in a savepoint", *goes_on, *query("t0"), title="it goes on")
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -68,6 +68,11 @@ class BoundedSessions(Promise):
             ended += (Begin(f"t{number}"), Read(f"t{number}"), Stop(f"t{number}"))
         yield self.plan(variant, "threads that end, in a request", *ended, *query("t0"))
         ended = ()
+        for number in (1, 2, 3):
+            actor = f"t{number}"
+            ended += (Begin(actor), Read(actor), Read(actor, alias="twin"), Stop(actor))
+        yield self.plan(variant, "threads that end, in a request", *ended, *query("t0"), title="two aliases")
+        ended = ()
         for number in (1, 2):
             actor = f"t{number}"
             ended += (Begin(actor), Enter(actor), Write(actor), Stop(actor))

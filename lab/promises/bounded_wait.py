@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lab.promise import Promise, promise
 from lab.promises import loss
 from lab.promises.phrase import block, inject, keeps, query, request, several
-from lab.records.plan import Begin, End, Enter, Heal, Leave, Plan, Read, Stop, Write
+from lab.records.plan import Autocommit, Begin, End, Enter, Heal, Leave, Plan, Read, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -51,6 +51,8 @@ class BoundedWait(Promise):
             yield self.plan(variant, "a holder that died", *died, *query("t0"))
         back = request("t0", Enter("t0"), Write("t0"), Leave("t0"), hole)
         yield self.plan(variant, "return", *back)
+        pending = request("t0", Autocommit("t0"), Write("t0"), hole)
+        yield self.plan(variant, "return", *pending, title="work pending")
         yield from loss.bounded_wait(self, variant, traits)
 
     def judge(self, record: Record) -> Finding:

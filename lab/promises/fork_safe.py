@@ -58,6 +58,9 @@ class ForkSafe(Promise):
         yield self.plan(variant, "two children", *two, *served, Exit(CHILD, "normal"), *query("c1.t0"), *query("t0"))
         preload = (*two, *query(CHILD), *query("c1.t0"), Exit(CHILD, "normal"), Exit("c1.t0", "normal"), *query("t0"))
         yield self.plan(variant, "preload, two children", *preload)
+        served = (*query(CHILD), Fork(CHILD, "c1"), *query("c1.t0"), *query(CHILD), *block("c1.t0"))
+        ends = (Exit("c1.t0", "normal"), *query(CHILD), Exit(CHILD, "normal"), *query("t0"))
+        yield self.plan(variant, "a child that forks", *query("t0"), fork, *served, *ends)
         if several(variant, 3):
             idle = at_once("t0", "t1", "t2")
             child = request(CHILD, Read(CHILD)) * 4

@@ -33,6 +33,15 @@ RAISES: dict[str, frozenset[Reason]] = {
 }
 """What a fault makes the driver say. Of the other faults nothing is judged: what they raise is not one thing."""
 COMMITS = ("leave", "commit")
+RAISED_BY = (
+    "django.db.",
+    "psycopg",
+    "builtins.OSError",
+    "builtins.Connection",
+    "builtins.BrokenPipe",
+    "builtins.Timeout",
+)
+"""How the names of the classes begin that a lost session raises, or their bases': Django's, drivers', sockets'."""
 CONNECTING = ("connection to server at", "connection timeout expired", "couldn't get a connection")
 """How drivers and pools word that a new connection could not be had, whatever kept it."""
 
@@ -104,16 +113,24 @@ class HonestError(Promise):
                 # Behind a loss a later reconnect waits in vain as well: what it says is not what became of the COMMIT.
                 if any(sign in call.chain[-1].text.lower() for sign in CONNECTING):
                     return self.broken("COMMIT was lost and its error is that of a later connect", call.step)
-            expected = frozenset().union(*(RAISES[kind] for kind in kinds))
-            if not expected & set(said):
-                told = f"{', '.join(sorted(kinds))}, and the error of {call.f} says {said[-1]}"
-                return self.broken(f"the fault was {told}", call.step)
+            if fault := _dishonest(call, kinds, said):
+                return self.broken(fault, call.step)
             seen.append(call.f + (f" ({call.value['wire']})" if call.value.get("wire") else ""))
         if not seen and trace.landed and not _met(trace):
             return self.none("no call met the fault, and none raised: it was waited out, or the session replaced")
         if not seen:
             return self.unknown("no call raised for a fault whose error is known")
         return self.kept(f"the first error named its cause, at {', '.join(dict.fromkeys(seen))}")
+
+
+def _dishonest(call: Call, kinds: set[str], said: list[Reason]) -> str:
+    """What is wrong with an error that was raised for faults of these kinds, "" when nothing is."""
+    expected = frozenset().union(*(RAISES[kind] for kind in kinds))
+    if not expected & set(said):
+        return f"the fault was {', '.join(sorted(kinds))}, and the error of {call.f} says {said[-1]}"
+    if said[-1] in GONE and not any((cause.base or cause.cls).startswith(RAISED_BY) for cause in call.chain):
+        return f"the error of {call.f} repeats what another one said, which is not among its causes"
+    return ""
 
 
 def _met(trace: Trace) -> bool:

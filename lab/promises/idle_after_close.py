@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import count, query, request
+from lab.promises.phrase import at_once, count, query, request, several
 from lab.records.census import Census
 from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Sql, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.trace import Trace
+
+WHILE = "SELECT pg_sleep(0.5)"
+"""A statement that takes long enough for a keeper's own thread to have been at the idle sessions."""
 
 
 @promise
@@ -41,6 +44,9 @@ class IdleAfterClose(Promise):
         off = request("t0", Read("t0"), Autocommit("t0"), Write("t0"), Fail("t0"))
         yield self.plan(variant, "autocommit off", *off, *after, title="aborted transaction")
         yield self.plan(variant, "block never left", *request("t0", Enter("t0"), Write("t0")), *after)
+        if several(variant):
+            later = request("t1", Read("t1"), Sql("t1", WHILE))
+            yield self.plan(variant, "a while later", *at_once("t0", "t1"), *later, *query("t0"), *later)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, count, query, request
+from lab.promises.phrase import FIN, at_once, count, query, request, several
 from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -54,6 +54,8 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "a close() in one", *ended, End("t0"), title="request_finished")
         returned = (Read("t0"), Close("t0"), Begin("t1"), Read("t1"), Read("t0"), Read("t1"), Read("t0"))
         yield self.plan(variant, "a close() in one", Begin("t0"), *returned, *ends, title="and goes on")
+        if several(variant, 3):
+            yield self.plan(variant, "three at once", *at_once("t0", "t1", "t2"), *at_once("t2", "t1", "t0"))
         for name, trouble in TROUBLE.items():
             yield self.plan(variant, "after an error", *request("t0", *trouble), *connected, title=name)
 

@@ -9,12 +9,15 @@ import msgspec
 
 from lab.promise import Promise, promise
 from lab.promises.phrase import NOTHING_KEPT, keeps, kept_nothing, query, request
-from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Step, Write
+from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Request, Trace
+from lab.trace import Call, Request, Trace
 
+LATE = "CREATE TEMP TABLE lab_late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)"
+TWICE = "INSERT INTO lab_late VALUES (1), (1)"
+"""A constraint that the server looks at when it is to commit."""
 CAUSES: tuple[Literal["unique", "statement_timeout"], ...] = ("unique", "statement_timeout")
 
 
@@ -38,6 +41,8 @@ class KeepsHealthy(Promise):
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
         read = Read("t0")
+        late = (read, Sql("t0", LATE), Enter("t0"), Sql("t0", TWICE), Leave("t0"))
+        yield self.plan(variant, "unique, at COMMIT", *request("t0", *late), *query("t0"))
         for cause in CAUSES:
             fail, swallowed = Fail("t0", cause), Fail("t0", cause, swallow=True)
             forms: dict[str, tuple[Step, ...]] = {
@@ -62,7 +67,7 @@ class KeepsHealthy(Promise):
         trace = Trace(record)
         looked = 0
         for each in trace.requests:
-            refused = [call for call in each.calls if call.meant]
+            refused = [call for call in each.calls if call.meant or _refused_at_commit(call)]
             if not refused or not each.sessions or not _tidy(each) or trace.during(each.begin, each.end):
                 continue
             last = each.calls[-1]
@@ -79,6 +84,11 @@ class KeepsHealthy(Promise):
         if not looked:
             return self.unknown("no statement was refused in a request that then ended")
         return self.kept(f"{looked} requests with an error of one statement ended and their sessions lived on")
+
+
+def _refused_at_commit(call: Call) -> bool:
+    """Whether it was COMMIT that violated a constraint (class 23)."""
+    return call.f in ("leave", "commit") and any(cause.sqlstate.startswith("23") for cause in call.chain)
 
 
 def _tidy(request: Request) -> bool:

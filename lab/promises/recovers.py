@@ -76,6 +76,8 @@ class Recovers(Promise):
         yield self.plan(variant, "signal handler raises", *signal, *after)
         signal = request("t0", Enter("t0"), Write("t0"), Read("t0", hold=True), inject("interrupt"))
         yield self.plan(variant, "signal handler raises", *signal, *after, title="in atomic")
+        number = min(traits.pool_max or 4, OFTEN)  # a signal for a request that gets no session would not land
+        yield self.plan(variant, "signal handler raises", *signal * number, *after, title=f"{number} requests")
         never = request("t0", Enter("t0"), Write("t0"))
         yield self.plan(variant, "block never left", *never, *after)
         if several(variant):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from lab.promise import Promise, promise
 from lab.promises.phrase import NOTHING_KEPT, SEVER, at_once, block, count, keeps, kept_nothing, query, several
 from lab.records.plan import Plan
@@ -29,9 +31,15 @@ class ReplacesStale(Promise):
         return kept_nothing(record)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
         for how, fault in SEVER.items():
             for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
                 yield self.plan(variant, f"{how}, {what} first", *query("t0"), fault, *first, *query("t0"))
+            after = (*query("t0"), fault, *query("t0"), *query("t0"))
+            yield self.plan(off, f"{how}, AUTOCOMMIT=False", *after)
+            if several(variant, 4):
+                idle = at_once("t0", "t1", "t2", "t3")
+                yield self.plan(variant, f"{how}, four idle, load of one", *idle, fault, *query("t0") * 4)
             if several(variant, 3):
                 idle = at_once("t0", "t1", "t2")
                 yield self.plan(variant, f"{how}, three idle, load of one", *idle, fault, *query("t0") * 4)

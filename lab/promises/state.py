@@ -10,6 +10,7 @@ from lab.trace import Call, Request, Trace
 
 LEAVE: dict[str, tuple[str, str, Any]] = {
     "SET": ("SET lab.mark = 'left'", "mark", "left"),
+    "set_config()": ("SELECT set_config('lab.mark', 'left', false)", "mark", "left"),
     "role": ("SET ROLE lab_other", "role", "lab_other"),
     "search_path": ("SET search_path TO pg_temp", "search_path", "pg_temp"),
     "time zone": ("SET TIME ZONE 'Asia/Kathmandu'", "timezone", "Asia/Kathmandu"),

@@ -15,11 +15,15 @@ Phase = Literal["safety", "liveness"]
 
 
 class Cause(Struct, frozen=True, omit_defaults=True):
-    """One exception of a chain: class, SQLSTATE if the server sent one. `text` is for people, never for a judge."""
+    """One exception of a chain: class, SQLSTATE if the server sent one. `text` is for people, never for a judge.
+
+    `base` is the nearest ancestor that is Django's, a driver's or Python's own, where the class is none of those.
+    """
 
     cls: str
     sqlstate: str = ""
     text: str = ""
+    base: str = ""
 
 
 class Op(Struct, frozen=True, kw_only=True, omit_defaults=True):

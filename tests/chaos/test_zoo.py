@@ -71,12 +71,15 @@ BROKEN = (
     Broken("checks_queries_only", "replaces-stale", "FIN, atomic() first"),
     Broken("checks_one_of_many", "replaces-stale", "FIN, three idle, load of one"),
     Broken("keeps_dead_one", "replaces-stale", "terminated, atomic() first"),
+    Broken("gives_up_checking", "replaces-stale", "FIN, four idle, load of one"),
+    Broken("checks_in_autocommit_only", "replaces-stale", "RST, AUTOCOMMIT=False"),
     Broken("stays_dead", "recovers", "in atomic"),
     Broken("needs_two_requests", "recovers", "idle in request"),
     Broken("second_thread_stays_dead", "recovers", "in atomic"),
     Broken("breaker_stays_open", "recovers", "refused for a while"),
     Broken("poisoned_by_refusal", "recovers", "refused for a while"),
     Broken("poisoned_by_signal", "recovers", "signal handler raises"),
+    Broken("loses_slots_to_signals", "recovers", "signal handler raises"),
     Broken("poisoned_by_constraint", "recovers", "a statement refused"),
     Broken("hands_to_dead_waiter", "recovers", "exhausted", plans_of="bounded-wait"),
     Broken("loses_slots", "recovers", "refused for a while"),
@@ -99,7 +102,9 @@ BROKEN = (
         "no_synchronous_commit", "durable", "autocommit, then crash", times=8
     ),  # the log is written 5 times a second
     Broken("savepoint_rollback_lost", "atomic", "in a savepoint"),
+    Broken("restarts_transaction", "atomic", "statement error in a savepoint"),
     Broken("ignores_savepoints", "aborts-cleanly", "a savepoint rolled back"),
+    Broken("one_savepoint_deep", "aborts-cleanly", "a savepoint rolled back"),
     Broken("close_commits_in_atomic", "aborts-cleanly", "close() inside, left later"),
     Broken("end_commits_in_atomic", "aborts-cleanly", "never left"),
     Broken("close_swallows", "commits-on-close", "set_autocommit(False), cut before COMMIT"),
@@ -108,7 +113,9 @@ BROKEN = (
     Broken("close_commits_at_end_only", "commits-on-close", "close() by hand"),
     Broken("keeps_open_transaction", "idle-after-close", "BEGIN by hand"),
     Broken("keeps_reads_open", "idle-after-close", "autocommit off"),
+    Broken("pings_in_transaction", "idle-after-close", "a while later"),
     Broken("shares_global", "isolated-threads", "query first"),
+    Broken("overflow_shares", "isolated-threads", "three at once"),
     Broken("locks_each_statement", "isolated-threads", "a write between two"),
     Broken("locks_each_block", "isolated-threads", "a write between two"),
     Broken("keyed_by_thread_name", "isolated-threads", "query first"),
@@ -133,6 +140,7 @@ DJANGO = {
     ("bounded-wait", "checkout"),
     ("bounded-wait", "query"),
     ("bounded-wait", "COMMIT"),
+    ("bounded-wait", "return"),
 }
 """What Django itself does not promise, and all that are built on it inherit: no timeouts, and blocks that end badly."""
 BY_HAND = ("idle-after-close", "BEGIN by hand")

@@ -43,6 +43,7 @@ BROKEN = (
     Broken("forgets_to_fork", "fork-safe", "preload, the master rests, normal"),
     Broken("child_says_goodbye", "fork-safe", "preload, the master rests, os._exit"),
     Broken("child_says_goodbye", "fork-safe", "two children"),
+    Broken("forgets_to_fork_twice", "fork-safe", "a child that forks"),
     Broken("shares_aliases", "alias-separate", "another database, in turn"),
     Broken("shares_aliases", "alias-separate", "the same database, in turn"),
     Broken("fault_closes_all_aliases", "alias-separate", "another database, a fault on one"),
@@ -52,6 +53,7 @@ BROKEN = (
     Broken("resets_settings_only", "clean-session", "LISTEN"),
     Broken("resets_settings_only", "clean-session", "prepared statement"),
     Broken("resets_after_success_only", "clean-session", "all of it, then an error"),
+    Broken("resets_by_text", "clean-session", "set_config()"),
     Broken("resets_between_statements", "steady-session", "SET"),
     Broken("resets_between_statements", "steady-session", "advisory lock"),
     Broken("changes_session_after_atomic", "steady-session", "after atomic()"),
@@ -66,6 +68,7 @@ BROKEN = (
     Broken("main_thread_initialises", "initialised", "time zone, isolation level, second thread"),
     Broken("leaks_replaced", "bounded-sessions", "a statement's error"),
     Broken("keyed_by_thread", "bounded-sessions", "threads that end, between requests"),
+    Broken("gives_up_last_alias", "bounded-sessions", "threads that end, in a request"),
     Broken("connects_in_a_storm", "paced-reconnects", "ended at once, from the start"),
     Broken("connects_in_a_storm", "paced-reconnects", "password refused, several requests"),
     Broken("connects_in_a_storm", "paced-reconnects", "no connection slot, from the start"),
@@ -74,6 +77,7 @@ BROKEN = (
     Broken("stays_with_the_old_primary", "writable", "in atomic()"),
     Broken("errors_cost_sessions", "keeps-healthy", "unique, autocommit"),
     Broken("cancels_cost_sessions", "keeps-healthy", "statement_timeout, AUTOCOMMIT=False"),
+    Broken("commit_errors_cost_sessions", "keeps-healthy", "unique, at COMMIT"),
 )
 
 Judge = Callable[[Variant, str, str], list[tuple[Plan, Finding]]]

@@ -41,6 +41,8 @@ BROKEN = (
     Broken("answers_late", "own-answers", "after timeout"),
     Broken("answers_late", "own-answers", "after reconnect"),
     Broken("hides_commit_error", "honest-error", "at COMMIT, then refused"),
+    Broken("retells_errors", "honest-error", "mid-query"),
+    Broken("retells_errors", "honest-error", "INSERT"),
     Broken("hides_connect_error", "honest-error", "connecting, refused"),
     Broken("hides_connect_error", "honest-error", "connecting, authentication"),
     Broken("hides_connect_error", "honest-error", "connecting, no slot"),

@@ -48,6 +48,27 @@ def test_a_later_error_must_have_it_as_its_first_cause(chain: tuple[Cause, ...],
     assert verdict(HONEST, record(*told)) == expected
 
 
+@pytest.mark.parametrize(
+    ("base", "causes", "expected"),
+    [
+        ("builtins.Exception", (), "broken"),
+        ("builtins.Exception", (LOST,), "kept"),
+        (
+            "django.db.utils.OperationalError",
+            (),
+            "kept",
+        ),  # the backend saw the loss itself, and says so in Django's words
+    ],
+    ids=["alone", "chained", "its own"],
+)
+def test_an_error_that_repeats_what_another_said_has_it_as_its_cause(
+    base: str, causes: tuple[Cause, ...], expected: str
+) -> None:
+    retold = Cause("backend.BackendError", text=LOST.text, base=base)
+    told = (*WROTE, strike("sever-fin", "1@a"), raised(Write(T), retold, *causes), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == expected
+
+
 def test_a_rollback_that_cannot_be_sent_may_end_its_chain_with_why_it_was_wanted() -> None:
     wish = Cause("actor.Rollback", text="the application wants the block rolled back")
     told = (*WROTE, strike("sever-fin", "1@a"), raised(Leave(T, "rollback"), CLOSED, LOST, wish), ok(End(T)))

@@ -31,6 +31,12 @@ def test_in_atomic() -> None:
     assert verdict(HEALTHY, one(*block, then=GONE)) == "broken"
 
 
+def test_a_constraint_that_commit_violates() -> None:
+    for leave, expected in ((refused(Leave(T)), "broken"), (refused(Leave(T), "40001"), "unknown")):
+        assert verdict(HEALTHY, one(ok(Enter(T)), leave, then=GONE)) == expected
+    assert verdict(HEALTHY, one(ok(Enter(T)), refused(Leave(T)), then=LIVES)) == "kept"
+
+
 def test_whether_somebody_gets_it_does_not_matter() -> None:
     others = census(session("1@a"), session("2@b"))
     assert verdict(HEALTHY, one(refused(Fail(T)), then=others)) == "kept"
