@@ -18,6 +18,8 @@ WIDE = 32
 """Cases that wait; with the narrow lane's they must fit into the rig's 40 seats."""
 SLOTS = 250
 """Connections that the server must take: each of the plans that run side by side may need half a dozen."""
+GLANCE = 0.2
+"""Seconds between two looks of the waiting main thread."""
 STAGGER = 0.1
 """Seconds between two beginnings in the wide lane: all at once, they would seem to wait while they merely begin."""
 
@@ -82,6 +84,11 @@ def _submit(pool: Executor, begin: Callable[[J], None], jobs: list[J]) -> list[F
 
 
 def _finish(futures: list[Future[None]]) -> None:
-    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    done: set[Future[None]] = set()
+    rest = set(futures)
+    while rest and not any(future.exception() for future in done):
+        # Not for ever: the kernel may give a Ctrl-C to another thread, and then only bytecode of this one raises it.
+        ended, rest = wait(rest, GLANCE, return_when=FIRST_EXCEPTION)
+        done |= ended
     for future in done:
         future.result()
