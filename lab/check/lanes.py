@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from lab.check.cases import Lane
+from lab.explore.finish import finish
 
 NARROW = 3
 """Cases that compute: a little more than two processors can do, because each waits for a server now and then."""
@@ -18,8 +19,6 @@ WIDE = 32
 """Cases that wait; with the narrow lane's they must fit into the rig's 40 seats."""
 SLOTS = 250
 """Connections that the server must take: each of the plans that run side by side may need half a dozen."""
-GLANCE = 0.2
-"""Seconds between two looks of the waiting main thread."""
 STAGGER = 0.1
 """Seconds between two beginnings in the wide lane: all at once, they would seem to wait while they merely begin."""
 
@@ -68,9 +67,9 @@ def run_in_lanes(
         try:
             first = _submit(alone, begin, queues["alone"])
             if not apart:
-                _finish(first)
+                finish(first)
             rest = _submit(wide, begin_later, queues["wide"]) + _submit(narrow, begin, queues["narrow"])
-            _finish(first + rest)
+            finish(first + rest)
         except BaseException:
             ended.set()
             for pool in (narrow, wide, alone):
@@ -81,14 +80,3 @@ def run_in_lanes(
 
 def _submit(pool: Executor, begin: Callable[[J], None], jobs: list[J]) -> list[Future[None]]:
     return [pool.submit(begin, job) for job in jobs]
-
-
-def _finish(futures: list[Future[None]]) -> None:
-    done: set[Future[None]] = set()
-    rest = set(futures)
-    while rest and not any(future.exception() for future in done):
-        # Not for ever: the kernel may give a Ctrl-C to another thread, and then only bytecode of this one raises it.
-        ended, rest = wait(rest, GLANCE, return_when=FIRST_EXCEPTION)
-        done |= ended
-    for future in done:
-        future.result()

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from lab.errors import LabError, UnknownName
+from lab.explore.finish import finish
 from lab.explore.ledger import Ledger
 from lab.explore.points import Direction, Every, Point, Window, points
 from lab.judge import judge
@@ -335,10 +336,7 @@ def _run_all(ground: Ground, cells: Sequence[Cell], ledger: Ledger, tell: Tell) 
         ThreadPoolExecutor(WIDE, "held cuts") as wide,
     ):
         try:
-            futures = [(wide if cell.waits else narrow).submit(work, cell) for cell in todo]
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
+            finish((wide if cell.waits else narrow).submit(work, cell) for cell in todo)
         except BaseException:
             ended.set()
             for pool in (narrow, wide):

@@ -17,7 +17,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,6 +28,7 @@ from typing import Literal, get_args
 import msgspec
 
 from lab.errors import LabError, UnknownName
+from lab.explore.finish import finish
 from lab.explore.ledger import Ledger
 from lab.fault import build
 from lab.judge import judge
@@ -441,9 +442,7 @@ def _run_all(stage: Stage, scene: Scene, cases: Sequence[Case], ledger: Ledger, 
     threads = WAITERS if scene.waits else WORKERS
     with stage.with_proxies(0 if scene.fault else threads), ThreadPoolExecutor(threads, "interleavings") as pool:
         try:
-            done, _ = wait([pool.submit(work, case) for case in todo], return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
+            finish(pool.submit(work, case) for case in todo)
         except BaseException:
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)

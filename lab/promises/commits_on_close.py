@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, LOSE_ANSWER, TERMINATE, count, query, request
+from lab.promises.phrase import FIN, LOSE_ANSWER, TERMINATE, autocommit_off, count, query, request
 from lab.records.plan import Autocommit, Close, Heal, Plan, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -37,7 +35,7 @@ class CommitsOnClose(Promise):
         return variant.claims is None and not traits.replaces_close
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
-        off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
+        off = autocommit_off(variant)
         forms: dict[str, tuple[Variant, tuple[Step, ...], tuple[Step, ...]]] = {
             "set_autocommit(False)": (variant, (Autocommit("t0"),), ()),
             "AUTOCOMMIT=False": (off, (), ()),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, TERMINATE, keeps, looked_at, query, request, several
+from lab.promises.phrase import FIN, TERMINATE, autocommit_off, keeps, looked_at, query, request, several
 from lab.promises.state import looks, sets
 from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Look, Plan, Read, Rollback, Step, Write
 from lab.records.record import Record
@@ -43,7 +43,7 @@ class Initialised(Promise):
             variant, settings={**variant.settings, "TIME_ZONE": ZONE}, options={**variant.options, **level}
         )
         role = msgspec.structs.replace(variant, options={**variant.options, "assume_role": ROLE})
-        off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
+        off = autocommit_off(variant)
         yield from self._moments(configured, "time zone, isolation level", (), traits)
         for plan in self._moments(role, "role", (), traits):
             yield msgspec.structs.replace(plan, bound=ROLE_BOUND)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-import msgspec
-
 from lab.promise import Promise, promise
-from lab.promises.phrase import NOTHING_KEPT, keeps, kept_nothing, query, request
+from lab.promises.phrase import NOTHING_KEPT, autocommit_off, keeps, kept_nothing, query, request
 from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -39,7 +37,7 @@ class KeepsHealthy(Promise):
         return kept_nothing(record)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
-        off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
+        off = autocommit_off(variant)
         read = Read("t0")
         late = (read, Sql("t0", LATE), Enter("t0"), Sql("t0", TWICE), Leave("t0"))
         yield self.plan(variant, "unique, at COMMIT", *request("t0", *late), *query("t0"))

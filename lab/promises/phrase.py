@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from lab.records.plan import Begin, End, Enter, FaultSpec, Inject, Leave, Look, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -76,6 +78,11 @@ def kept_nothing(record: Record) -> str:
 def count(number: int, noun: str) -> str:
     """`1 session`, `2 sessions`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def autocommit_off(variant: Variant) -> Variant:
+    """The variant with AUTOCOMMIT=False in its settings."""
+    return msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
 
 
 def several(variant: Variant, number: int = 2) -> bool:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from lab.promise import Promise, promise
-from lab.promises.phrase import NOTHING_KEPT, SEVER, at_once, block, count, keeps, kept_nothing, query, several
+from lab.promises.phrase import (
+    NOTHING_KEPT,
+    SEVER,
+    at_once,
+    autocommit_off,
+    block,
+    count,
+    keeps,
+    kept_nothing,
+    query,
+    several,
+)
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -31,7 +40,7 @@ class ReplacesStale(Promise):
         return kept_nothing(record)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
-        off = msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
+        off = autocommit_off(variant)
         for how, fault in SEVER.items():
             for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
                 yield self.plan(variant, f"{how}, {what} first", *query("t0"), fault, *first, *query("t0"))
