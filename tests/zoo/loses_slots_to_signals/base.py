@@ -7,12 +7,11 @@ from types import TracebackType
 from typing import Any
 
 from django.db.backends.postgresql.base import Database
-from django.db.utils import Error, OperationalError
+from django.db.utils import Error
 from django.utils.functional import cached_property
 
-from zoo.careful import Careful, Noting
-
-slots = threading.Semaphore(4)
+from zoo.careful import Noting
+from zoo.slotted import Slotted
 
 
 class Strict(Noting):
@@ -24,7 +23,8 @@ class Strict(Noting):
         super().__exit__(exc_type, exc_value, traceback)
 
 
-class DatabaseWrapper(Careful):
+class DatabaseWrapper(Slotted):
+    slots = threading.Semaphore(4)
     broken_off = False
 
     @cached_property
@@ -33,13 +33,7 @@ class DatabaseWrapper(Careful):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self.broken_off = False
-        if not slots.acquire(timeout=1):
-            raise OperationalError("timeout: no slot came free")
-        try:
-            return super().get_new_connection(conn_params)
-        except BaseException:
-            slots.release()
-            raise
+        return super().get_new_connection(conn_params)
 
     def _close(self) -> None:
         raw = self.connection
@@ -48,4 +42,4 @@ class DatabaseWrapper(Careful):
             return
         super()._close()
         if raw is not None:
-            slots.release()
+            self.slots.release()
