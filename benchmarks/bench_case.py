@@ -18,11 +18,11 @@ from typing import Any
 import psutil
 
 from lab.check.variants import rows
-from lab.judge import judge
-from lab.promises.phrase import FIN, block, query, request
+from lab.judging.judge import judge
+from lab.judging.plan_parts import FIN, block, query, request
 from lab.records.plan import Plan, Read
 from lab.records.record import Record
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 from lab.run import run
 from lab.subject.handle import Zygote
 

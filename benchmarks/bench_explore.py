@@ -22,7 +22,7 @@ from lab.check.variants import rows
 from lab.explore.cuts import NARROW, REQUEST, SECOND, THIRD, Explored, Ground, explore
 from lab.explore.points import WINDOWS
 from lab.records.plan import Close
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 from lab.store import Store
 from lab.subject.handle import Zygote
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from lab.fault import FAULTS, Seen
 from lab.records.variant import Variant
-from lab.rig import choose
-from lab.rig.netns_rig import NetnsRig
-from lab.rig.site import PlanSite, open_site
+from lab.rig import rigs
+from lab.rig.netns.rig import NetnsRig
+from lab.rig.site.site import PlanSite, open_site
 from lab.subject.handle import Zygote
 
 KINDS = ("blackout", "drop-to-server", "drop-to-client", "drop-connection", "link-down")
@@ -33,7 +33,7 @@ def start_seconds() -> list[float]:
     found = []
     for _ in range(STARTS + 1):
         begun = time.perf_counter()
-        with choose.open_rig(NetnsRig.name):
+        with rigs.open_rig(NetnsRig.name):
             found.append(time.perf_counter() - begun)
     return found[1:]
 
@@ -42,7 +42,7 @@ def start_seconds() -> list[float]:
 def connected() -> Iterator[PlanSite]:
     """A line with one client on it, in a transaction."""
     with (
-        choose.open_rig(NetnsRig.name) as rig,
+        rigs.open_rig(NetnsRig.name) as rig,
         closing(Zygote(Variant(name="stock"), rig.folder, rig.environ())) as zygote,
         open_site(rig, "0" * 12, ("default",)) as site,
     ):
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args()
     begun = time.perf_counter()
-    choose.prepare(NetnsRig.name)
+    rigs.prepare(NetnsRig.name)
     print(f"entering the namespace: {(time.perf_counter() - begun) * 1e3:.1f} ms")
     starts = start_seconds()
     median = statistics.median(starts)

@@ -19,7 +19,7 @@ from lab.explore.timeout_cell import Cell
 from lab.explore.timeout_text import HEADINGS
 from lab.explore.timeouts import LOSSES, RECOMMENDED, ROWS, SITUATIONS, Row, TimeoutTable, run_timeouts
 from lab.records.variant import Driver, Variant
-from lab.rig import choose
+from lab.rig import rigs
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 DATA = DOCS / "timeouts.json"
@@ -40,7 +40,7 @@ LATEST = 20.0  # seconds: the darkest colour
 
 def measure() -> dict[str, TimeoutTable]:
     """Every table, by its name, measured one after the other."""
-    rig_name = choose.prepare("netns")
+    rig_name = rigs.prepare("netns")
     asked: dict[str, tuple[Variant, tuple[Row, ...]]] = {}
     for driver in DRIVERS:
         asked[f"stock-{driver}"] = (Variant(name="stock Django", driver=driver), ONE_BY_ONE)
@@ -48,7 +48,7 @@ def measure() -> dict[str, TimeoutTable]:
         repaired = Variant(name="persistent_threadlocal", engine=REPAIRED, driver=driver)
         asked[f"repaired-{driver}"] = (repaired, (ROWS[0], ROWS[2]))
     tables = {}
-    with choose.open_rig(rig_name, max_connections=CONNECTIONS) as rig:
+    with rigs.open_rig(rig_name, max_connections=CONNECTIONS) as rig:
         for name, (variant, rows) in asked.items():
             tables[name] = run_timeouts(variant, rig, LATEST, rows)
             print(f"{name}: {len(tables[name].cells)} cells", file=sys.stderr)

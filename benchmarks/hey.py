@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import ToolMissing
-from lab.rig import cache
-from lab.rig.toxiproxy_binary import find_go
+from lab.rig.machine import cache
+from lab.rig.toxiproxy.binary import find_go
 
 MODULE = "github.com/rakyll/hey"
 VERSION = "0.1.4"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from lab.rig.rig import Rig
-from lab.rig.toxic import Installed, Latency
+from lab.rig.embedded.rig import Rig
+from lab.rig.toxiproxy.toxic import Installed, Latency
 
 DATABASE = "bench"
 LATENCY_MS = 1

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.check.variants import rows
-from lab.judge import judge
+from lab.judging.judge import judge
 from lab.records.codec import decode_plan
 from lab.records.history import Op
 from lab.records.plan import Plan
@@ -20,8 +20,8 @@ from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.report.terminal import console
-from lab.rig.choose import open_rig, prepare
 from lab.rig.protocol import RigProtocol
+from lab.rig.rigs import open_rig, prepare
 from lab.run import Run, run
 from lab.subject.handle import Zygote
 

@@ -30,7 +30,8 @@ from lab.records.census import Session
 from lab.records.plan import FaultSpec, Plan
 from lab.registry import Registry
 
-Family = Literal["network", "server", "client", "wire"]
+Family = Literal["network", "loss", "server", "client", "wire"]
+"""The folders below `faults/`: each family has its own."""
 Stream = Literal["upstream", "downstream"]
 StopMode = Literal["smart", "fast", "immediate"]
 

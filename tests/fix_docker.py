@@ -12,8 +12,8 @@ import docker
 import pytest
 
 from lab.errors import LabError
-from lab.rig.docker_engine import LABEL, connect, have_image
-from lab.rig.docker_site import TOXIPROXY, chosen_version
+from lab.rig.docker.containers import TOXIPROXY, chosen_version
+from lab.rig.docker.engine import LABEL, connect, have_image
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 900.0

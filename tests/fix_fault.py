@@ -15,10 +15,10 @@ import pytest
 
 from lab.fault import Fault, Seen, Sighting
 from lab.records.variant import Variant
-from lab.rig import process, tcp
-from lab.rig.postgres import SUPERUSER
-from lab.rig.rig import Rig
-from lab.rig.site import PlanSite, open_site
+from lab.rig.embedded.postgres import SUPERUSER
+from lab.rig.embedded.rig import Rig
+from lab.rig.machine import process, tcp
+from lab.rig.site.site import PlanSite, open_site
 from lab.subject.handle import Child, Zygote
 
 LAND = 2.0  # seconds that a fault has to be seen; the lab itself gives it one, our machine may be shared

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError
-from lab.rig import choose, toxiproxy_binary
+from lab.rig import rigs
+from lab.rig.toxiproxy import binary
 
 ROOT = Path(__file__).resolve().parents[1]
 AS_USER = Path(__file__).with_name("as_user.py")
@@ -25,9 +26,9 @@ UNPRIVILEGED = pwd.getpwnam("daemon").pw_uid
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the first test module, and the first thread of anybody's, is there."""
-    if os.environ.get(choose.VARIABLE) == "netns":
+    if os.environ.get(rigs.VARIABLE) == "netns":
         try:
-            choose.prepare()
+            rigs.prepare()
         except LabError as refusal:
             raise pytest.UsageError(f"{refusal} (not under xdist)") from None
 
@@ -43,9 +44,9 @@ class Inside:
             "HOME": str(home),
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), *filter(None, sys.path)]),
             "PYTHONDONTWRITEBYTECODE": "1",
-            toxiproxy_binary.PATH_VARIABLE: str(home / "toxiproxy-server"),
+            binary.PATH_VARIABLE: str(home / "toxiproxy-server"),
         }
-        shutil.copy(toxiproxy_binary.ensure_toxiproxy().path, home / "toxiproxy-server")
+        shutil.copy(binary.ensure_toxiproxy().path, home / "toxiproxy-server")
         if user == "ordinary user" and os.geteuid() == 0:
             self._change_user()
 
@@ -106,7 +107,7 @@ def inside(request: pytest.FixtureRequest) -> Iterator[Inside]:
     # Not below tmp_path: each pytest of root's shuts that for all others.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         made = Inside(request.param, Path(home))
-        tried = made.run("-c", "from lab.rig import netns; print(netns.probe())")
+        tried = made.run("-c", "from lab.rig.netns import probe; print(probe.probe())")
         if tried.returncode:
             pytest.skip(f"no namespace as {request.param}: {_last_line(tried.stderr)}")
         yield made

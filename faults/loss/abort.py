@@ -9,7 +9,7 @@ from typing import Literal
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 
-@fault("abort", family="network", needs=["abort"])
+@fault("abort", family="loss", needs=["abort"])
 class Abort(Fault):
     """The client's own kernel ends its connections (ECONNABORTED, as `ss -K` does), and tells the server by RST.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from faults.loss.lost import losing
+from faults.loss._lost import losing
 from lab.fault import Fault, Leg, Seen, Site, fault
 
 
-@fault("blackout", family="network", lasting=True, waits=True, needs=["loss"])
+@fault("blackout", family="loss", lasting=True, waits=True, needs=["loss"])
 class Blackout(Fault):
     """Every packet of the plan's line vanishes, both ways: no answer, no acknowledgement, no end of the connection.
 

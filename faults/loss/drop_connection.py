@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from faults.loss.lost import losing
+from faults.loss._lost import losing
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 
-@fault("drop-connection", family="network", lasting=True, waits=True, needs=["loss"])
+@fault("drop-connection", family="loss", lasting=True, waits=True, needs=["loss"])
 class DropConnection(Fault):
     """One connection is forgotten, as by a firewall's table: its packets vanish both ways, others and new ones pass.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from faults.loss.lost import losing
+from faults.loss._lost import losing
 from lab.fault import Fault, Seen, Site, fault
 
 
-@fault("drop-to-client", family="network", lasting=True, waits=True, needs=["loss"])
+@fault("drop-to-client", family="loss", lasting=True, waits=True, needs=["loss"])
 class DropToClient(Fault):
     """What the client sends arrives, and no answer ever does: the COMMIT was executed, and nobody tells."""
 

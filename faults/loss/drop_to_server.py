@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from faults.loss.lost import losing
+from faults.loss._lost import losing
 from lab.fault import Fault, Seen, Site, fault
 
 
-@fault("drop-to-server", family="network", lasting=True, waits=True, needs=["loss"])
+@fault("drop-to-server", family="loss", lasting=True, waits=True, needs=["loss"])
 class DropToServer(Fault):
     """What the client sends never arrives; what the server sends does, but nobody hears it acknowledged."""
 

@@ -10,7 +10,7 @@ from lab.fault import Fault, Seen, Sighting, Site, fault
 NORMAL = 1.0  # seconds within which an answer must come before
 
 
-@fault("link-down", family="network", exclusive=True, lasting=True, waits=True, needs=["link"])
+@fault("link-down", family="loss", exclusive=True, lasting=True, waits=True, needs=["link"])
 class LinkDown(Fault):
     """The interface that everything goes over is down: silence on every connection of the rig, the proxy's as well.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from faults.network.ended import established
+from faults.network._ended import established
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 SPARE = 24  # bytes beyond the greeting: it varies a little with the settings, and every answer is longer

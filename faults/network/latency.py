@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from faults.network.slow import slowed
+from faults.network._slow import slowed
 from lab.fault import Fault, Seen, Site, fault
 
 QUESTION_BYTES = 8

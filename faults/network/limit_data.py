@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from faults.network.ended import established, struck
+from faults.network._ended import established, struck
 from lab.fault import Fault, Seen, Sighting, Site, Stream, fault
 
 LONGEST_QUESTION = 8000  # bytes; a limit above that is not shown by a fresh connection

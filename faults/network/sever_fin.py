@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from faults.network.ended import severed
+from faults.network._ended import severed
 from lab.fault import Fault, Seen, Site, fault
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from faults.server.ended import new_run
+from faults.server._ended import new_run
 from lab.fault import Fault, Seen, Site, fault
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from faults.server.ended import new_run
+from faults.server._ended import new_run
 from lab.fault import Fault, Seen, Site, fault
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from faults.network.ended import established
-from faults.server.ended import look_out
+from faults.network._ended import established
+from faults.server._ended import look_out
 from lab.fault import Fault, Seen, Site, fault
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from faults.wire.at import ANSWER_LOST, MomentText, acting
+from faults.wire._at import ANSWER_LOST, MomentText, acting
 from lab.fault import Fault, Seen, Sides, Site, fault
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from faults.wire.at import ANSWER_LOST, MomentText, acting
+from faults.wire._at import ANSWER_LOST, MomentText, acting
 from lab.fault import Fault, Seen, Sides, Site, fault
 
 

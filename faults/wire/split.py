@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from faults.wire.at import MomentText, acting
+from faults.wire._at import MomentText, acting
 from lab.fault import Fault, Seen, Sides, Site, fault
 
 

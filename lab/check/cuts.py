@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lab.check.cases import Case
 from lab.check.trial import Agreement, Entry, Trial
 from lab.explore.cuts import Ground, explore
-from lab.judge import cause
+from lab.judging.judge import cause
 from lab.rig.protocol import RigProtocol
 from lab.store import Store
 

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from lab.check.cases import Lane
-from lab.explore.finish import finish
+from lab.explore.threads import finish
 
 NARROW = 3
 """Cases that compute: a little more than two processors can do, because each waits for a server now and then."""

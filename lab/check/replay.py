@@ -11,7 +11,7 @@ import msgspec
 
 from lab.check.cases import lane
 from lab.check.lanes import run_in_lanes
-from lab.judge import judge
+from lab.judging.judge import judge
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.verdict import Finding, Verdict, worst

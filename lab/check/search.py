@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.check.cases import Case
 from lab.check.trial import Agreement, Entry, Trial
-from lab.judge import cause
+from lab.judging.judge import cause
 from lab.records.record import Record
 from lab.records.verdict import Finding, Verdict
 from lab.rig.protocol import RigProtocol

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from lab.check.cases import Case
 from lab.errors import BadInput
-from lab.judge import cause, judge
+from lab.judging.judge import cause, judge
 from lab.promise import Promise
 from lab.records.plan import Plan
 from lab.records.record import Record

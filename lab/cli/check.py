@@ -37,7 +37,7 @@ from lab.records.variant import Variant
 from lab.report.json import write_json
 from lab.report.progress import progress
 from lab.report.terminal import console, print_result, short
-from lab.rig.choose import apart, open_rig, prepare
+from lab.rig.rigs import apart, open_rig, prepare
 from lab.store import Store, default_root
 
 

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from lab.errors import LabError
 from lab.report.terminal import console
-from lab.rig.choose import chosen, open_rig
-from lab.rig.docker_check import engine
+from lab.rig.docker.doctor import available
 from lab.rig.doctor import Finding, findings
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
+from lab.rig.rigs import chosen, open_rig
 from lab.store import default_root
 
 FAILED = 255
@@ -66,7 +66,7 @@ def _store() -> Finding:
 def _containers() -> list[Finding]:
     """Where there is an engine that has the images: the servers start there too, and a RST arrives as one."""
     try:
-        version, missing = engine()
+        version, missing = available()
     except LabError:
         return []  # said already
     if missing:

@@ -45,8 +45,8 @@ from lab.promise import PROMISES
 from lab.records.plan import FaultSpec
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
-from lab.report.mark import moment_mark
 from lab.report.terminal import console, short
+from lab.report.verdict_mark import moment_mark
 from lab.store import Store, default_root, write
 
 Name = Annotated[str, typer.Argument(metavar="VARIANT", help="A row of `lab list variants`, or any dotted ENGINE.")]

@@ -28,8 +28,8 @@ from lab.report.json import write_json
 from lab.report.progress import filling_matrix
 from lab.report.terminal import console, print_matrix
 from lab.report.versions import labelled, print_versions
-from lab.rig.choose import VARIABLE
-from lab.rig.docker_site import chosen_version
+from lab.rig.docker.containers import chosen_version
+from lab.rig.rigs import VARIABLE
 
 HtmlFlag = Annotated[
     Path | None,

@@ -12,7 +12,8 @@ import typer
 from lab.check.variants import find
 from lab.errors import BadInput
 from lab.records.variant import Driver, Variant
-from lab.rig.choose import DEFAULT, RIGS, VARIABLE
+from lab.rig.capabilities import CAPABILITIES, DEFAULT
+from lab.rig.rigs import VARIABLE
 
 Names = Annotated[
     list[str] | None,
@@ -69,7 +70,9 @@ StoreFlag = Annotated[
 
 RigFlag = Annotated[
     str,
-    typer.Option("--rig", metavar="|".join(RIGS), help=f"Where the servers run. Default: ${VARIABLE}, else {DEFAULT}."),
+    typer.Option(
+        "--rig", metavar="|".join(CAPABILITIES), help=f"Where the servers run. Default: ${VARIABLE}, else {DEFAULT}."
+    ),
 ]
 
 OURS = ("ENGINE", "HOST", "PORT", "NAME", "USER", "PASSWORD", "OPTIONS", "TEST")

@@ -19,8 +19,8 @@ from lab.fault import build
 from lab.records.codec import decode_plan
 from lab.records.plan import Plan
 from lab.records.verdict import Verdict
-from lab.report.mark import moment_mark
 from lab.report.terminal import console
+from lab.report.verdict_mark import moment_mark
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan, e.g. one from a store folder.")]
 VariantFlag = Annotated[

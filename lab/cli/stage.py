@@ -9,7 +9,7 @@ from rich.console import Console
 
 from lab.records.variant import Variant
 from lab.rig.base import BaseRig
-from lab.rig.choose import open_rig, prepare
+from lab.rig.rigs import open_rig, prepare
 from lab.subject.handle import Zygote
 
 

@@ -22,7 +22,7 @@ from lab.cli.tell import Teller
 from lab.explore.timeout_text import render, to_json
 from lab.explore.timeouts import HORIZON, run_timeouts
 from lab.report.terminal import console
-from lab.rig.choose import open_rig, prepare
+from lab.rig.rigs import open_rig, prepare
 from lab.store import write
 
 RIG = "netns"

@@ -28,10 +28,10 @@ from typing import Literal, get_args
 import msgspec
 
 from lab.errors import LabError, UnknownName
-from lab.explore.finish import finish
 from lab.explore.ledger import Ledger
+from lab.explore.threads import finish
 from lab.fault import build
-from lab.judge import judge
+from lab.judging.judge import judge
 from lab.promise import Promise
 from lab.records.plan import Begin, Close, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
 from lab.records.record import Record

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 
 from lab.errors import UnknownName
-from lab.rig.cache import folder
+from lab.rig.machine.cache import folder
 
 VARIABLE = "LAB_PROFILE"
 

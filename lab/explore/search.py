@@ -20,9 +20,9 @@ from hypothesis import seed as seeded
 from hypothesis.database import ExampleDatabase
 
 from lab.explore.strategies import plans
-from lab.judge import judge
+from lab.judging.judge import judge
+from lab.judging.plan_parts import keeps
 from lab.promise import BLAME, PROMISES, Promise
-from lab.promises.phrase import keeps
 from lab.records.codec import encode
 from lab.records.plan import Plan
 from lab.records.record import Record

@@ -18,7 +18,7 @@ import msgspec
 from lab.errors import BadInput
 from lab.explore.interleavings import preemptions_of
 from lab.fault import FAULTS, build
-from lab.judge import cause, judge
+from lab.judging.judge import cause, judge
 from lab.records.codec import encode
 from lab.records.plan import (
     Begin,

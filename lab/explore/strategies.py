@@ -358,7 +358,7 @@ class _Loom:
             return bool(busy)
         if cls.exclusive or cls.heal_cuts or (cls.lasting and not cls.waits):
             return True
-        if cls.family == "network" and not cls.lasting:
+        if cls.family in ("network", "loss") and not cls.lasting:
             # One way of cutting a plan: what prepares the line for its own changes what the others look like.
             self._way = self._way or cls
             if self._way is not cls:

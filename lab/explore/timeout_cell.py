@@ -14,7 +14,7 @@ from lab.errors import LabError
 from lab.fault import Fault, Seen, build
 from lab.records.plan import FaultSpec
 from lab.rig.protocol import RigProtocol
-from lab.rig.site import PlanSite, open_site
+from lab.rig.site.site import PlanSite, open_site
 from lab.subject.handle import Child, ChildEnded, Zygote
 
 Situation = Literal["connects", "sends", "waits", "idle"]

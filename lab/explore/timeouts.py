@@ -21,7 +21,7 @@ from lab.explore.timeout_setting import POOL_MIN, Setting, options_of, settings
 from lab.fault import FAULTS
 from lab.records.plan import FaultSpec
 from lab.records.variant import Traits, Variant
-from lab.rig.choose import remedy
+from lab.rig.capabilities import remedy
 from lab.rig.protocol import RigProtocol
 from lab.subject.handle import Zygote
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging.plan_parts import FIN, TERMINATE, count, query, request
+from lab.judging.trace import Trace
+from lab.judging.transactions import Token, Unit
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, TERMINATE, count, query, request
 from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Plan, Rollback, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Token, Trace, Unit
 
 
 @promise

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 import msgspec
 
+from lab.judging.calls import Call
+from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, request, several
+from lab.judging.session_state import difference, leave, looks, sets, state
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, RST, TERMINATE, inject, keeps, request, several
-from lab.promises.state import difference, leave, looks, sets, state
 from lab.records.plan import Begin, End, Enter, Heal, Inject, Leave, Look, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Trace
 
 DATABASES = {"default": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
 """Where each alias belongs. All but `default` have options of their own, which a look shows as `alias`; `kin` has

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import loss
+from lab.judging.calls import FOREVER, Request
+from lab.judging.plan_parts import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises import loss
-from lab.promises.phrase import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
 from lab.records.census import Census
 from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Heal, Plan, Read, Sql, Step, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import FOREVER, Request, Trace
 
 SETTLED = ("final", "stop")
 """Occasions at which the census waits until the server knows of every connection that the subject has closed."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import loss
+from lab.judging.calls import Call, Request
+from lab.judging.plan_parts import block, inject, keeps, query, request, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises import loss
-from lab.promises.phrase import block, inject, keeps, query, request, several
 from lab.records.plan import Autocommit, Begin, End, Enter, Heal, Leave, Plan, Read, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Request, Trace
 
 SILENT = ("black-hole", "stall", "freeze", "refuse", "fill-slots", *loss.SILENT)
 MANY = 4

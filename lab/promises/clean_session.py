@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging.calls import Call, Request
+from lab.judging.plan_parts import looked_at, request
+from lab.judging.session_state import LEAVE, difference, leave, looks, sets, state
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import looked_at, request
-from lab.promises.state import LEAVE, difference, leave, looks, sets, state
 from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Look, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Request, Trace
 
 
 @promise

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging.plan_parts import FIN, LOSE_ANSWER, TERMINATE, autocommit_off, count, query, request
+from lab.judging.trace import Trace
+from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, LOSE_ANSWER, TERMINATE, autocommit_off, count, query, request
 from lab.records.plan import Autocommit, Close, Heal, Plan, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Trace, Unit
 
 
 @promise

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import loss
+from lab.judging.plan_parts import FIN, RST, TERMINATE, count, inject, query, request
+from lab.judging.trace import Trace
+from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.promises import loss
-from lab.promises.phrase import FIN, RST, TERMINATE, count, inject, query, request
 from lab.records.plan import Autocommit, Close, Commit, Enter, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Trace, Unit
 
 
 def acknowledged(unit: Unit, close_commits: bool) -> bool:

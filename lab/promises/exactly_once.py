@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging.calls import Call
+from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, inject, request
+from lab.judging.trace import Trace
+from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
 from lab.promises.commits_on_close import CommitsOnClose
-from lab.promises.phrase import LOSE_ANSWER, TERMINATE, after_heal, inject, request
 from lab.records.plan import Autocommit, Close, Commit, Enter, Heal, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Trace, Unit
 
 ENDS = ("cut-fin", "cut-rst")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from lab.judging.calls import FOREVER, Call
+from lab.judging.plan_parts import at_once, block, query, request, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import at_once, block, query, request, several
 from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import FOREVER, Call, Trace
 
 HOW: tuple[Literal["os._exit", "normal", "close_all"], ...] = ("os._exit", "normal", "close_all")
 CHILD = "c0.t0"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import loss
+from lab.judging.calls import FOREVER, Call
+from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, inject, query, request
+from lab.judging.reason import Reason, reason
+from lab.judging.trace import Trace
+from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.promises import loss
-from lab.promises.phrase import FIN, RST, TERMINATE, after_heal, inject, query, request
-from lab.promises.reason import Reason, reason
 from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Fail, Heal, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import FOREVER, Call, Trace, Unit
 
 GONE: frozenset[Reason] = frozenset({"lost", "ended"})
 SILENT: frozenset[Reason] = frozenset({"waited", "hung"})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging.plan_parts import at_once, count, query, request, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import at_once, count, query, request, several
 from lab.records.census import Census
 from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Sql, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Trace
 
 WHILE = "SELECT pg_sleep(0.5)"
 """A statement that takes long enough for a keeper's own thread to have been at the idle sessions."""

@@ -7,14 +7,15 @@ from typing import Any
 
 import msgspec
 
+from lab.judging.calls import Call
+from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, keeps, looked_at, query, request, several
+from lab.judging.session_state import looks, sets
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, TERMINATE, autocommit_off, keeps, looked_at, query, request, several
-from lab.promises.state import looks, sets
 from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Look, Plan, Read, Rollback, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Trace
 
 ZONE = "Pacific/Auckland"
 ROLE = "lab_other"

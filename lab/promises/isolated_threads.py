@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from lab.judging.calls import FOREVER, Call, Request
+from lab.judging.plan_parts import FIN, at_once, count, query, request, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, at_once, count, query, request, several
 from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import FOREVER, Call, Request, Trace
 
 TROUBLE: dict[str, tuple[Step, ...]] = {
     "a statement was refused": (Read("t0"), Fail("t0", "statement_timeout")),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from lab.judging.calls import Call, Request
+from lab.judging.plan_parts import NOTHING_KEPT, autocommit_off, keeps, kept_nothing, query, request
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import NOTHING_KEPT, autocommit_off, keeps, kept_nothing, query, request
 from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Request, Trace
 
 LATE = "CREATE TEMP TABLE lab_late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)"
 TWICE = "INSERT INTO lab_late VALUES (1), (1)"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging.calls import Call
+from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, inject, query, request, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import FIN, RST, TERMINATE, after_heal, inject, query, request, several
 from lab.records.plan import Begin, End, Enter, Fail, Fork, Heal, Leave, Plan, Read, Sql, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Trace
 
 QUICK = "SET statement_timeout = 20"
 SLOW = "SELECT pg_sleep(0.5)"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging.calls import FOREVER, Request
+from lab.judging.plan_parts import TERMINATE, at_once, inject, keeps, query, request, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import TERMINATE, at_once, inject, keeps, query, request, several
 from lab.records.landing import Landing
 from lab.records.plan import Begin, End, Enter, Heal, Inject, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import FOREVER, Request, Trace
 
 ATTEMPTS = 3
 """Connection attempts that a request may cause, and that may be made in each second, while the server refuses."""

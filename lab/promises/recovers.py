@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import loss
+from lab.judging.calls import ORDINARY, Request
+from lab.judging.plan_parts import FIN, LOSE_ANSWER, RST, TERMINATE, block, count, inject, query, request, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises import loss
-from lab.promises.phrase import FIN, LOSE_ANSWER, RST, TERMINATE, block, count, inject, query, request, several
 from lab.records.plan import Await, Begin, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import ORDINARY, Request, Trace
 
 OFTEN = 10
 """Failures in a row: as many as a pool may have slots, each of which could cost one."""

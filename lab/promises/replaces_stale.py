@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.promise import Promise, promise
-from lab.promises.phrase import (
+from lab.judging.plan_parts import (
     NOTHING_KEPT,
     SEVER,
     at_once,
@@ -17,11 +16,12 @@ from lab.promises.phrase import (
     query,
     several,
 )
+from lab.judging.trace import Trace
+from lab.promise import Promise, promise
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Trace
 
 
 @promise

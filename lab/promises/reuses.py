@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from lab.judging.calls import Request
+from lab.judging.plan_parts import NOTHING_KEPT, block, count, keeps, kept_nothing, query, several
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import NOTHING_KEPT, block, count, keeps, kept_nothing, query, several
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Request, Trace
 
 SPARE = 2
 """Sessions for each actor that an ENGINE may open which states no number: the one in use, and one of its own."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from lab.judging.calls import Call
+from lab.judging.plan_parts import request, several
+from lab.judging.session_state import FIELDS, LEAVE, difference, leave, sets, state
+from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.promises.phrase import request, several
-from lab.promises.state import FIELDS, LEAVE, difference, leave, sets, state
 from lab.records.plan import Begin, End, Enter, Fail, Leave, Look, Plan, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
-from lab.trace import Call, Trace
 
 PAUSE = "SELECT pg_sleep(0.3)"
 """What another request does while this one does nothing."""

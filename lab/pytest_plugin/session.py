@@ -19,7 +19,7 @@ from lab.records.result import Result
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.rig.base import BaseRig
-from lab.rig.choose import apart, chosen, open_rig
+from lab.rig.rigs import apart, chosen, open_rig
 from lab.store import Store, default_root
 from lab.subject.handle import Zygote
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from lab.records.result import Result
-from lab.report.mark import MARKS, mark, moment_mark
 from lab.report.terminal import headline, promise_names, sentence, short
+from lab.report.verdict_mark import MARKS, mark, moment_mark
 from lab.store import write
 
 TEMPLATE = "matrix.html"

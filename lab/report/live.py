@@ -16,8 +16,8 @@ from rich.text import Text
 from lab.records.result import PromiseResult
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict, worst
-from lab.report.mark import BROKEN, LIMIT, Mark, mark
 from lab.report.terminal import matrix_table
+from lab.report.verdict_mark import BROKEN, LIMIT, Mark, mark
 
 REFRESH = 2.0
 """Times per second: drawing must not cost what the cases need."""

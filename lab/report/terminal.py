@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lab.records.result import PromiseResult, Result
 from lab.records.verdict import Verdict
-from lab.report.mark import MARKS, Mark, mark, moment_mark
+from lab.report.verdict_mark import MARKS, Mark, mark, moment_mark
 
 NAMED_MOMENTS = 5
 """How many of the moments at which a promise breaks the matrix names; `lab check` names all."""

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from lab.records.result import PromiseResult, Result
 from lab.records.verdict import Verdict
-from lab.report.mark import MARKS, mark, moment_mark
 from lab.report.terminal import promise_names, sentence
+from lab.report.verdict_mark import MARKS, mark, moment_mark
 
 DIFFERS = "reverse"
 

@@ -17,15 +17,15 @@ import psycopg
 
 from lab.errors import BadInput, ServerNotReady
 from lab.fault import Net
-from lab.rig import cache, port, process
-from lab.rig.database import MAX_CONNECTIONS, Database
-from lab.rig.guard import Guard
-from lab.rig.lock import SharedLock
+from lab.rig.machine import cache, port, process
+from lab.rig.machine.lock import SharedLock
+from lab.rig.machine.watch import Guard
+from lab.rig.postgres.database import MAX_CONNECTIONS, Database
+from lab.rig.postgres.server import PostgresServer
 from lab.rig.protocol import Seat
-from lab.rig.proxies import Proxy, ProxyServer
-from lab.rig.server import PostgresServer
-from lab.rig.toxic import Installed
-from lab.rig.toxiproxy_binary import Progress
+from lab.rig.toxiproxy.binary import Progress
+from lab.rig.toxiproxy.proxies import Proxy, ProxyServer
+from lab.rig.toxiproxy.toxic import Installed
 from lab.wire.tap import Line, Tap
 
 SEATS = 40

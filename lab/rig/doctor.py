@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lab.errors import LabError, ToolMissing
-from lab.rig import binaries, cache, docker_check, guardian, netns, port, process, template, toxiproxy_binary
+from lab.rig.docker.doctor import available
+from lab.rig.machine import cache, guardian, port, process
+from lab.rig.netns import probe
+from lab.rig.postgres import binaries, template
+from lab.rig.toxiproxy import binary
 
 OLDEST_PYTHON = (3, 11)
 DISTRIBUTIONS = {"psycopg2": ("psycopg2", "psycopg2-binary"), "psycopg": ("psycopg",), "django": ("django",)}
@@ -98,20 +102,20 @@ def _template() -> Finding:
 
 
 def _toxiproxy() -> Finding:
-    found = toxiproxy_binary.find()
+    found = binary.find()
     if found is not None:
         return Finding("toxiproxy", ok=True, what=f"from {found.origin}", where=str(found.path), version=found.version)
-    if toxiproxy_binary.find_go() is None:
-        raise ToolMissing("no Toxiproxy, and no Go to build it with", toxiproxy_binary.REMEDY)
+    if binary.find_go() is None:
+        raise ToolMissing("no Toxiproxy, and no Go to build it with", binary.REMEDY)
     return Finding("toxiproxy", ok=True, what="not built yet: the first start of a lab does it, in a minute")
 
 
 def _go() -> Finding:
-    found = toxiproxy_binary.find_go()
+    found = binary.find_go()
     if found is not None:
         return Finding("go", ok=True, what="new enough to build Toxiproxy", where=str(found[0]), version=found[1])
     try:
-        needed = toxiproxy_binary.find() is None
+        needed = binary.find() is None
     except LabError:
         needed = True
     remedy = "run make setup, which fetches one" if needed else ""
@@ -127,7 +131,7 @@ def _ports() -> Finding:
 def _netns() -> Finding:
     """A rig beside the default one: where the machine refuses it, the lab works without."""
     try:
-        return Finding("netns rig", ok=True, what=netns.probe())
+        return Finding("netns rig", ok=True, what=probe.probe())
     except ToolMissing as error:
         return Finding("netns rig", ok=True, what=f"not possible here: {error}", remedy=error.remedy)
 
@@ -135,7 +139,7 @@ def _netns() -> Finding:
 def _docker() -> Finding:
     """Another rig beside the default one."""
     try:
-        version, missing = docker_check.engine()
+        version, missing = available()
     except ToolMissing as error:
         return Finding("docker rig", ok=True, what=f"not possible here: {error}", remedy=error.remedy)
     what = (

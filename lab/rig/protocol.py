@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import psycopg
 
 from lab.fault import Net, Server, Stream
-from lab.rig.toxic import Installed, Toxic
+from lab.rig.toxiproxy.toxic import Installed, Toxic
 from lab.wire.tap import Line
 
 

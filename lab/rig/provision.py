@@ -11,8 +11,10 @@ from __future__ import annotations
 import sys
 
 from lab.errors import LabError
-from lab.rig import binaries, cache, process, template, toxiproxy_binary
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
+from lab.rig.machine import cache, process
+from lab.rig.postgres import binaries, template
+from lab.rig.toxiproxy import binary
 
 NEEDS_GO = 69
 """EX_UNAVAILABLE of sysexits.h."""
@@ -21,10 +23,10 @@ NEEDS_GO = 69
 def main() -> int:
     """Provision; returns the exit status."""
     try:
-        has_toxiproxy = toxiproxy_binary.find() is not None
+        has_toxiproxy = binary.find() is not None
         if has_toxiproxy and _has_template():
             return 0
-        if not has_toxiproxy and toxiproxy_binary.find_go() is None:
+        if not has_toxiproxy and binary.find_go() is None:
             return NEEDS_GO
         with Rig(_say):  # caches what it lacks, and shows that the servers run here
             _say("PostgreSQL and Toxiproxy have started once and are ready")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.records.plan import Plan, Read, Write
-from lab.rig.site import PlanSite
+from lab.rig.site.site import PlanSite
 
 
 class Gates:

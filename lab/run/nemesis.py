@@ -12,7 +12,7 @@ import msgspec
 from lab.fault import Fault, Seen, Sighting, build, nothing
 from lab.records.landing import Landing
 from lab.records.plan import Await, Heal, Inject, NemesisStep, Plan
-from lab.rig.site import PlanSite
+from lab.rig.site.site import PlanSite
 from lab.run.diary import Diary
 
 LAND = 2.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed

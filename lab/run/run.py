@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab import ending
 from lab.errors import BadInput, LabError, ProxyLost, ServerNotReady
 from lab.fault import FAULTS, needs
+from lab.judging import ending
 from lab.records.census import Census, Row, Session
 from lab.records.history import Cause, Ending, Op, Phase
 from lab.records.plan import (
@@ -32,10 +32,10 @@ from lab.records.plan import (
     Write,
 )
 from lab.records.record import Fate, Record
-from lab.rig.choose import remedy
+from lab.rig.capabilities import remedy
+from lab.rig.postgres.server import FULL
 from lab.rig.protocol import ProxyProtocol, RigProtocol
-from lab.rig.server import FULL
-from lab.rig.site import PlanSite, open_site
+from lab.rig.site.site import PlanSite, open_site
 from lab.run.diary import Diary
 from lab.run.gates import Gates
 from lab.run.nemesis import Nemesis

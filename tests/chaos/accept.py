@@ -20,7 +20,7 @@ from lab.records.codec import decode_plan, encode
 from lab.records.plan import Plan
 from lab.records.result import Result
 from lab.records.verdict import Verdict
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 from lab.store import Store
 
 BOUND = 1.0  # seconds, in plans that make a variant wait for as long as it will: the suite need not wait for ten

@@ -8,7 +8,7 @@ import pytest
 
 from chaos.accept import expectations, limits
 from lab.check.variants import rows
-from lab.judge import judge
+from lab.judging.judge import judge
 from lab.promise import PROMISES
 from lab.pytest_plugin.session import Lab
 from lab.records.codec import decode_plan

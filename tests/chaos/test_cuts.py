@@ -13,7 +13,7 @@ from lab.check.variants import rows
 from lab.explore.cuts import Cuts, Ground, explore
 from lab.explore.profiles import profile
 from lab.records.codec import decode_plan
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 from lab.store import Store
 from lab.subject.handle import Zygote
 

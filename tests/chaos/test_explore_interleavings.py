@@ -32,7 +32,7 @@ from lab.records.plan import (
     Write,
 )
 from lab.records.verdict import Verdict
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 from lab.store import Store
 from lab.subject.handle import Zygote
 

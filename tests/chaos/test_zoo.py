@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from lab.fault import build
-from lab.judge import judge
+from lab.judging.judge import judge
 from lab.promise import PROMISES
 from lab.records.plan import Plan
 from lab.records.variant import Driver, Variant
 from lab.records.verdict import Finding, Verdict
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 from lab.run import run
 from lab.subject.handle import Zygote
 

@@ -10,7 +10,7 @@ import pytest
 from fix_cli import Lab
 from lab.errors import ToolMissing
 from lab.explore.timeouts import LOSSES, ROWS, TimeoutTable
-from lab.rig import netns
+from lab.rig.netns import probe
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_bad_arguments_are_one_line(lab_inside: Lab, arguments: list[str], said:
 @pytest.mark.slow
 def test_table_settings_and_holes_are_printed_and_written(lab_command: Lab, tmp_path: Path) -> None:
     try:
-        netns.probe()
+        probe.probe()
     except ToolMissing as refusal:
         pytest.skip(str(refusal))
     own = ("--option", "connect_timeout=2", "--option", "tcp_user_timeout=1000")

@@ -20,18 +20,19 @@ import pytest
 from fix_fault import OpenLine
 from lab.explore.timeouts import SITUATIONS, Row, run_timeouts
 from lab.fault import FAULTS, Towards
-from lab.judge import judge
+from lab.judging.judge import judge
 from lab.promise import PROMISES
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Verdict
-from lab.rig import netns, route
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
+from lab.rig.machine import route
+from lab.rig.netns import namespace
 from lab.run import run
 from lab.subject.handle import Zygote
 
 pytestmark = [
     pytest.mark.netns,
-    pytest.mark.skipif(not netns.entered(), reason="not in a namespace: test_netns_rig.py runs it inside one"),
+    pytest.mark.skipif(not namespace.entered(), reason="not in a namespace: test_netns_rig.py runs it inside one"),
 ]
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 ALL_PROTOCOLS = 0x0003
@@ -67,7 +68,7 @@ def capture() -> Iterator[Capture]:
 
 
 def test_namespace_is_private() -> None:
-    assert netns.others_up() == ()
+    assert namespace.others_up() == ()
     route.require_loopback("127.0.0.1")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward, pytest.raises(OSError, match="unreachable"):
         outward.connect(("192.0.2.1", 9))

@@ -13,8 +13,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from lab.rig.docker_engine import SOCKET, UNIX
-from lab.rig.docker_site import chosen_version
+from lab.rig.docker.containers import chosen_version
+from lab.rig.docker.engine import SOCKET, UNIX
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("compose.yaml", "publish.yaml")
@@ -108,7 +108,7 @@ def test_second_lab_is_refused_and_a_killed_one_leaves_servers_that_work(
     compose: Compose, engine: docker.DockerClient
 ) -> None:
     program = (
-        "from lab.rig.choose import open_rig\n"
+        "from lab.rig.rigs import open_rig\n"
         "with open_rig('docker') as rig:\n"
         "    rig.control().execute('ALTER SYSTEM SET default_transaction_read_only = on')\n"
         "    rig.toxiproxy.unplug(); rig.freeze(); print('ready', flush=True); import time; time.sleep(600)\n"

@@ -14,10 +14,12 @@ from lab.errors import BadInput, ServerNotReady, ToolMissing
 from lab.fault import FAULTS
 from lab.records.plan import FaultSpec, Inject, Plan
 from lab.records.variant import Variant
-from lab.rig import choose, docker_check, route
-from lab.rig.docker_engine import connect
-from lab.rig.docker_rig import DockerRig
-from lab.rig.site import open_site
+from lab.rig import capabilities, rigs
+from lab.rig.docker import reset
+from lab.rig.docker.engine import connect
+from lab.rig.docker.rig import DockerRig
+from lab.rig.machine import route
+from lab.rig.site.site import open_site
 from lab.run import run
 from lab.subject.handle import Zygote
 
@@ -30,8 +32,8 @@ OnDocker = Callable[..., None]
 
 HEAD = """
 import time
-from lab.rig import docker_rig, docker_site
-from lab.rig.docker_rig import DockerRig
+from lab.rig.docker import containers, rig
+from lab.rig.docker.rig import DockerRig
 
 def say(name, value=""):
     print(f"{name}={value}", flush=True)
@@ -76,13 +78,13 @@ with lab:
 MAKING = (
     HEAD
     + """
-original = docker_site._Maker.NAME
+original = containers._Maker.NAME
 def replaced(*arguments, **named):
     made = original(*arguments, **named)
     say("ready")
     time.sleep(60)
     return made
-docker_site._Maker.NAME = replaced
+containers._Maker.NAME = replaced
 with lab:
     pass
 """
@@ -171,13 +173,13 @@ def test_connections_are_counted_by_what_toxiproxy_prints(containers: DockerRig)
 
 
 def test_reset_arrives_as_reset(containers: DockerRig) -> None:
-    assert docker_check.end_of_reset(containers) == "rst"
+    assert reset.end_of_reset(containers) == "rst"
 
 
 def test_way_that_turns_a_reset_into_an_end_is_refused(containers: DockerRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_check, "end_of_reset", lambda _: "fin")
+    monkeypatch.setattr(reset, "end_of_reset", lambda _: "fin")
     with pytest.raises(ServerNotReady, match=r"arrives here as FIN.*docker compose"):
-        docker_check.require_reset(containers)
+        reset.require_reset(containers)
 
 
 def test_setting_is_forgotten_by_a_server_that_is_not_there(containers: DockerRig) -> None:
@@ -201,12 +203,12 @@ def test_plan_that_needs_loss_is_refused_with_the_rig_that_has_it(containers: Do
 
 
 def test_every_fault_has_a_rig() -> None:
-    assert all(choose.capable(FAULTS.get(kind).needs) for kind in FAULTS)
+    assert all(capabilities.capable(FAULTS.get(kind).needs) for kind in FAULTS)
 
 
 def test_version_is_for_rigs_that_have_several() -> None:
     with pytest.raises(BadInput, match="one PostgreSQL version; use --rig docker"):
-        choose.open_rig("embedded", postgres="17")
+        rigs.open_rig("embedded", postgres="17")
 
 
 @pytest.mark.parametrize("version", ["9.6", "14", "19", "latest", "17;x", "../x"])

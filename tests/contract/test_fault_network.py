@@ -22,7 +22,7 @@ from faults.network.stall import Stall
 from fix_fault import Line, OpenLine
 from lab.errors import ProxyLost
 from lab.fault import Fault, Stream
-from lab.rig.toxiproxy_api import Transport
+from lab.rig.toxiproxy.api import Transport
 
 BUSY = "SELECT pg_sleep(10)"
 

@@ -29,12 +29,13 @@ from lab.records.plan import (
     Write,
 )
 from lab.records.record import Record
-from lab.rig import choose
-from lab.rig.rig import Rig
+from lab.rig import rigs
+from lab.rig.capabilities import CAPABILITIES
+from lab.rig.embedded.rig import Rig
 from lab.run import Run, run
 from lab.subject.handle import Zygote
 
-KINDS = [kind for kind in FAULTS if FAULTS.get(kind).needs <= choose.RIGS[choose.chosen()].capabilities]
+KINDS = [kind for kind in FAULTS if FAULTS.get(kind).needs <= CAPABILITIES[rigs.chosen()]]
 SLOW = ("bandwidth", "latency", "slicer")
 LOST = {"fail", "info"}
 SEEN_BY_A_QUERY = {

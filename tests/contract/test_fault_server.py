@@ -22,7 +22,7 @@ from faults.server.terminate import Terminate
 from fix_fault import OpenLine, within
 from lab.errors import ServerNotReady
 from lab.fault import Fault
-from lab.rig import process
+from lab.rig.machine import process
 
 STATE = "SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'"
 

@@ -14,9 +14,10 @@ from lab.errors import BadInput
 from lab.fault import FAULTS, needs
 from lab.records.plan import FaultSpec, Inject, Plan
 from lab.records.variant import Variant
-from lab.rig import choose, netns
-from lab.rig.netns_rig import NetnsRig
-from lab.rig.rig import Rig
+from lab.rig import rigs
+from lab.rig.embedded.rig import Rig
+from lab.rig.netns import namespace
+from lab.rig.netns.rig import NetnsRig
 from lab.run import run
 from lab.subject.handle import Zygote
 
@@ -29,7 +30,7 @@ IN_THERE = "tests/contract/netns_inside.py"
 
 RUNNING = """
 import os, time
-from lab.rig.choose import open_rig, prepare
+from lab.rig.rigs import open_rig, prepare
 with open_rig(prepare("netns")) as rig:
     print(rig.folder, os.stat("/proc/self/ns/net").st_ino, flush=True)
     time.sleep(60)
@@ -37,7 +38,7 @@ with open_rig(prepare("netns")) as rig:
 
 START = """
 import time
-from lab.rig.choose import open_rig, prepare
+from lab.rig.rigs import open_rig, prepare
 for _ in range(3):
     begun = time.monotonic()
     with open_rig(prepare("netns")):
@@ -46,24 +47,24 @@ for _ in range(3):
 
 FULL = """
 import os
-from lab.rig import netns
+from lab.rig.netns import namespace
 uid, gid = os.geteuid(), os.getegid()
-netns._call_unshare(netns.CLONE_NEWUSER)
+namespace._call_unshare(namespace.CLONE_NEWUSER)
 for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
     open(f"/proc/self/{name}", "w").write(text)
 open("/proc/sys/user/max_net_namespaces", "w").write("0")
 try:
-    netns.enter()
+    namespace.enter()
 except Exception as refusal:
     print(refusal)
 """
 
 THREADED = """
 import threading, time
-from lab.rig import choose
+from lab.rig import rigs
 threading.Thread(target=time.sleep, args=[1], daemon=True).start()
 try:
-    choose.prepare("netns")
+    rigs.prepare("netns")
 except Exception as refusal:
     print(refusal)
 """
@@ -128,15 +129,15 @@ def test_netns_rig_outside_a_namespace_does_not_start() -> None:
 
 
 def test_link_that_is_the_machines_is_not_touched() -> None:
-    with pytest.raises(BadInput, match="the machine's"), netns.link_down():
+    with pytest.raises(BadInput, match="the machine's"), namespace.link_down():
         pass
-    assert netns.link_is_up()
+    assert namespace.link_is_up()
 
 
 def test_unknown_rig_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(choose.VARIABLE, "cloud")
+    monkeypatch.setenv(rigs.VARIABLE, "cloud")
     with pytest.raises(BadInput, match="known: embedded, netns"):
-        choose.prepare()
+        rigs.prepare()
 
 
 def test_plan_that_needs_loss_is_refused_elsewhere_with_the_rig_that_has_it(rig: Rig) -> None:

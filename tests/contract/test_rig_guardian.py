@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from fix_rig import LabProcess
-from lab.rig import guardian, toxiproxy_binary
+from lab.rig.machine import guardian
+from lab.rig.toxiproxy import binary
 
 StartLab = Callable[[str], LabProcess]
 
 HEAD = """
 import os, sys, time
-from lab.rig import rig as module
-from lab.rig.rig import Rig
+from lab.rig.embedded import rig as module
+from lab.rig.embedded.rig import Rig
 
 def say(name, value=""):
     print(f"{name}={value}", flush=True)
@@ -65,7 +66,9 @@ with lab:
 STARTING = (
     HEAD
     + """
-from lab.rig import guard, postmaster, process, template, toxiproxy
+from lab.rig.embedded import toxiproxy
+from lab.rig.machine import process, watch
+from lab.rig.postgres import postmaster, template
 
 def stop_at(owner, name, after):
     original = getattr(owner, name)
@@ -89,7 +92,7 @@ MOMENTS = [
     ("template", "copy_tree", True),
     ("postmaster.Postmaster", "_spawn", False),
     ("postmaster.Postmaster", "_spawn", True),
-    ("guard.Guard", "wait_armed", False),
+    ("watch.Guard", "wait_armed", False),
 ]
 
 
@@ -118,7 +121,7 @@ def test_lab_killed_while_it_starts_leaves_nothing(lab_process: StartLab, owner:
 def test_lab_killed_while_it_builds_the_template_leaves_nothing(
     lab_process: StartLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv(toxiproxy_binary.PATH_VARIABLE, str(toxiproxy_binary.ensure_toxiproxy().path))
+    monkeypatch.setenv(binary.PATH_VARIABLE, str(binary.ensure_toxiproxy().path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     program = STARTING.replace("OWNER", "template").replace("NAME", name).replace("AFTER", "True")
     lab = lab_process(program)

@@ -13,8 +13,9 @@ import psycopg
 import pytest
 
 from lab.errors import ServerNotReady
-from lab.rig import postgres, postmaster, settings
-from lab.rig.rig import Rig
+from lab.rig.embedded import postgres
+from lab.rig.embedded.rig import Rig
+from lab.rig.postgres import postmaster, settings
 
 
 def count(rig: Rig, plan: str) -> int:

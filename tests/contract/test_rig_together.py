@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from lab.errors import LabError, ToolMissing
-from lab.rig import binaries, cache, doctor, port, process, toxiproxy_binary
-from lab.rig.lock import SharedLock
-from lab.rig.rig import Rig
+from lab.rig import doctor
+from lab.rig.embedded.rig import Rig
+from lab.rig.machine import cache, port, process
+from lab.rig.machine.lock import SharedLock
+from lab.rig.postgres import binaries
+from lab.rig.toxiproxy import binary
 
 
 def test_two_rigs_side_by_side_share_nothing(rig: Rig) -> None:
@@ -136,10 +139,10 @@ def test_missing_postgresql_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
 def test_no_toxiproxy_and_no_go_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv(toxiproxy_binary.PATH_VARIABLE, raising=False)
-    monkeypatch.setattr(toxiproxy_binary, "_go_places", lambda: iter(()))
+    monkeypatch.delenv(binary.PATH_VARIABLE, raising=False)
+    monkeypatch.setattr(binary, "_go_places", lambda: iter(()))
     with pytest.raises(ToolMissing, match="install Go"):
-        toxiproxy_binary.ensure_toxiproxy()
+        binary.ensure_toxiproxy()
 
 
 def test_doctor_finds_everything_here(rig: Rig) -> None:

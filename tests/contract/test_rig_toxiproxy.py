@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from lab.errors import BadInput, ProxyLost, ToolMissing
-from lab.rig import toxic, toxiproxy_binary
-from lab.rig.rig import Rig
-from lab.rig.toxic import Installed
-from lab.rig.toxiproxy import Proxy
+from lab.rig.embedded.rig import Rig
+from lab.rig.toxiproxy import binary, toxic
+from lab.rig.toxiproxy.proxies import Proxy
+from lab.rig.toxiproxy.toxic import Installed
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
@@ -191,11 +191,11 @@ def test_configured_server_must_be_new_enough(
     program = tmp_path / "toxiproxy-server"
     program.write_text(f"#!/bin/sh\necho toxiproxy-server version {says}\n")
     program.chmod(0o755)
-    monkeypatch.setenv(toxiproxy_binary.PATH_VARIABLE, str(program))
+    monkeypatch.setenv(binary.PATH_VARIABLE, str(program))
     if usable:
-        found = toxiproxy_binary.find()
+        found = binary.find()
         assert found is not None
         assert (found.version, found.path) == (says, program)
     else:
         with pytest.raises(ToolMissing, match="make setup"):
-            toxiproxy_binary.find()
+            binary.find()

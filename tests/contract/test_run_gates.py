@@ -10,7 +10,7 @@ import pytest
 
 from lab.records.plan import Begin, End, Plan, Read
 from lab.records.variant import Variant
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 from lab.run import run
 from lab.subject.handle import Zygote
 

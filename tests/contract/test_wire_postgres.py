@@ -18,7 +18,7 @@ import psycopg2
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 from lab.wire.journal import Act, Event, Message, Record
 from lab.wire.moment import NAMES
 from lab.wire.rule import Rule

@@ -224,7 +224,7 @@ def _healed(landing: Landing, now: int) -> Landing:
 
 def finding(promise: str, told: Record) -> Finding:
     """What the judge of one promise says."""
-    from lab.judge import judge  # noqa: PLC0415
+    from lab.judging.judge import judge  # noqa: PLC0415
 
     return judge(told, [PROMISES.get(promise)])[0]
 

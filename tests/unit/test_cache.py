@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.rig import cache
+from lab.rig.machine import cache
 
 
 @pytest.fixture(autouse=True)

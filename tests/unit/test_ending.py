@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab.ending import from_answer, settle
+from lab.judging.ending import from_answer, settle
 from lab.records.history import Cause, Ending, Op
 from lab.records.plan import Begin, End, Enter, Leave, Step, Write
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from lab.errors import ServerNotReady
-from lab.rig import choose, netns, route
+from lab.rig import capabilities
+from lab.rig.machine import route
+from lab.rig.netns import namespace
 
 MOUNTED = "22 1 0:20 / / rw - ext4 /dev/root rw"
 DENIED = OSError(errno.EPERM, "unshare: Operation not permitted")
@@ -20,7 +22,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     def read(path: Path) -> str | None:
         return files.get(str(path))
 
-    monkeypatch.setattr(netns, "_read", read)
+    monkeypatch.setattr(namespace, "_read", read)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     return files
 
@@ -35,22 +37,22 @@ def system(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 )
 def test_switch_of_a_distribution_is_named(system: dict[str, str], path: str, value: str, helps: str) -> None:
     system[f"/proc/sys/{path}"] = value
-    refusal = netns._refused(DENIED)
+    refusal = namespace._refused(DENIED)
     assert helps in refusal.remedy
     assert f"={value}" in refusal.message
 
 
 def test_chroot_and_container_are_told_apart(system: dict[str, str]) -> None:
     system["/proc/self/mountinfo"] = "22 1 0:20 / /proc rw - proc proc rw"
-    assert "in a chroot" in netns._refused(DENIED).message
+    assert "in a chroot" in namespace._refused(DENIED).message
     system["/proc/self/mountinfo"] = MOUNTED
     system["/proc/self/status"] = "Name:\tpython\nSeccomp:\t2\nThreads:\t1"
-    assert "a container's filter" in netns._refused(DENIED).message
-    assert "--rig docker" in netns._refused(DENIED).remedy
+    assert "a container's filter" in namespace._refused(DENIED).message
+    assert "--rig docker" in namespace._refused(DENIED).remedy
 
 
 def test_refusal_without_a_known_reason_says_what_the_kernel_said(system: dict[str, str]) -> None:
-    assert str(netns._refused(DENIED)).startswith("no network namespace: unshare: Operation not permitted; ")
+    assert str(namespace._refused(DENIED)).startswith("no network namespace: unshare: Operation not permitted; ")
 
 
 def test_way_to_another_machine_is_refused() -> None:
@@ -60,6 +62,6 @@ def test_way_to_another_machine_is_refused() -> None:
 
 
 def test_remedy_names_the_rigs_that_have_it() -> None:
-    assert choose.remedy({"loss", "restart"}) == "use --rig netns"
-    assert choose.remedy({"restart"}) == "use --rig embedded or netns or docker"
-    assert choose.remedy({"teleport"}) == "no rig has all of it"
+    assert capabilities.remedy({"loss", "restart"}) == "use --rig netns"
+    assert capabilities.remedy({"restart"}) == "use --rig embedded or netns or docker"
+    assert capabilities.remedy({"teleport"}) == "no rig has all of it"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.rig.rig import Rig
+from lab.rig.embedded.rig import Rig
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.promises import loss
+from lab.judging import loss
 from lab.records.plan import Begin, Close, End, Fork, Read, Stop
 from lab.records.record import Record
 from lab.records.variant import Traits

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab.promises.state import LEAVE
+from lab.judging.session_state import LEAVE
 from lab.records.plan import Autocommit, Begin, End, Look, Read, Sql
 from unit.histories import Line, census, ok, record, session, verdict
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.promises.reason import reason
+from lab.judging.reason import reason
 from lab.records.history import Cause
 from lab.records.plan import Begin, Commit, End, Enter, Leave, Read, Write
 from lab.records.variant import Variant

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.promises.state import LEAVE
+from lab.judging.session_state import LEAVE
 from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Look, Read, Sql, Write
 from lab.records.record import Record
 from unit.histories import Line, lost, ok, record, refused, strike, verdict

@@ -14,9 +14,9 @@ from lab.records.verdict import Verdict
 from lab.report.html import render_html
 from lab.report.json import write_json
 from lab.report.live import LiveMatrix
-from lab.report.mark import BROKEN, KEPT, LIMIT, NA, UNKNOWN, Mark, mark
 from lab.report.progress import PlainProgress, TerminalProgress, filling_matrix
 from lab.report.terminal import print_matrix, print_result
+from lab.report.verdict_mark import BROKEN, KEPT, LIMIT, NA, UNKNOWN, Mark, mark
 
 
 def result(name: str) -> Result:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from lab.judging.calls import FOREVER
+from lab.judging.trace import Trace
 from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Read, Rollback, Sql, Stop, Write
 from lab.records.variant import Traits
-from lab.trace import FOREVER, Trace
 from unit.histories import Line, asks, begins, heal, lost, ok, record, refused, returns, skipped, strike
 
 T = "t0"

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from lab.judge import judge
+from lab.judging.judge import judge
+from lab.judging.trace import Trace
 from lab.promise import PROMISES
 from lab.records.census import Row
 from lab.records.history import Op
@@ -35,7 +36,6 @@ from lab.records.plan import (
 )
 from lab.records.record import Record
 from lab.records.verdict import Verdict
-from lab.trace import Trace
 from unit.histories import KEEPS, RUN, verdict
 from unit.honest import Honest
 

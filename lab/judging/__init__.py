@@ -1,0 +1,1 @@
+"""How a record is read and judged: what all promises share."""

@@ -1,0 +1,94 @@
+"""Phrases that directed plans are made of, and questions that several promises ask of a variant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lab.judging.trace import Trace
+from lab.records.plan import Begin, End, Enter, FaultSpec, Inject, Leave, Look, Read, Step, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+
+
+def inject(kind: str, **params: Any) -> Inject:
+    """The nemesis applies a fault."""
+    return Inject(FaultSpec(kind, params))
+
+
+FIN = inject("sever-fin")
+RST = inject("sever-rst")
+TERMINATE = inject("terminate")
+LOSE_ANSWER = inject("limit-data", limit_bytes=0, stream="downstream")
+"""The next answer of the server is swallowed and the connection ends: what was asked has been done."""
+
+SEVER: dict[str, Inject] = {"terminated": TERMINATE, "FIN": FIN, "RST": RST}
+
+
+def request(actor: str, *steps: Step) -> tuple[Step, ...]:
+    """One request around `steps`."""
+    return (Begin(actor), *steps, End(actor))
+
+
+def query(actor: str) -> tuple[Step, ...]:
+    """A request of one query."""
+    return request(actor, Read(actor))
+
+
+def block(actor: str) -> tuple[Step, ...]:
+    """A request that begins with atomic()."""
+    return request(actor, Enter(actor), Write(actor), Leave(actor))
+
+
+def after_heal(actor: str) -> tuple[Step, ...]:
+    """What must succeed again: a request that begins with a query, and one that begins with atomic()."""
+    return (*query(actor), *block(actor))
+
+
+def looked_at(variant: Variant, traits: Traits) -> tuple[Step, ...]:
+    """A look at every session that may be kept: a pool that hands out the oldest comes round in so many requests."""
+    actors = ("t0", "t1") if several(variant) else ("t0",)
+    return tuple(step for actor in actors for step in request(actor, Look(actor)) * max(traits.pool_max, 1))
+
+
+def at_once(*actors: str) -> tuple[Step, ...]:
+    """Requests in flight together, one query each: as many sessions as there are actors."""
+    steps: list[Step] = [Begin(actor) for actor in actors]
+    steps += [Read(actor) for actor in actors]
+    return (*steps, *(End(actor) for actor in actors))
+
+
+def keeps(variant: Variant, traits: Traits) -> bool:
+    """Whether sessions are kept between requests: the row says so, or the settings, or the ENGINE closes by itself."""
+    if variant.keeps is not None:
+        return variant.keeps
+    return traits.conn_max_age != 0 or traits.pool_max > 0 or traits.own_close
+
+
+def kept_nothing(record: Record) -> str:
+    """Why a run shows that an ENGINE which closes by itself keeps nothing, where nobody says that it does; "" else."""
+    variant, traits = record.plan.variant, record.traits
+    if variant.keeps is not None or traits.conn_max_age != 0 or traits.pool_max or not traits.own_close:
+        return ""
+    used = [session for request in Trace(record).requests for session in request.sessions]
+    return NOTHING_SEEN_KEPT if len(used) > 1 and len(set(used)) == len(used) else ""
+
+
+def count(number: int, noun: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def autocommit_off(variant: Variant) -> Variant:
+    """The variant with AUTOCOMMIT=False in its settings."""
+    return msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})
+
+
+def several(variant: Variant, number: int = 2) -> bool:
+    """Whether the variant is made for that many requests at once."""
+    return variant.threads is None or variant.threads >= number
+
+
+NOTHING_SEEN_KEPT = "no request was seen to get a session that an earlier one had used"
+NOTHING_KEPT = "nothing is kept between requests (CONN_MAX_AGE is 0, no pool, Django's own close)"

@@ -1,0 +1,122 @@
+"""What a record says, arranged for judging. Derived from a record, never stored; judges ask it and nothing else."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from lab.judging.calls import FOREVER, Call, Request, read_calls, read_requests
+from lab.judging.transactions import Unit, read_units
+from lab.records.landing import Landing
+from lab.records.record import Record
+
+
+class Trace:
+    """What a record says, arranged for judging."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.landed: tuple[Landing, ...] = record.landed
+
+    @cached_property
+    def calls(self) -> list[Call]:
+        """All calls, in the order in which they began."""
+        return read_calls(self.record)
+
+    @cached_property
+    def requests(self) -> list[Request]:
+        """All requests, in the order in which they arrived."""
+        return read_requests(self.calls)
+
+    @cached_property
+    def present(self) -> dict[str, int]:
+        """How often the server holds each token at the end."""
+        counts: dict[str, int] = {}
+        for row in self.record.rows:
+            counts[row.token] = counts.get(row.token, 0) + 1
+        return counts
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """All transactions that the application meant, actor by actor."""
+        return read_units(self.calls, self.record.run, manual=not self.record.traits.autocommit)
+
+    # -- faults -----------------------------------------------------------------------------------------------------
+
+    def during(self, begin: int, end: int) -> list[Landing]:
+        """The faults that were at work at some time between the two."""
+        return [landing for landing in self.landed if landing.time < end and begin < max(landing.healed, landing.time)]
+
+    def met(self, request: Request) -> bool:
+        """Whether a fault struck while the request ran, or the request got an error after one had struck."""
+        return bool(self.during(request.begin, request.end)) or bool(
+            request.errors and any(landing.time < request.errors[0].end for landing in self.landed)
+        )
+
+    @cached_property
+    def struck(self) -> int:
+        """When the first fault struck; FOREVER when none did."""
+        return min((landing.time for landing in self.landed), default=FOREVER)
+
+    @cached_property
+    def failed_before(self) -> bool:
+        """Whether an ordinary request failed before any fault struck: what fails later need not be a fault's doing."""
+        ordinary = [request for request in self.requests if request.ordinary and request.errors]
+        return any(one.errors[0].end < self.struck < FOREVER and not self.crowded_out(one) for one in ordinary)
+
+    def crowded_out(self, request: Request) -> bool:
+        """Whether its error may only say that others had all the sessions: it got none while they were in flight.
+
+        Not where as many have been served side by side before, unless one of the others gives nothing back, because
+        it hangs or its thread has ended.
+        """
+        error = request.errors[0]
+        others = [other for other in self.requests if other.actor != request.actor]
+        beside = [other for other in others if other.running_between(request.begin, error.end)]
+        if any(other.calls[-1].f == "stop" and other.begin < error.end for other in others):
+            return not request.sessions
+        if request.sessions or not beside:
+            return False
+        return any(call.hung for other in beside for call in other.calls) or len(beside) >= self._served(request.begin)
+
+    def crowded(self, call: Call) -> bool:
+        """Whether more requests were in flight during the call than the variant says that it is made for."""
+        threads = self.record.plan.variant.threads
+        return threads is not None and sum(one.running_between(call.begin, call.end) for one in self.requests) > threads
+
+    def _served(self, until: int) -> int:
+        """How many requests at most had a session at one time by then."""
+        held = [(min(one.sessions.values()), one.end) for one in self.requests if one.sessions]
+        return max((sum(a <= begin < b for a, b in held) for begin, _ in held if begin < until), default=0)
+
+    @cached_property
+    def healed(self) -> int:
+        """When the last fault had ended."""
+        return max((landing.healed for landing in self.landed), default=-1)
+
+    @cached_property
+    def stale(self) -> int:
+        """How many sessions died without a running request noticing: each may cost one later request an error."""
+        return sum(self._idle(landing) for landing in self.landed)
+
+    def _idle(self, landing: Landing) -> int:
+        # A session that answers later was frozen or cut off for a while, and not dead.
+        alive = {call.session for call in self.calls if call.begin > landing.healed}
+        dead = set(landing.struck) - alive
+        number = len(dead) - self._used(dead, landing.time, landing.at)
+        cut = set(landing.cut) - dead
+        return max(number, 0) + max(len(cut) - self._used(cut, landing.healed, landing.healed), 0)
+
+    def _used(self, sessions: set[str], since: int, until: int) -> int:
+        """How many of the sessions, which died between the two, cost the request that was using them an error.
+
+        A request that was not seen to use any counts for one. A session that dies unnoticed under a running request is
+        as stale for the next one as an idle one.
+        """
+        used = 0
+        for request in self.requests:
+            if not request.running_between(since, until) or not any(e.end > since for e in request.errors):
+                continue
+            known = {session for session, used in request.sessions.items() if used <= until}
+            started = any(call.begin < until and call.f in ("read", "write", "enter", "sql") for call in request.calls)
+            used += len(known & sessions) if known else int(started)
+        return used

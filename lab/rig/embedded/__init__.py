@@ -1,0 +1,1 @@
+"""The default rig: both servers as processes of this machine."""

@@ -1,0 +1,86 @@
+"""The rigs by name. Each is loaded when it is asked for: one of them needs the Docker SDK, another one a namespace."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from contextlib import AbstractContextManager, nullcontext
+
+from lab.errors import BadInput, ToolMissing
+from lab.rig.base import BaseRig
+from lab.rig.capabilities import CAPABILITIES, DEFAULT, remedy
+from lab.rig.postgres.database import MAX_CONNECTIONS
+from lab.rig.toxiproxy import binary
+from lab.rig.toxiproxy.binary import Progress
+
+VARIABLE = "LAB_RIG"
+CLASSES = {
+    "embedded": "lab.rig.embedded.rig:Rig",
+    "netns": "lab.rig.netns.rig:NetnsRig",
+    "docker": "lab.rig.docker.rig:DockerRig",
+}
+
+
+def prepare(name: str | None = None) -> str:
+    """The rig to use: `name`, else $LAB_RIG, else embedded. Call it before anything starts a thread.
+
+    For netns this process moves into a namespace of its own, out of which nothing can be fetched any more. Raises
+    `BadInput` for a name that is none, `ToolMissing` where the machine cannot have that rig.
+    """
+    rig = chosen(name)
+    if rig == "netns":
+        namespace = importlib.import_module("lab.rig.netns.namespace")
+        if not namespace.entered():
+            _build_toxiproxy()
+            namespace.enter()
+    return rig
+
+
+def chosen(name: str | None = None) -> str:
+    """The name of the rig to use, without preparing anything. Raises `BadInput`."""
+    rig = name or os.environ.get(VARIABLE) or DEFAULT
+    if rig not in CLASSES:
+        raise BadInput(f"there is no rig {rig!r}", f"known: {', '.join(CLASSES)}")
+    return rig
+
+
+def open_rig(
+    name: str = DEFAULT,
+    progress: Progress = lambda _: None,
+    max_connections: int = MAX_CONNECTIONS,
+    *,
+    postgres: str = "",
+) -> BaseRig:
+    """The rig that `prepare` has returned the name of, not yet entered.
+
+    `postgres` is a server version such as "16", for rigs that are capable of "versions"; others refuse it: `BadInput`.
+    """
+    versions = "versions" in CAPABILITIES[name]
+    if postgres and not versions:
+        raise BadInput(f"the {name} rig has one PostgreSQL version", remedy({"versions"}))
+    made: BaseRig = _class(name)(progress, max_connections, *([postgres] if versions else []))
+    return made
+
+
+def apart(
+    rig: BaseRig, progress: Progress = lambda _: None, *, postgres: str = ""
+) -> AbstractContextManager[BaseRig | None]:
+    """Another rig of the same kind, not yet entered, for what must run alone; None where there can be only one."""
+    return open_rig(rig.name, progress, postgres=postgres) if rig.several else nullcontext()
+
+
+def _class(name: str) -> type[BaseRig]:
+    module, _, attribute = CLASSES[name].partition(":")
+    found: type[BaseRig] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def _build_toxiproxy() -> None:
+    """In a process of its own: building takes the internet, and threads, neither of which may be had here."""
+    if binary.find() is not None:
+        return
+    done = subprocess.run([sys.executable, "-m", "lab.rig.provision"], check=False)
+    if done.returncode:
+        raise ToolMissing("Toxiproxy is not there and could not be built", binary.REMEDY)
