@@ -28,11 +28,11 @@ import msgspec
 from lab.errors import PlanInvalid
 from lab.records.census import Session
 from lab.records.plan import FaultSpec, Plan
+from lab.records.words import DEFAULT_DELAY_MS, Direction, Sides, Way
 from lab.registry import Registry
 
 Family = Literal["network", "loss", "server", "client", "wire"]
 """The folders below `faults/`: each family has its own."""
-Stream = Literal["upstream", "downstream"]
 StopMode = Literal["smart", "fast", "immediate"]
 
 
@@ -91,7 +91,6 @@ class Knock(NamedTuple):
         return not self.bytes and self.end == "open"
 
 
-Towards = Literal["server", "client", "both"]
 Leg = Literal["client", "server"]
 """Which part of the plan's line: between the client and its direct peer, or between the proxy and the server."""
 
@@ -113,7 +112,7 @@ class Net(Protocol):
     def connections(self, leg: Leg = "client") -> tuple[int, ...]:
         """The plan's established connections, the oldest first."""
 
-    def drop(self, towards: Towards, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
+    def drop(self, towards: Sides, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
         """Drop what goes `towards` one end of these connections; None: of all, and of new ones on the client's leg."""
 
     def restore(self, leg: Leg = "client") -> None:
@@ -163,7 +162,7 @@ class Link(Protocol):
     def accept(self) -> None:
         """Take connections again, with no toxic but those of `arm_reset`."""
 
-    def add(self, kind: str, stream: Stream, **attributes: int) -> None:
+    def add(self, kind: str, stream: Direction, **attributes: int) -> None:
         """Install a toxic under Toxiproxy's own name, unit as suffix, on connections that are there as well.
 
         Only while nothing is in flight on them (toxiproxy.md section 2), which the order of the steps provides.
@@ -174,11 +173,6 @@ class Link(Protocol):
 
     def thaw(self) -> None:
         """Let it run again."""
-
-
-Sides = Literal["both", "client", "server"]
-Way = Literal["fin", "rst", "stall", "half-close", "split", "delay", "drop-reply"]
-"""What the tap does at a moment; `lab tap --help` says what the side that is hit sees of it."""
 
 
 class Acted(NamedTuple):
@@ -197,10 +191,7 @@ class Acted(NamedTuple):
 class Wire(Protocol):
     """The tap in front of the plan's proxy: acts at moments of the PostgreSQL protocol (`lab list moments`)."""
 
-    def check(self, moment: str) -> None:
-        """Raise BadInput when that is no moment."""
-
-    def arm(self, moment: str, way: Way, sides: Sides = "both", *, delay_ms: int = 100) -> None:
+    def arm(self, moment: str, way: Way, sides: Sides = "both", *, delay_ms: int = DEFAULT_DELAY_MS) -> None:
         """Act once when the moment comes; its occurrences are counted from now on."""
 
     def acts(self) -> tuple[Acted, ...]:

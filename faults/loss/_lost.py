@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from lab.fault import Leg, Lost, Net, Seen, Sighting, Site, Towards
+from lab.fault import Leg, Lost, Net, Seen, Sighting, Site
+from lab.records.words import Sides
 
 NOTHING = Lost(0, 0, 0)
 CLIENT: tuple[Leg, ...] = ("client",)
@@ -13,7 +14,7 @@ CLIENT: tuple[Leg, ...] = ("client",)
 
 @contextmanager
 def losing(
-    site: Site, towards: Towards, legs: Collection[Leg] = CLIENT, ports: Collection[int] | None = None
+    site: Site, towards: Sides, legs: Collection[Leg] = CLIENT, ports: Collection[int] | None = None
 ) -> Iterator[Seen]:
     """Drop for the length of the block; `ports` None: on all connections, and new ones get no answer.
 
@@ -59,7 +60,7 @@ def lost_since(net: Net, leg: Leg, before: dict[int, Lost]) -> dict[int, Lost]:
     return found
 
 
-def _shows(lost: Lost, towards: Towards) -> bool:
+def _shows(lost: Lost, towards: Sides) -> bool:
     """Whether it lost what it should; a segment that was lost before it could be answered is lost both ways."""
     if towards == "server":
         return lost.to_server > 0

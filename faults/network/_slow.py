@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab.fault import Seen, Sighting, Site, Stream
+from lab.fault import Seen, Sighting, Site
+from lab.records.words import Direction
 
 BASELINE = 3  # knocks before the toxic, of which the fastest counts
 NOISE = 0.05  # seconds by which a busy machine may delay an answer once; shorter delays must show several times
@@ -16,7 +17,7 @@ PATIENCE = 2.0  # seconds to wait for an answer, beyond the delay
 
 
 @contextmanager
-def slowed(site: Site, least: float, size: int, kind: str, stream: Stream, **attributes: int) -> Iterator[Seen]:
+def slowed(site: Site, least: float, size: int, kind: str, stream: Direction, **attributes: int) -> Iterator[Seen]:
     """Install the toxic, heal at the end; seen when questions of `size` bytes take longer than before.
 
     By `least` seconds, that is. Healing ends the connections.

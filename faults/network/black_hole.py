@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Literal
 
 from faults.network.silence import look_out
-from lab.fault import Fault, Seen, Site, Stream, fault
+from lab.fault import Fault, Seen, Site, fault
+from lab.records.words import Direction
 
 
 @fault("black-hole", family="network", lasting=True, waits=True, heal_cuts=True)
@@ -23,7 +24,7 @@ class BlackHole(Fault):
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Drop all data, on connections that are there too; healing ends them."""
-        streams: tuple[Stream, ...] = ("upstream", "downstream") if self.stream == "both" else (self.stream,)
+        streams: tuple[Direction, ...] = ("upstream", "downstream") if self.stream == "both" else (self.stream,)
         seen = look_out(site)
         try:
             for stream in streams:

@@ -9,7 +9,8 @@ from typing import Annotated
 import msgspec
 
 from faults.network._ended import established, struck
-from lab.fault import Fault, Seen, Sighting, Site, Stream, fault
+from lab.fault import Fault, Seen, Sighting, Site, fault
+from lab.records.words import Direction
 
 LONGEST_QUESTION = 8000  # bytes; a limit above that is not shown by a fresh connection
 
@@ -22,7 +23,7 @@ class LimitData(Fault):
     """
 
     limit_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
-    stream: Stream = "downstream"
+    stream: Direction = "downstream"
 
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
 
-import msgspec
-
-from lab.fault import Seen, Sides, Sighting, Site, Way
-
-MomentText = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^(c[1-9][0-9]*:)?([a-z-]+(:[1-9][0-9]*)?(\+[0-9]+)?|(up|down)(#[1-9][0-9]*(\+[0-9]+)?|@[0-9]+))$"
-    ),
-]
-"""A moment as lab/wire/moment.py reads it, e.g. `commit-acked+0`, `c1:query-sent:2`, `up#5`, `down@410`."""
+from lab.fault import Fault, Seen, Sighting, Site
+from lab.records.moment import Moment, MomentText
+from lab.records.words import DEFAULT_DELAY_MS, Sides, Way
 
 ANSWER_LOST = "command-complete+0"
 """The moment when a statement has been executed and nobody has been told."""
 
 
+class AtMoment(Fault):
+    """A fault of the tap at a `moment`; refuses text that is no moment."""
+
+    moment: MomentText = ANSWER_LOST
+
+    def __post_init__(self) -> None:
+        Moment.parse(self.moment)
+
+
 @contextmanager
 def acting(
-    site: Site, moment: str, way: Way, sides: Sides, heal: Callable[[], None] = lambda: None, delay_ms: int = 100
+    site: Site,
+    moment: str,
+    way: Way,
+    sides: Sides,
+    heal: Callable[[], None] = lambda: None,
+    delay_ms: int = DEFAULT_DELAY_MS,
 ) -> Iterator[Seen]:
     """Arm; seen when the tap has acted at that moment. What has not come by the heal does not come any more."""
     before = len(site.wire.acts())

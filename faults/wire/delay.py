@@ -7,21 +7,17 @@ from typing import Annotated
 
 import msgspec
 
-from faults.wire._at import ANSWER_LOST, MomentText, acting
-from lab.fault import Fault, Seen, Sides, Site, fault
+from faults.wire._at import AtMoment, acting
+from lab.fault import Seen, Site, fault
+from lab.records.words import DEFAULT_DELAY_MS, Sides
 
 
 @fault("delay", family="wire", lasting=True, lazy=True, needs={"wire"})
-class Delay(Fault):
+class Delay(AtMoment):
     """At the `moment` whatever goes to `sides` is held back for `delay_ms` milliseconds, once."""
 
-    moment: MomentText = ANSWER_LOST
     sides: Sides = "both"
-    delay_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 100
-
-    def prepare(self, site: Site) -> None:
-        """Refuse a moment that is none before anything begins."""
-        site.wire.check(self.moment)
+    delay_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = DEFAULT_DELAY_MS
 
     def strike(self, site: Site) -> AbstractContextManager[Seen]:
         """Arm it; healing lets pass what is held."""

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from faults.wire._at import ANSWER_LOST, MomentText, acting
-from lab.fault import Fault, Seen, Site, fault
+from faults.wire._at import AtMoment, acting
+from lab.fault import Seen, Site, fault
 
 
 @fault("drop-reply", family="wire", lasting=True, lazy=True, waits=True, heal_cuts=True, needs={"wire"})
-class DropReply(Fault):
+class DropReply(AtMoment):
     """From the `moment` on the client is told nothing, nor that the server has ended; the connection stays open."""
-
-    moment: MomentText = ANSWER_LOST
-
-    def prepare(self, site: Site) -> None:
-        """Refuse a moment that is none before anything begins."""
-        site.wire.check(self.moment)
 
     def strike(self, site: Site) -> AbstractContextManager[Seen]:
         """Arm it; healing ends the connection: what was swallowed cannot be had again."""

@@ -27,10 +27,10 @@ from lab.cli.timeouts import timeouts_command
 from lab.explore.cuts import WAYS, Ground, chosen_ways, explore
 from lab.explore.points import WINDOWS, Every, Window
 from lab.promise import PROMISES
+from lab.records.words import WAYS as WAY_WORDS
 from lab.report.strips import print_explored
 from lab.report.terminal import console
 from lab.store import Store, default_root, write
-from lab.wire.rule import WAYS as WAY_WORDS
 
 Name = Annotated[str, typer.Argument(metavar="VARIANT", help="A row of `lab list variants`, or any dotted ENGINE.")]
 WindowFlag = Annotated[

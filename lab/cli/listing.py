@@ -13,9 +13,9 @@ from rich.table import Table
 from lab.check.variants import rows
 from lab.fault import FAULTS, Fault
 from lab.promise import PROMISES
+from lab.records.moment import NAMES
 from lab.records.plan import Step
 from lab.report.terminal import console
-from lab.wire.moment import NAMES
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +66,7 @@ def steps() -> None:
     """The steps that plans are made of, as they stand in JSON."""
     table = _table("do", "fields", "what it does")
     for cls in _leaves(Step):
-        table.add_row(cls.__name__.lower(), _fields(cls), _first_line(cls))
+        table.add_row(cls.do, _fields(cls), _first_line(cls))
     console().print(table)
 
 

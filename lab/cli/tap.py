@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from lab.errors import BadInput
-from lab.wire.moment import NAMES
-from lab.wire.rule import DEFAULT_DELAY_MS, WAYS, Rule
+from lab.records.moment import NAMES
+from lab.records.words import DEFAULT_DELAY_MS, WAYS
+from lab.wire.rule import Rule
 from lab.wire.standalone import run_tap
 
 ListenFlag = Annotated[

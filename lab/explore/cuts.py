@@ -24,20 +24,21 @@ import msgspec
 
 from lab.errors import LabError, UnknownName
 from lab.explore.ledger import Ledger
-from lab.explore.points import Direction, Every, Point, Window, points
+from lab.explore.points import Every, Point, Window, points
 from lab.explore.threads import finish
 from lab.judging.judge import judge
 from lab.promise import Promise
+from lab.records.history import HUNG
 from lab.records.plan import Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
+from lab.records.words import TOWARDS, Direction, Way
 from lab.rig.protocol import ProxyProtocol, RigProtocol
-from lab.run import HUNG, run
+from lab.run import run
 from lab.store import CheckFolder, Store, slug, unwritable
 from lab.subject.handle import Zygote
 
-Way = Literal["fin", "rst", "stall", "half-close", "drop-reply", "split", "delay"]
 CALM_NAMES = {".": "kept", "e": "kept error", "?": "kept doubt"}
 FAULTS: dict[str, str] = {"fin": "cut-fin", "rst": "cut-rst", "stall": "hold"}
 """What the way is called as a fault, where it is called otherwise."""
@@ -47,7 +48,6 @@ WAYS: dict[Every, tuple[Way, ...]] = {
 }
 """The ways that are tried where none is named."""
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-TOWARDS: dict[Direction, str] = {"upstream": "server", "downstream": "client"}
 
 NARROW = 3
 """Cases at once that compute; those that wait have a lane of WIDE."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lab.records.history import Op
+from lab.records.moment import Moment
 from lab.records.record import Record
+from lab.records.words import Direction
 
 Window = Literal["request", "connect", "commit", "close"]
 Every = Literal["message", "byte"]
-Direction = Literal["upstream", "downstream"]
 Message = dict[str, Any]
 
 WINDOWS: dict[str, str] = {
@@ -21,7 +22,6 @@ WINDOWS: dict[str, str] = {
     "commit": "from COMMIT to its ReadyForQuery",
     "close": "what request_finished makes the connection say",
 }
-SHORT: dict[Direction, str] = {"upstream": "up", "downstream": "down"}
 GOODBYE = "X"
 """The type letter of Terminate."""
 COMMON = ("row", "command-complete", "ready", "parameter", "query-sent", "password")
@@ -43,7 +43,7 @@ class Point:
     @property
     def moment(self) -> str:
         """As a rule is told it."""
-        return f"{self.name}+{self.byte}"
+        return str(Moment.parse(self.name).before(self.byte))
 
 
 def points(record: Record, window: Window, every: Every, last: int) -> tuple[Point, ...]:
@@ -79,7 +79,7 @@ def _request(record: Record, last: int) -> Iterator[Message]:
 def _names(messages: Sequence[Message]) -> dict[int, str]:
     """For each message the text of its moment, by the message's identity: a named one where it has a name."""
     connections = {message["connection"] for message in messages}
-    prefix = f"c{min(connections)}:" if len(connections) == 1 else ""
+    connection = min(connections) if len(connections) == 1 else None
     counts: Counter[str] = Counter()
     names = {}
     for message in messages:
@@ -87,10 +87,10 @@ def _names(messages: Sequence[Message]) -> dict[int, str]:
         own = [moment for moment in message.get("moments", ()) if moment not in COMMON]
         best = (own or list(message.get("moments", ())))[-1:]
         if best:
-            nth = counts[best[0]]
-            names[id(message)] = f"{prefix}{best[0]}" + (f":{nth}" if nth > 1 else "")
+            moment = Moment(name=best[0], connection=connection, occurrence=counts[best[0]])
         else:
-            names[id(message)] = f"{prefix}{SHORT[message['direction']]}#{message['ordinal']}"
+            moment = Moment(direction=message["direction"], connection=connection, ordinal=message["ordinal"])
+        names[id(message)] = str(moment)
     return names
 
 

@@ -20,6 +20,7 @@ from lab.explore.interleavings import preemptions_of
 from lab.fault import FAULTS, build
 from lab.judging.judge import cause, judge
 from lab.records.codec import encode
+from lab.records.moment import Moment
 from lab.records.plan import (
     Begin,
     End,
@@ -438,8 +439,7 @@ def _simpler(spec: FaultSpec) -> Iterator[FaultSpec]:
         yield FaultSpec(spec.kind, {key: value for key, value in spec.params.items() if key != name})
     if "moment" in spec.params:
         moment = str(spec.params["moment"])
-        plain = moment.partition("+")[0].partition(":")[0]
-        for simpler in dict.fromkeys((*MOMENTS, moment.partition("+")[0], plain)):
+        for simpler in dict.fromkeys((*MOMENTS, *map(str, Moment.parse(moment).simpler()))):
             if _moment_weight(simpler) < _moment_weight(moment):
                 yield FaultSpec(spec.kind, {**spec.params, "moment": simpler})
 

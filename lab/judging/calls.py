@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.records.history import Cause, Ending, Op, Phase
-from lab.records.plan import Step
+from lab.records.history import HUNG, Cause, Ending, Op, Phase
+from lab.records.plan import Step, StepName
 from lab.records.record import Record
 
 FOREVER = 1 << 62
-ORDINARY = ("begin", "end", "enter", "leave", "read", "write", "look")
+ORDINARY: tuple[StepName, ...] = ("begin", "end", "enter", "leave", "read", "write", "look")
 """Steps that any healthy backend serves without an error, when blocks are entered before they are left."""
 
 
@@ -20,7 +20,7 @@ class Call:
 
     actor: str
     step: int
-    f: str
+    f: StepName
     request: int
     phase: Phase
     begin: int
@@ -38,7 +38,7 @@ class Call:
     @property
     def hung(self) -> bool:
         """Whether it was given up."""
-        return bool(self.chain) and self.chain[0].cls == "lab.Hung"
+        return bool(self.chain) and self.chain[0].cls == HUNG.cls
 
     @property
     def failed(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lab.records.history import Cause
+from lab.records.history import DIED, HUNG, Cause
 
 Reason = Literal[
     "lost", "ended", "refused", "authentication", "slots", "waited", "closed", "statement", "hung", "other"
@@ -58,7 +58,7 @@ TEXTS: tuple[tuple[str, Reason], ...] = (
 
 def reason(cause: Cause) -> Reason:
     """What one link of a chain says."""
-    if cause.cls in ("lab.Hung", "lab.SubjectEnded"):
+    if cause.cls in (HUNG.cls, DIED.cls):
         return "hung"
     for state, found in STATES:
         if cause.sqlstate.startswith(state):

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from lab.records.plan import StepName
+
 Ending = Literal["invoke", "ok", "fail", "info", "skip"]
 Phase = Literal["safety", "liveness"]
 
@@ -26,19 +28,25 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     base: str = ""
 
 
+HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
+"""Stands for the exception of a call that the lab gave up."""
+DIED = Cause(cls="lab.SubjectEnded", text="the subject's process ended")
+"""Stands for the exception of a call during which the subject's process ended."""
+
+
 class Op(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event of one actor.
 
-    `step` is the index in the plan; steps of the liveness phase count on from there. `f` is the step's `do`.
-    `request` counts the requests of the actor from 0; -1 is outside any. `value` holds what came back: `token`,
-    `nonce`, `session`, `xid`, `in_atomic`. `chain` is the exception that left the call, then its causes.
+    `step` is the index in the plan; steps of the liveness phase count on from there. `f` is the step's name, its `do`
+    in the plan. `request` counts the requests of the actor from 0; -1 is outside any. `value` holds what came back:
+    `token`, `nonce`, `session`, `xid`, `in_atomic`. `chain` is the exception that left the call, then its causes.
     """
 
     time: int
     type: Ending
     actor: str
     step: int
-    f: str
+    f: StepName
     request: int = -1
     phase: Phase = "safety"
     value: dict[str, Any] = field(default_factory=dict)

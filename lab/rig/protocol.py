@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import psycopg
 
-from lab.fault import Net, Server, Stream
+from lab.fault import Net, Server
+from lab.records.words import Direction
 from lab.rig.toxiproxy.toxic import Installed, Toxic
 from lab.wire.tap import Line
 
@@ -46,7 +47,7 @@ class ProxyProtocol(Protocol):
     def port(self) -> int:
         """Where clients connect to."""
 
-    def add(self, toxic: Toxic, stream: Stream) -> None:
+    def add(self, toxic: Toxic, stream: Direction) -> None:
         """Put a toxic at the end of a direction's chain."""
 
     def arm_reset(self) -> None:

@@ -6,6 +6,6 @@ gates    steps that the lab holds inside the server
 diary    what is written down while it runs, by one clock
 """
 
-from lab.run.run import HUNG, Run, run
+from lab.run.run import Run, run
 
-__all__ = ["HUNG", "Run", "run"]
+__all__ = ["Run", "run"]

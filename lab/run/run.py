@@ -14,7 +14,7 @@ from lab.errors import BadInput, LabError, ProxyLost, ServerNotReady
 from lab.fault import FAULTS, needs
 from lab.judging import ending
 from lab.records.census import Census, Row, Session
-from lab.records.history import Cause, Ending, Op, Phase
+from lab.records.history import DIED, HUNG, Cause, Ending, Op, Phase
 from lab.records.plan import (
     ActorStep,
     Begin,
@@ -50,8 +50,6 @@ CLOSE = 0.2  # seconds that a session has to vanish after its connection was clo
 SETTLE = 0.5  # seconds that a session has to become idle or vanish after its request
 PROBES = 2  # requests of each actor in the liveness phase, beyond one for each session that was struck
 MANY = 20  # sessions of one plan: who has so many may have taken the slots himself
-HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
-DIED = Cause(cls="lab.SubjectEnded", text="the subject's process ended")
 
 
 @dataclass
@@ -312,7 +310,7 @@ class Run:
     def _message(self, pending: _Pending) -> dict[str, Any]:
         step = pending.step
         message: dict[str, Any] = {name: getattr(step, name) for name in step.__struct_fields__}
-        message.update(do=type(step).__name__.lower(), id=pending.index)
+        message.update(do=step.do, id=pending.index)
         if isinstance(step, Write):
             message.update(plan=self._id, token=f"{self._id}:{pending.index}")
             if step.hold == "commit":
@@ -374,7 +372,7 @@ class Run:
         if isinstance(pending.step, Exit) and answer["ending"] == "ok":
             return True  # it has ended when its channel is closed
         states = [str(link.get("sqlstate", "")) for link in answer.get("chain", ())]
-        how = ending.from_answer(type(pending.step).__name__.lower(), answer["ending"], states)
+        how = ending.from_answer(pending.step.do, answer["ending"], states)
         value = dict(answer.get("value", {}))
         if "left" in answer:
             value["left"] = answer["left"]
@@ -447,7 +445,7 @@ class Run:
                 type=ending,
                 actor=actor,
                 step=pending.index,
-                f=type(pending.step).__name__.lower(),
+                f=pending.step.do,
                 request=self._requests.get(actor, -1) if inside else -1,
                 phase=pending.phase,
                 value=value or {},

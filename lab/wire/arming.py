@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lab.wire.protocol import Direction, Frame
+from lab.records.words import Direction
+from lab.wire.protocol import Frame
 from lab.wire.rule import Rule
 
 

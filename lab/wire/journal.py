@@ -14,10 +14,8 @@ from typing import Literal
 import msgspec
 
 from lab.errors import BadInput
-from lab.wire.protocol import Direction
-from lab.wire.rule import Sides, Way
+from lab.records.words import Direction, Side, Sides, Way
 
-Side = Literal["client", "server"]
 Happening = Literal["accept", "connected", "refused", "fin", "rst", "opaque", "resumed", "closed"]
 
 

@@ -27,10 +27,10 @@ from os import strerror
 from struct import pack
 from typing import Final
 
+from lab.records.words import DEFAULT_DELAY_MS, Direction, Side, Sides, Way
 from lab.wire.arming import Arming, Stop
-from lab.wire.journal import Act, Event, Happening, Journal, Message, Side
-from lab.wire.protocol import Conversation, Direction, Frame, Framer
-from lab.wire.rule import DEFAULT_DELAY_MS, Sides, Way
+from lab.wire.journal import Act, Event, Happening, Journal, Message
+from lab.wire.protocol import Conversation, Frame, Framer
 
 READ: Final = 1 << 16
 """Bytes taken from a socket at once, and so the most that a direction buffers besides one message head."""

@@ -15,12 +15,10 @@ from __future__ import annotations
 
 from collections import deque
 from struct import Struct as Layout
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
+from lab.records.words import Direction
 from lab.wire.verbs import TRANSACTION_CONTROL, verbs
-
-Direction = Literal["upstream", "downstream"]
-"""Toxiproxy's words: upstream is towards the server, downstream towards the client."""
 
 SSL_REQUEST: Final = 80877103
 GSS_REQUEST: Final = 80877104

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import get_args
 
 import msgspec
 
 from lab.errors import BadInput, UnknownName
-from lab.wire.moment import Moment
-
-Way = Literal["fin", "rst", "stall", "half-close", "split", "delay", "drop-reply"]
-Sides = Literal["both", "client", "server"]
-
-WAYS: Final[dict[str, str]] = {
-    "fin": "close in good order: the peer reads the end of the stream",
-    "rst": "reset: the peer reads ECONNRESET",
-    "stall": "pass nothing on to the peer, neither bytes nor the end, until resumed or cut",
-    "half-close": "tell the peer that nothing more comes (shutdown of the write side), but keep taking what it sends",
-    "split": "pass on in segments of one byte from there on",
-    "delay": "a stall that resumes by itself",
-    "drop-reply": "swallow what the server sends from there on, the end too, and keep the connection open",
-}
-"""Every way and what the side that is hit sees of it."""
-
-DEFAULT_DELAY_MS: Final = 100
+from lab.records.moment import Moment
+from lab.records.words import DEFAULT_DELAY_MS, WAYS, Sides, Way
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -25,10 +25,11 @@ from types import TracebackType
 from typing import Final, TypeVar
 
 from lab.errors import BadInput, LabError
+from lab.records.words import DEFAULT_DELAY_MS, Sides, Way
 from lab.wire.arming import Arming
 from lab.wire.journal import Act, Journal, Record
 from lab.wire.link import Flow, Hangups, Link, address_text
-from lab.wire.rule import DEFAULT_DELAY_MS, Rule, Sides, Way
+from lab.wire.rule import Rule
 
 T = TypeVar("T")
 Address = tuple[str, int]

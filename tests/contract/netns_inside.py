@@ -19,11 +19,12 @@ import pytest
 
 from fix_fault import OpenLine
 from lab.explore.timeouts import SITUATIONS, Row, run_timeouts
-from lab.fault import FAULTS, Towards
+from lab.fault import FAULTS
 from lab.judging.judge import judge
 from lab.promise import PROMISES
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Verdict
+from lab.records.words import Sides
 from lab.rig.embedded.rig import Rig
 from lab.rig.machine import route
 from lab.rig.netns import namespace
@@ -38,7 +39,7 @@ FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 ALL_PROTOCOLS = 0x0003
 PACKET_HOST = 0
 TESTS = Path(__file__).resolve().parents[1]
-LOSING: dict[str, Towards] = {"blackout": "both", "drop-to-server": "server", "drop-to-client": "client"}
+LOSING: dict[str, Sides] = {"blackout": "both", "drop-to-server": "server", "drop-to-client": "client"}
 
 
 class Capture:

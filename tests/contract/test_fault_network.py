@@ -21,7 +21,8 @@ from faults.network.slicer import Slicer
 from faults.network.stall import Stall
 from fix_fault import Line, OpenLine
 from lab.errors import ProxyLost
-from lab.fault import Fault, Stream
+from lab.fault import Fault
+from lab.records.words import Direction
 from lab.rig.toxiproxy.api import Transport
 
 BUSY = "SELECT pg_sleep(10)"
@@ -153,7 +154,7 @@ def test_latency_adds_to_latency(open_line: OpenLine) -> None:
 
 @pytest.mark.parametrize("stream", ["downstream", "upstream"])
 @pytest.mark.parametrize("limit", [0, 1, 7, 150, 1000])
-def test_limit_passes_exactly_so_many_bytes(limit: int, stream: Stream, open_line: OpenLine) -> None:
+def test_limit_passes_exactly_so_many_bytes(limit: int, stream: Direction, open_line: OpenLine) -> None:
     line = open_line()
     session = line.session()
     backend = session.info.backend_pid
@@ -173,7 +174,7 @@ def test_limit_passes_exactly_so_many_bytes(limit: int, stream: Stream, open_lin
 
 @pytest.mark.parametrize("stream", ["downstream", "upstream"])
 @pytest.mark.parametrize("limit", [0, 1, 20, 100])
-def test_limit_meets_whoever_connects(limit: int, stream: Stream, open_line: OpenLine) -> None:
+def test_limit_meets_whoever_connects(limit: int, stream: Direction, open_line: OpenLine) -> None:
     line = open_line()
     with LimitData(limit_bytes=limit, stream=stream).strike(line.site) as seen:
         line.client.ok("begin")

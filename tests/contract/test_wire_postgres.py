@@ -18,9 +18,9 @@ import psycopg2
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from lab.records.moment import NAMES
 from lab.rig.embedded.rig import Rig
 from lab.wire.journal import Act, Event, Message, Record
-from lab.wire.moment import NAMES
 from lab.wire.rule import Rule
 from lab.wire.tap import Line, Tap
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lab.promise import PROMISES
 from lab.records.census import Census, Row, Session
-from lab.records.history import Cause, Ending, Event, Op
+from lab.records.history import HUNG, Cause, Ending, Event, Op
 from lab.records.landing import Landing
 from lab.records.plan import ActorStep, Begin, End, FaultSpec, Heal, Inject, NemesisStep, Plan, Read, Step
 from lab.records.record import Fate, Record
@@ -24,7 +24,6 @@ RUN = "run"
 LINE = 10  # nanoseconds
 KEEPS = Variant(name="keeps", keeps=True, claims=("reuses", "replaces-stale", "commits-on-close"))
 """A variant that keeps sessions and claims to commit what is pending when it closes."""
-HUNG = Cause(cls="lab.Hung")
 GONE = Cause(cls="django.db.utils.OperationalError", sqlstate="57P01")
 
 
@@ -173,8 +172,7 @@ def record(
                     requests[actor] = requests.get(actor, -1) + 1
                     inside.add(actor)
                 number = requests.get(actor, -1) if actor in inside else -1
-                f = type(line.step).__name__.lower()
-                pending[actor] = Op(time=now, type="invoke", actor=actor, step=index, f=f, request=number)
+                pending[actor] = Op(time=now, type="invoke", actor=actor, step=index, f=line.step.do, request=number)
                 ops.append(pending[actor])
             if line.ending == "invoke":
                 continue

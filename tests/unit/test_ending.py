@@ -6,7 +6,7 @@ import pytest
 
 from lab.judging.ending import from_answer, settle
 from lab.records.history import Cause, Ending, Op
-from lab.records.plan import Begin, End, Enter, Leave, Step, Write
+from lab.records.plan import Begin, End, Enter, Leave, Step, StepName, Write
 
 STEPS: tuple[Step, ...] = (Begin("t0"), Enter("t0"), Write("t0"), Leave("t0"), End("t0"))
 GONE = (Cause("psycopg2.OperationalError"),)
@@ -33,7 +33,8 @@ ACKED = message(43, "downstream", "CommandComplete", verb="COMMIT", moments=("co
 def history(ending: Ending, **value: Any) -> list[Op]:
     """A block of one write on session 7@a, whose COMMIT, from 40 to 50, ends like this."""
     ops = []
-    for index, f in enumerate(("begin", "enter", "write", "leave", "end")):
+    steps: tuple[StepName, ...] = ("begin", "enter", "write", "leave", "end")
+    for index, f in enumerate(steps):
         ops.append(Op(time=10 * index + 10, type="invoke", actor="t0", step=index, f=f, request=0))
         told = {"session": "7@a", "xid": "9"} if f == "write" else {}
         if f == "leave":

@@ -10,7 +10,7 @@ from lab.explore.cuts import Cell, Outcome, _firsts, _letters, chosen_ways
 from lab.explore.ledger import Ledger
 from lab.explore.points import Point, Window, points
 from lab.records.history import Op
-from lab.records.plan import Heal, Inject, Plan
+from lab.records.plan import Heal, Inject, Plan, StepName
 from lab.records.record import Record
 from lab.records.variant import Variant
 
@@ -25,7 +25,8 @@ def message(time: int, direction: str, name: str, *moments: str, length: int = 5
 def clean() -> Record:
     """One request of begin, read, enter, write, write, leave, end; then another one begins."""
     ops = []
-    for index, f in enumerate(("begin", "read", "enter", "write", "write", "leave", "end", "begin")):
+    steps: tuple[StepName, ...] = ("begin", "read", "enter", "write", "write", "leave", "end", "begin")
+    for index, f in enumerate(steps):
         ops.append(Op(time=100 * index, type="invoke", actor="t0", step=index, f=f))
         value = {"session": "4711@1.5", "xid": "812"} if f == "write" else {}
         ops.append(Op(time=100 * index + 90, type="ok", actor="t0", step=index, f=f, value=value))

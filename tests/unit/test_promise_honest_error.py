@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lab.judging.reason import reason
-from lab.records.history import Cause
+from lab.records.history import HUNG, Cause
 from lab.records.plan import Begin, Commit, End, Enter, Leave, Read, Write
 from lab.records.variant import Variant
 from unit.histories import Line, finding, heal, hung, ok, record, strike, verdict
@@ -166,7 +166,7 @@ def test_of_a_fault_that_raises_many_things_nothing_is_said() -> None:
         (FULL, "slots"),
         (Cause("x", "23505", "duplicate key"), "statement"),
         (Cause("psycopg_pool.PoolTimeout", text="couldn't get a connection after 3.00 sec"), "waited"),
-        (Cause("lab.Hung"), "hung"),
+        (HUNG, "hung"),
         (VAGUE, "other"),
     ],
 )

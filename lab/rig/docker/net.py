@@ -8,7 +8,8 @@ import sys
 from collections.abc import Collection
 
 from lab.errors import BadInput
-from lab.fault import Leg, Lost, Towards
+from lab.fault import Leg, Lost
+from lab.records.words import Sides
 from lab.rig.docker.toxiproxy import DockerToxiproxy
 from lab.rig.machine import sock_diag
 
@@ -35,7 +36,7 @@ class DockerNet:
         found = (end for end in sock_diag.ends() if end.target in self._ports and end.state == sock_diag.ESTABLISHED)
         return tuple(end.source for end in found) if leg == "client" else ()
 
-    def drop(self, towards: Towards, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
+    def drop(self, towards: Sides, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
         """Not here."""
         raise _lacking("drop packets")
 

@@ -21,7 +21,8 @@ from pathlib import Path
 import psutil
 
 from lab.errors import ServerNotReady
-from lab.fault import Leg, Lost, Towards
+from lab.fault import Leg, Lost
+from lab.records.words import Sides
 from lab.rig.machine import sock_diag
 from lab.rig.machine.port import LOOPBACK
 from lab.rig.machine.sock_diag import End
@@ -74,7 +75,7 @@ class Wire:
             open_.sort(key=lambda port: age.get(port, len(age)))
         return tuple(open_)
 
-    def drop(self, towards: Towards, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
+    def drop(self, towards: Sides, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
         """Drop what goes `towards` one end, or both, of these connections; None: all, and new ones get no answer."""
         table = sock_diag.ends()
         if ports is None and leg == "client":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lab.errors import ProxyLost
-from lab.fault import Link, Stream
+from lab.fault import Link
+from lab.records.words import Direction
 from lab.rig.protocol import ProxyProtocol
 from lab.rig.toxiproxy import toxic
 from lab.wire.tap import Line
@@ -69,7 +70,7 @@ class PlanLink:
             self._tap.admit()
         self._refusing = False
 
-    def add(self, kind: str, stream: Stream, **attributes: int) -> None:
+    def add(self, kind: str, stream: Direction, **attributes: int) -> None:
         """Install a toxic: its Toxiproxy name, our field names (unit as suffix)."""
         self._proxy.add(TOXICS[kind](**attributes), stream)
 
@@ -132,7 +133,7 @@ class _AllLinks:
         for link in self._links:
             link.accept()
 
-    def add(self, kind: str, stream: Stream, **attributes: int) -> None:
+    def add(self, kind: str, stream: Direction, **attributes: int) -> None:
         """Install a toxic on all of them."""
         for link in self._links:
             link.add(kind, stream, **attributes)

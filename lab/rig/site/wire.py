@@ -8,24 +8,20 @@ from typing import Any
 import msgspec
 
 from lab.errors import BadInput
-from lab.fault import Acted, Sides, Way
+from lab.fault import Acted
+from lab.records.words import DEFAULT_DELAY_MS, Sides, Way
 from lab.wire.journal import Act
-from lab.wire.moment import Moment
 from lab.wire.rule import Rule
 from lab.wire.tap import Line
 
 
 class PlanWire:
-    """`lab.fault.Wire` over the lines of a plan, one for each alias; without lines only `check` and looking work."""
+    """`lab.fault.Wire` over the lines of a plan, one for each alias; without lines only looking works."""
 
     def __init__(self, lines: Mapping[str, Line]) -> None:
         self._lines = dict(lines)
 
-    def check(self, moment: str) -> None:
-        """Raise BadInput when that is no moment."""
-        Moment.parse(moment)
-
-    def arm(self, moment: str, way: Way, sides: Sides = "both", *, delay_ms: int = 100) -> None:
+    def arm(self, moment: str, way: Way, sides: Sides = "both", *, delay_ms: int = DEFAULT_DELAY_MS) -> None:
         """Act once on each line when the moment comes; raises BadInput where nothing is tapped."""
         rule = Rule.parse(moment, way, sides, delay_ms=delay_ms)
         if not self._lines:

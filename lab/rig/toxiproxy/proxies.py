@@ -16,7 +16,7 @@ from toxiproxy import Proxy as ProxyRecord
 from toxiproxy.exceptions import NotFound
 
 from lab.errors import ProxyLost
-from lab.fault import Stream
+from lab.records.words import Direction
 from lab.rig.machine import port
 from lab.rig.toxiproxy import api
 from lab.rig.toxiproxy.toxic import Armed, Installed, Toxic
@@ -176,7 +176,7 @@ class Proxy:
         """Where clients connect to, at the server's `host`."""
         return self._port.number
 
-    def add(self, toxic: Toxic, stream: Stream) -> None:
+    def add(self, toxic: Toxic, stream: Direction) -> None:
         """Put a toxic at the end of a direction's chain: before the first connection, or while all of them are idle.
 
         On a connection that dies with data in flight the server may wedge.

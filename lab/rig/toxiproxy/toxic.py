@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from lab.errors import BadInput
-from lab.fault import Stream
+from lab.records.words import Direction
 
-STREAMS: tuple[Stream, ...] = ("upstream", "downstream")
+STREAMS: tuple[Direction, ...] = ("upstream", "downstream")
 """Client to server, server to client."""
 
 FOREVER_MS = 24 * 3600 * 1000
@@ -133,7 +133,7 @@ class Installed:
     """A toxic in its place in one direction of a proxy."""
 
     toxic: Toxic
-    stream: Stream
+    stream: Direction
 
     def __post_init__(self) -> None:
         if self.stream not in STREAMS:

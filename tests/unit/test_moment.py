@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import BadInput, UnknownName
-from lab.wire.moment import NAMES, Moment
-from lab.wire.rule import WAYS, Rule
+from lab.fault import build
+from lab.records.moment import NAMES, Moment
+from lab.records.plan import FaultSpec
+from lab.records.words import WAYS
+from lab.wire.rule import Rule
 
 COUNTS = st.integers(1, 999)
 BYTES = st.none() | st.integers(0, 10**6)
@@ -28,6 +31,18 @@ MOMENTS = NAMED | BY_ORDINAL | BY_BYTE
 @given(MOMENTS)
 def test_text_and_back(moment: Moment) -> None:
     assert Moment.parse(str(moment)) == moment
+
+
+@given(MOMENTS)
+def test_a_fault_takes_every_moment_as_text(moment: Moment) -> None:
+    fault = build(FaultSpec("cut-rst", {"moment": str(moment)}))
+    assert msgspec.to_builtins(fault)["moment"] == str(moment)
+
+
+@pytest.mark.parametrize("text", ["comit-sent", "connect+0", "c0:ready", "ready\n", "up#5:2", ""])
+def test_a_fault_refuses_what_is_no_moment(text: str) -> None:
+    with pytest.raises(BadInput):
+        build(FaultSpec("cut-rst", {"moment": text}))
 
 
 @given(MOMENTS)
@@ -97,6 +112,23 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_a_record_with_contradictions_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(fields, Moment)
+
+
+@pytest.mark.parametrize(
+    ("text", "simpler"),
+    [
+        ("c1:commit-sent:2+3", ("c1:commit-sent:2", "commit-sent")),
+        ("c1:up#5+3", ("c1:up#5", "up#5")),
+        ("ready", ("ready", "ready")),
+        ("down@410", ()),
+    ],
+)
+def test_the_simpler_moments(text: str, simpler: tuple[str, ...]) -> None:
+    assert tuple(map(str, Moment.parse(text).simpler())) == simpler
+
+
+def test_before_a_byte() -> None:
+    assert str(Moment.parse("c1:commit-sent:2").before(0)) == "c1:commit-sent:2+0"
 
 
 @given(MOMENTS)

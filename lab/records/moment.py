@@ -15,12 +15,12 @@ does not land.
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from lab.errors import BadInput, UnknownName
-from lab.wire.protocol import Direction
+from lab.records.words import Direction
 
 NAMES: Final[dict[str, tuple[Direction | Literal["both"], str]]] = {
     "connect": ("upstream", "the connection was accepted; nothing has passed, the server has not been dialled"),
@@ -64,12 +64,19 @@ NAMES: Final[dict[str, tuple[Direction | Literal["both"], str]]] = {
 }
 """Every named moment: its direction and what it is."""
 
-_SHORT: Final[dict[str, Direction]] = {"up": "upstream", "down": "downstream"}
-_TEXT = re.compile(
+_SHORT: Final[dict[Direction, str]] = {"upstream": "up", "downstream": "down"}
+_LONG: Final = {short: direction for direction, short in _SHORT.items()}
+_GRAMMAR: Final = (
     r"(?:c(?P<connection>[1-9][0-9]{0,8}):)?"
     r"(?:(?P<side>up|down)(?:#(?P<ordinal>[1-9][0-9]{0,8})(?:\+(?P<into>[0-9]{1,10}))?|@(?P<at>[0-9]{1,15}))"
     r"|(?P<name>[a-z]+(?:-[a-z]+)*)(?::(?P<occurrence>[1-9][0-9]{0,8}))?(?:\+(?P<skip>[0-9]{1,10}))?)"
 )
+
+
+_TEXT = re.compile(_GRAMMAR)
+
+MomentText = Annotated[str, msgspec.Meta(pattern=rf"\A(?:{_GRAMMAR})\Z")]
+"""A moment as text, for the parameters of faults. The grammar alone: that the name is one, `Moment.parse` checks."""
 
 
 class Moment(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,7 +136,7 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
                 name=part["name"] or "",
                 connection=_number(part["connection"]),
                 occurrence=_number(part["occurrence"]) or 1,
-                direction=_SHORT.get(part["side"]),
+                direction=_LONG.get(part["side"]),
                 ordinal=_number(part["ordinal"]),
                 byte=_number(byte),
             )
@@ -141,9 +148,21 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         if self.name:
             place = self.name + (f":{self.occurrence}" if self.occurrence != 1 else "")
         else:
-            side = "up" if self.direction == "upstream" else "down"
+            assert self.direction is not None
+            side = _SHORT[self.direction]
             place = f"{side}#{self.ordinal}" if self.ordinal else f"{side}@{self.byte}"
         return head + place + (f"+{self.byte}" if self.byte is not None and (self.name or self.ordinal) else "")
+
+    def before(self, byte: int) -> Moment:
+        """The same message, but before its byte number `byte`, counted from 0."""
+        return msgspec.structs.replace(self, byte=byte)
+
+    def simpler(self) -> tuple[Moment, ...]:
+        """Moments that say less: after the whole message; and that of any connection, the first time."""
+        if self.absolute:
+            return ()
+        whole = msgspec.structs.replace(self, byte=None)
+        return whole, msgspec.structs.replace(whole, connection=None, occurrence=1)
 
     @property
     def absolute(self) -> bool:
