@@ -8,8 +8,8 @@
 CONNECTION, OCCURRENCE and MESSAGE count from 1. `+BYTES` says how many bytes of the message pass before the act: `+0`
 is before its first byte (the other side never sees the message), `+3` after three of them; without it the whole message
 passes first. `@BYTE` is reached when so many bytes of the direction have passed. Without `cN:` any connection will do,
-and occurrences are counted over all connections of the line. A byte beyond the message's end is never reached: the act
-does not land.
+and occurrences are counted over all connections of the tap's port. A byte beyond the message's end is never reached:
+the act does not land.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from lab.rig.protocol import Seat
 from lab.rig.toxiproxy.binary import Progress
 from lab.rig.toxiproxy.proxies import Proxy, ProxyServer
 from lab.rig.toxiproxy.toxic import Installed
-from lab.wire.tap import Line, Tap
+from lab.wire.tap import Tap, TapPort
 
 SEATS = 40
 """As many as template.sql makes."""
@@ -128,8 +128,8 @@ class BaseRig:
         """The packets of one plan's line, in rigs that are capable of loss; this one is not: `BadInput`."""
         raise BadInput(f"the {self.name} rig cannot lose packets", "use --rig netns")
 
-    def line(self, number: int) -> Line:
-        """A line of the wire tap in front of a proxy; the tap's thread is started for the first one."""
+    def tap_port(self, number: int) -> TapPort:
+        """A port of the wire tap in front of a proxy; the tap's thread is started for the first one."""
         with self._tapping:
             self._tap.start()
         return self._tap.open((self.host, number), listen_host=port.LOOPBACK)

@@ -13,7 +13,7 @@ import psycopg
 from lab.fault import Net, Server
 from lab.records.words import Direction
 from lab.rig.toxiproxy.toxic import Installed, Toxic
-from lab.wire.tap import Line
+from lab.wire.tap import TapPort
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ class RigProtocol(Protocol):
         Raises `BadInput` when the rig is not capable of "loss".
         """
 
-    def line(self, port: int) -> Line:
-        """A line of the wire tap in front of a proxy at `port`; use it as a context manager."""
+    def tap_port(self, port: int) -> TapPort:
+        """A port of the wire tap in front of a proxy at `port`; use it as a context manager."""
 
     def freeze(self) -> None:
         """Stop the proxies' server: silence for every plan, nothing lost."""

@@ -1,4 +1,4 @@
-"""Which rules of a line are still to act, and whether a message is the one that they wait for. No I/O."""
+"""Which rules of a tap's port are still to act, and whether a message is the one that they wait for. No I/O."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Stop:
 
 
 class Arming:
-    """The armed rules of one line; for the tap's own thread alone."""
+    """The armed rules of one port of the tap; for the tap's own thread alone."""
 
     def __init__(self) -> None:
         self.rules: list[Armed] = []

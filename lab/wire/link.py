@@ -114,10 +114,10 @@ class Peer:
 
 
 class Flow:
-    """One direction of a link; see the module."""
+    """One direction of a relay; see the module."""
 
-    def __init__(self, link: Link, direction: Direction, source: Peer, sink: Peer, framer: Framer) -> None:
-        self.link = link
+    def __init__(self, relay: Relay, direction: Direction, source: Peer, sink: Peer, framer: Framer) -> None:
+        self.relay = relay
         self.direction = direction
         self.source = source
         self.sink = sink
@@ -155,7 +155,7 @@ class Flow:
             self.source_reset()
         else:
             self.ended = True
-            self.link.note("fin", self.source.side)
+            self.relay.note("fin", self.source.side)
         self.flush()
 
     def _take(self, data: bytes) -> None:
@@ -163,31 +163,31 @@ class Flow:
         self._pending = self._pending[self._at :] + data if self._at < len(self._pending) else data
         self._at = 0
         self.frames.extend(self.framer.feed(data))
-        for direction, why in self.link.conversation.opaque:
-            self.link.note("opaque", None, f"{direction} {why}")
-        self.link.conversation.opaque.clear()
+        for direction, why in self.relay.conversation.opaque:
+            self.relay.note("opaque", None, f"{direction} {why}")
+        self.relay.conversation.opaque.clear()
 
     def source_reset(self) -> None:
         """The source is gone with an error: deliver what it had said, then reset the sink, unless a rule holds the news
         back.
         """
         self.ended = True
-        self.link.note_reset(self.source)
+        self.relay.note_reset(self.source)
         self.flush()
         if self.stalled:
             return
         if self.swallow and self.sink.open:
-            self.link.maybe_over()
+            self.relay.maybe_over()
         else:
-            self.link.abort()
+            self.relay.abort()
 
     # -- out
 
     def flush(self) -> None:
         """Hand on all that may pass, act where a rule says so, and read on when nothing is left over."""
-        if self.link.carrying():
+        if self.relay.carrying():
             blocked = self._pass_on()
-            if self.link.carrying():
+            if self.relay.carrying():
                 self._settle(blocked)
 
     def _pass_on(self) -> bool:
@@ -195,7 +195,7 @@ class Flow:
         while not (self.stalled or self.done):
             limit = self._limit()
             if self.stops and self.stops[0].offset <= self.passed:
-                self.link.reached(self, self.stops.pop(0))
+                self.relay.reached(self, self.stops.pop(0))
             elif limit <= self.passed:
                 return False
             elif not self._send(limit - self.passed):
@@ -211,10 +211,10 @@ class Flow:
 
     def _limit(self) -> int:
         """The byte of the stream up to which everything may pass now."""
-        link = self.link
+        relay = self.relay
         held = False
-        if link.arming.rules:
-            held = not self.ended and link.arming.held(link.ordinal, self.direction)
+        if relay.arming.rules:
+            held = not self.ended and relay.arming.held(relay.ordinal, self.direction)
             self._ask()
         limit = self.framer.safe if held else self.received
         return min(limit, self.stops[0].offset) if self.stops else limit
@@ -229,7 +229,7 @@ class Flow:
             if frame.ordinal > self._asked:
                 self._asked = frame.ordinal
                 if frame.start >= self.passed:
-                    found = self.link.arming.stops(self.link.ordinal, self.direction, frame)
+                    found = self.relay.arming.stops(self.relay.ordinal, self.direction, frame)
                     self.stops = sorted(self.stops + found, key=lambda stop: stop.offset)
 
     def _send(self, count: int) -> bool:
@@ -253,7 +253,7 @@ class Flow:
             # One byte per turn of the loop, so that a reader has the chance to see each alone.
             if not self._turn:
                 self._turn = True
-                self.link.loop.call_soon(self.go_on)
+                self.relay.loop.call_soon(self.go_on)
             return False
         return sent == count
 
@@ -268,14 +268,14 @@ class Flow:
         if self._at >= len(self._pending):
             self._pending, self._at = b"", 0
         while self.frames and self.frames[0].end <= self.passed:
-            self.link.crossed(self.frames.popleft(), self.direction, self.swallow)
+            self.relay.crossed(self.frames.popleft(), self.direction, self.swallow)
 
     def _sink_lost(self) -> None:
         """The sink refused bytes: it is dead. Its last words may be waiting unread, so the other flow decides when to
         reset.
         """
-        self.link.note_reset(self.sink)
-        back = self.link.flow_from(self.sink)
+        self.relay.note_reset(self.sink)
+        back = self.relay.flow_from(self.sink)
         if back.stalled or back.swallow:
             self.swallow = True  # the source must not learn of it: go on taking what it sends
             return
@@ -291,7 +291,7 @@ class Flow:
             except OSError:
                 pass  # it is gone, which its own flow finds out
             self.done = True
-        self.link.maybe_over()
+        self.relay.maybe_over()
 
     # -- the loop
 
@@ -308,16 +308,16 @@ class Flow:
     def want_reading(self, wanted: bool) -> None:
         """Start or stop listening to the source."""
         if wanted and not self._reading and self.source.open:
-            self.link.loop.add_reader(self.source.sock, self.readable)
+            self.relay.loop.add_reader(self.source.sock, self.readable)
         elif self._reading and not wanted:
-            self.link.loop.remove_reader(self.source.sock)
+            self.relay.loop.remove_reader(self.source.sock)
         self._reading = wanted and self.source.open
 
     def _want_writing(self, wanted: bool) -> None:
         if wanted and not self._writing:
-            self.link.loop.add_writer(self.sink.sock, self.flush)
+            self.relay.loop.add_writer(self.sink.sock, self.flush)
         elif self._writing and not wanted:
-            self.link.loop.remove_writer(self.sink.sock)
+            self.relay.loop.remove_writer(self.sink.sock)
         self._writing = wanted
 
     def let_go(self, peer: Peer) -> None:
@@ -328,8 +328,8 @@ class Flow:
             self._want_writing(False)
 
 
-class Link:
-    """A connection: the client's socket, the server's, and the flow in each direction.
+class Relay:
+    """A connection that the tap carries: the client's socket, the server's, and the flow in each direction.
 
     `over` is called once, when both sockets are closed.
     """
@@ -344,7 +344,7 @@ class Link:
         ordinal: int,
         client: socket.socket,
         server: socket.socket,
-        over: Callable[[Link], None],
+        over: Callable[[Relay], None],
         release: Callable[[], None],
     ) -> None:
         self.loop = loop

@@ -50,9 +50,9 @@ def run_tap(
                 problems.append(problem)
                 ended.set()
 
-        line = tap.open(target, port, rules, listen_host=host, sink=sink)
+        opened = tap.open(target, port, rules, listen_host=host, sink=sink)
         try:
-            print(announcement(f"{host}:{line.port}", upstream, rules, journal_path), file=out, flush=True)
+            print(announcement(f"{host}:{opened.port}", upstream, rules, journal_path), file=out, flush=True)
         finally:
             announced.set()
         with contextlib.suppress(KeyboardInterrupt):

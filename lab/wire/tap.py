@@ -1,10 +1,10 @@
-"""The wire tap: one thread with an event loop, and any number of lines through it.
+"""The wire tap: one thread with an event loop, and any number of ports that lead through it.
 
     with Tap() as tap:
-        line = tap.open(("127.0.0.1", 5432), rules=[Rule.parse("commit-acked+0", "rst")])
-        ...  # let a client connect to 127.0.0.1:line.port
-        line.wait(lambda record: isinstance(record, Act), 5.0)
-        line.close()
+        tapped = tap.open(("127.0.0.1", 5432), rules=[Rule.parse("commit-acked+0", "rst")])
+        ...  # let a client connect to 127.0.0.1:tapped.port
+        tapped.wait(lambda record: isinstance(record, Act), 5.0)
+        tapped.close()
 
 All methods are for synchronous code in any other thread and return when the thing is done.
 
@@ -28,7 +28,7 @@ from lab.errors import BadInput, LabError
 from lab.records.words import DEFAULT_DELAY_MS, Sides, Way
 from lab.wire.arming import Arming
 from lab.wire.journal import Act, Journal, Record
-from lab.wire.link import Flow, Hangups, Link, address_text
+from lab.wire.link import Flow, Hangups, Relay, address_text
 from lab.wire.rule import Rule
 
 T = TypeVar("T")
@@ -43,8 +43,8 @@ _BACKLOG: Final = 512
 _BREATHER: Final = 0.05  # seconds without accepting, when the process has no descriptor left
 
 
-class Line:
-    """One listening port, everything that connects to it, and their journal. Made by `Tap.open`."""
+class TapPort:
+    """A listening port of the tap, everything that connects to it, and their journal. Made by `Tap.open`."""
 
     def __init__(
         self, tap: Tap, upstream: Address, listener: socket.socket, sink: Callable[[Record], None] | None
@@ -56,7 +56,7 @@ class Line:
         self._family, self._target = _resolve(upstream)
         self._journal = Journal(sink)
         self._arming = Arming()
-        self._links: dict[int, Link] = {}
+        self._relays: dict[int, Relay] = {}
         self._accepted = 0
         self._closed = False
 
@@ -78,7 +78,7 @@ class Line:
 
     @property
     def landed(self) -> list[Act]:
-        """The acts so far: empty means that no fault of this line has landed."""
+        """The acts so far: empty means that no fault of this port has landed."""
         return [record for record in self.journal if isinstance(record, Act)]
 
     def arm(self, rule: Rule) -> None:
@@ -99,10 +99,10 @@ class Line:
         """Act now on the live connections, or on one by its ordinal; return how many were hit."""
 
         def do() -> int:
-            links = self._chosen(connection)
-            for link in links:
-                link.act(way, sides, delay_ms=delay_ms)
-            return len(links)
+            relays = self._chosen(connection)
+            for relay in relays:
+                relay.act(way, sides, delay_ms=delay_ms)
+            return len(relays)
 
         return self._tap.call(do)
 
@@ -110,8 +110,8 @@ class Line:
         """End every stall, of all connections or of one; what was held passes now."""
 
         def do() -> None:
-            for link in self._chosen(connection):
-                link.resume()
+            for relay in self._chosen(connection):
+                relay.resume()
 
         self._tap.call(do)
 
@@ -141,7 +141,7 @@ class Line:
         if not self._closed:
             self._tap.call(self._close)
 
-    def __enter__(self) -> Line:
+    def __enter__(self) -> TapPort:
         return self
 
     def __exit__(
@@ -158,30 +158,30 @@ class Line:
     def _arm(self, rule: Rule) -> None:
         self._arming.add(rule)
         if rule.moment.absolute:
-            for link in list(self._links.values()):
-                for flow in (link.up, link.down):
-                    link.rearm(flow)
-                self._flush(link)
+            for relay in list(self._relays.values()):
+                for flow in (relay.up, relay.down):
+                    relay.rearm(flow)
+                self._flush(relay)
 
     def _disarm(self) -> None:
         self._arming.disarm()
-        for link in list(self._links.values()):
-            link.up.stops.clear()
-            link.down.stops.clear()
+        for relay in list(self._relays.values()):
+            relay.up.stops.clear()
+            relay.down.stops.clear()
         self._release()
 
     def _release(self) -> None:
         """A rule is spent: bytes that were held for it alone may pass."""
-        for link in list(self._links.values()):
-            self._tap.loop.call_soon(self._flush, link)
+        for relay in list(self._relays.values()):
+            self._tap.loop.call_soon(self._flush, relay)
 
     @staticmethod
-    def _flush(link: Link) -> None:
-        for flow in (link.up, link.down):
+    def _flush(relay: Relay) -> None:
+        for flow in (relay.up, relay.down):
             _flush_flow(flow)
 
-    def _chosen(self, connection: int | None) -> list[Link]:
-        return [link for ordinal, link in list(self._links.items()) if connection in (None, ordinal)]
+    def _chosen(self, connection: int | None) -> list[Relay]:
+        return [relay for ordinal, relay in list(self._relays.items()) if connection in (None, ordinal)]
 
     def _accept(self) -> None:
         if self._listener is None:
@@ -199,7 +199,7 @@ class Line:
         self._carry(client, address_text(address))
 
     def begin(self) -> None:
-        """Accept, unless the line was closed meanwhile; for the tap."""
+        """Accept, unless the port was closed meanwhile; for the tap."""
         if self._listener is not None:
             self._listen()
 
@@ -208,7 +208,7 @@ class Line:
         for sock in (client, server):
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = Link(
+        relay = Relay(
             loop=self._tap.loop,
             hangups=self._tap.hangups,
             journal=self._journal,
@@ -219,11 +219,11 @@ class Line:
             over=self._gone,
             release=self._release,
         )
-        self._links[link.ordinal] = link
-        link.begin(self._target, came_from)
+        self._relays[relay.ordinal] = relay
+        relay.begin(self._target, came_from)
 
-    def _gone(self, link: Link) -> None:
-        self._links.pop(link.ordinal, None)
+    def _gone(self, relay: Relay) -> None:
+        self._relays.pop(relay.ordinal, None)
 
     def _stop_listening(self) -> None:
         if self._listener is not None:
@@ -235,20 +235,20 @@ class Line:
         self._closed = True
         self._stop_listening()
         self._arming.disarm()
-        for link in list(self._links.values()):
-            link.finish()
+        for relay in list(self._relays.values()):
+            relay.finish()
         self._tap.forget(self)
 
 
 class Tap:
-    """A relay thread; `open` gives lines through it. Use it as a context manager, or `start` and `stop` it.
+    """A relay thread; `open` gives ports that lead through it. Use it as a context manager, or `start` and `stop` it.
 
     `failures` lists errors inside the relay itself: always empty, or the lab has a bug.
     """
 
     def __init__(self) -> None:
         self.failures: list[BaseException] = []
-        self._lines: set[Line] = set()
+        self._ports: set[TapPort] = set()
         self._thread: threading.Thread | None = None
 
     def start(self) -> Tap:
@@ -262,11 +262,11 @@ class Tap:
         return self
 
     def stop(self) -> None:
-        """Close every line and end the thread. Stopping a stopped tap does nothing."""
+        """Close every port and end the thread. Stopping a stopped tap does nothing."""
         if self._thread is None:
             return
-        for line in list(self._lines):
-            line.close()
+        for port in list(self._ports):
+            port.close()
         self.call(self.hangups.close)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(ANSWERS_WITHIN)
@@ -281,19 +281,19 @@ class Tap:
         *,
         listen_host: str = "127.0.0.1",
         sink: Callable[[Record], None] | None = None,
-    ) -> Line:
+    ) -> TapPort:
         """Listen on a loopback port (0, the default: any free one) and pass everything to `upstream`.
 
         `rules` are armed before anybody can connect. `sink` is called in the tap's thread with each record of the
         journal. Raises BadInput when the address cannot be listened on or the upstream's name is not known.
         """
-        line = Line(self, upstream, _listen(listen_host, listen_port), sink)
+        port = TapPort(self, upstream, _listen(listen_host, listen_port), sink)
         for rule in rules:
-            line.prepare(rule)
-        self._lines.add(line)
+            port.prepare(rule)
+        self._ports.add(port)
         # Not waited for: who connects before the loop turns waits in the kernel's queue.
-        self.loop.call_soon_threadsafe(line.begin)
-        return line
+        self.loop.call_soon_threadsafe(port.begin)
+        return port
 
     def call(self, do: Callable[[], T]) -> T:
         """Run something in the tap's thread and return what it returns. Raises LabError when the thread does not
@@ -317,9 +317,9 @@ class Tap:
         except TimeoutError:
             raise LabError(f"the wire tap did not answer within {ANSWERS_WITHIN:g} s") from None
 
-    def forget(self, line: Line) -> None:
-        """A line has closed itself."""
-        self._lines.discard(line)
+    def forget(self, port: TapPort) -> None:
+        """A port has closed itself."""
+        self._ports.discard(port)
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         problem = context.get("exception")

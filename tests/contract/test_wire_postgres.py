@@ -22,7 +22,7 @@ from lab.records.moment import NAMES
 from lab.rig.embedded.rig import Rig
 from lab.wire.journal import Act, Event, Message, Record
 from lab.wire.rule import Rule
-from lab.wire.tap import Line, Tap
+from lab.wire.tap import Tap, TapPort
 
 DEADLINE = 10.0  # seconds; a passing test needs none of them
 DRIVERS = [psycopg, psycopg2]
@@ -48,10 +48,10 @@ def tap() -> Iterator[Tap]:
 
 
 @pytest.fixture
-def lined(tap: Tap, server: dict[str, str]) -> Iterator[Callable[..., Line]]:
-    lines: list[Line] = []
+def lined(tap: Tap, server: dict[str, str]) -> Iterator[Callable[..., TapPort]]:
+    lines: list[TapPort] = []
 
-    def open_line(*rules: str | Rule, way: str = "rst") -> Line:
+    def open_line(*rules: str | Rule, way: str = "rst") -> TapPort:
         made = [rule if isinstance(rule, Rule) else Rule.parse(rule, way) for rule in rules]
         lines.append(tap.open((server["host"], int(server["port"])), rules=made))
         return lines[-1]
@@ -62,8 +62,8 @@ def lined(tap: Tap, server: dict[str, str]) -> Iterator[Callable[..., Line]]:
 
 
 @pytest.fixture
-def dsn(server: dict[str, str]) -> Callable[[Line], str]:
-    def of(line: Line) -> str:
+def dsn(server: dict[str, str]) -> Callable[[TapPort], str]:
+    def of(line: TapPort) -> str:
         return make_conninfo("", **{**server, "port": str(line.port)})
 
     return of
@@ -90,11 +90,11 @@ def table(server: dict[str, str]) -> Iterator[Callable[[], int]]:
         direct.execute("DROP TABLE tapped")
 
 
-def messages(line: Line) -> list[Message]:
+def messages(line: TapPort) -> list[Message]:
     return [record for record in line.journal if isinstance(record, Message)]
 
 
-def names(line: Line) -> list[str]:
+def names(line: TapPort) -> list[str]:
     return [name for record in messages(line) for name in record.moments]
 
 
@@ -118,7 +118,7 @@ def insert_and_commit(module: object, dsn: str) -> str:
 
 @pytest.mark.parametrize("module", DRIVERS)
 def test_a_transaction_and_its_journal(
-    module: object, lined: Callable[..., Line], dsn: Callable[[Line], str], table: Callable[[], int]
+    module: object, lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     line = lined()
     assert insert_and_commit(module, dsn(line)) == "ok"
@@ -137,7 +137,7 @@ def test_a_transaction_and_its_journal(
     assert_offsets_are_sound(line)
 
 
-def assert_offsets_are_sound(line: Line) -> None:
+def assert_offsets_are_sound(line: TapPort) -> None:
     """Ordinals count up, messages lie end to end, times do not go back."""
     at: dict[tuple[int, str], tuple[int, int]] = {}
     for record in messages(line):
@@ -152,8 +152,8 @@ def assert_offsets_are_sound(line: Line) -> None:
 @pytest.mark.parametrize("module", DRIVERS)
 def test_nothing_that_anybody_said_is_in_the_journal(
     module: object,
-    lined: Callable[..., Line],
-    dsn: Callable[[Line], str],
+    lined: Callable[..., TapPort],
+    dsn: Callable[[TapPort], str],
     table: Callable[[], int],
     server: dict[str, str],
 ) -> None:
@@ -164,7 +164,7 @@ def test_nothing_that_anybody_said_is_in_the_journal(
 
 
 def test_a_server_side_cursor_copy_and_notify(
-    lined: Callable[..., Line], dsn: Callable[[Line], str], table: Callable[[], int]
+    lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     line = lined()
     with psycopg.connect(dsn(line)) as connection:
@@ -200,7 +200,7 @@ def test_a_server_side_cursor_copy_and_notify(
 
 
 def test_a_cancel_is_a_connection_of_its_own(
-    lined: Callable[..., Line], dsn: Callable[[Line], str], server: dict[str, str]
+    lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], server: dict[str, str]
 ) -> None:
     line = lined()
 
@@ -222,7 +222,7 @@ def test_a_cancel_is_a_connection_of_its_own(
     assert [record.connection for record in messages(line) if "cancel" in record.moments] == [2]
 
 
-def test_many_rows_arrive_intact(lined: Callable[..., Line], dsn: Callable[[Line], str]) -> None:
+def test_many_rows_arrive_intact(lined: Callable[..., TapPort], dsn: Callable[[TapPort], str]) -> None:
     line = lined()
     with psycopg.connect(dsn(line)) as connection:
         rows = connection.execute("SELECT n, repeat('x', n % 500) FROM generate_series(1, 20000) n").fetchall()
@@ -232,7 +232,7 @@ def test_many_rows_arrive_intact(lined: Callable[..., Line], dsn: Callable[[Line
 
 
 @pytest.mark.parametrize("protocol", ["simple", "extended", "prepared"])
-def test_pgbench_through_it(lined: Callable[..., Line], server: dict[str, str], protocol: str) -> None:
+def test_pgbench_through_it(lined: Callable[..., TapPort], server: dict[str, str], protocol: str) -> None:
     program = shutil.which("pgbench")
     if program is None:
         pytest.skip("no pgbench on PATH")
@@ -268,7 +268,7 @@ def test_pgbench_through_it(lined: Callable[..., Line], server: dict[str, str], 
 @pytest.mark.parametrize("module", DRIVERS)
 @pytest.mark.parametrize("way", ["fin", "rst"])
 def test_every_byte_of_the_commit_window(
-    module: object, way: str, lined: Callable[..., Line], dsn: Callable[[Line], str], table: Callable[[], int]
+    module: object, way: str, lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     clean = lined()
     assert insert_and_commit(module, dsn(clean)) == "ok"
@@ -301,8 +301,8 @@ def test_every_named_moment_of_a_transaction_lands(
     name: str,
     byte: int | None,
     way: str,
-    lined: Callable[..., Line],
-    dsn: Callable[[Line], str],
+    lined: Callable[..., TapPort],
+    dsn: Callable[[TapPort], str],
     table: Callable[[], int],
 ) -> None:
     line = lined(name if byte is None else f"{name}+{byte}", way=way)
@@ -338,7 +338,7 @@ def reached(name: str, byte: int | None) -> bool:
         ("copy-out", "COPY (SELECT 1) TO STDOUT"),
     ],
 )
-def test_other_moments_land(name: str, sql: str, lined: Callable[..., Line], dsn: Callable[[Line], str]) -> None:
+def test_other_moments_land(name: str, sql: str, lined: Callable[..., TapPort], dsn: Callable[[TapPort], str]) -> None:
     line = lined(name)
     connection = psycopg2.connect(dsn(line))
     with pytest.raises(psycopg2.DatabaseError):
@@ -355,14 +355,14 @@ def execute_two(connection: psycopg2.extensions.connection, sql: str) -> None:
     connection.cursor().execute("SELECT 1")
 
 
-def test_terminate_lands(lined: Callable[..., Line], dsn: Callable[[Line], str]) -> None:
+def test_terminate_lands(lined: Callable[..., TapPort], dsn: Callable[[TapPort], str]) -> None:
     line = lined("terminate+0")
     psycopg2.connect(dsn(line)).close()
     line.wait(lambda record: isinstance(record, Act), DEADLINE)
 
 
 def test_a_commit_whose_reply_is_dropped_has_happened(
-    lined: Callable[..., Line], dsn: Callable[[Line], str], table: Callable[[], int]
+    lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     line = lined("commit-sent", way="drop-reply")
     ended: list[str] = []
@@ -379,7 +379,7 @@ def test_a_commit_whose_reply_is_dropped_has_happened(
 
 
 def test_a_stalled_commit_goes_on(
-    lined: Callable[..., Line], dsn: Callable[[Line], str], table: Callable[[], int]
+    lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     line = lined("commit-sent+3", way="stall")
     ended: list[str] = []
@@ -397,7 +397,7 @@ def landed(record: Record) -> bool:
 
 @pytest.mark.parametrize("module", DRIVERS)
 def test_everything_in_single_bytes(
-    module: object, lined: Callable[..., Line], dsn: Callable[[Line], str], table: Callable[[], int]
+    module: object, lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     line = lined("connect", way="split")
     assert insert_and_commit(module, dsn(line)) == "ok"
@@ -405,7 +405,7 @@ def test_everything_in_single_bytes(
 
 
 def test_the_commit_of_a_second_connection(
-    lined: Callable[..., Line], dsn: Callable[[Line], str], table: Callable[[], int]
+    lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     line = lined("c2:commit-acked+0")
     assert [insert_and_commit(psycopg2, dsn(line)) for _ in range(3)] == ["ok", "lost", "ok"]
@@ -413,7 +413,7 @@ def test_the_commit_of_a_second_connection(
 
 
 def test_a_commit_by_extended_query_is_found(
-    lined: Callable[..., Line], dsn: Callable[[Line], str], table: Callable[[], int]
+    lined: Callable[..., TapPort], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     line = lined("commit-sent+0")
     with psycopg.connect(dsn(line), autocommit=True) as connection:
@@ -425,7 +425,7 @@ def test_a_commit_by_extended_query_is_found(
     assert table() == 0
 
 
-def test_a_declined_ssl_request_is_two_messages(lined: Callable[..., Line], dsn: Callable[[Line], str]) -> None:
+def test_a_declined_ssl_request_is_two_messages(lined: Callable[..., TapPort], dsn: Callable[[TapPort], str]) -> None:
     line = lined()
     with psycopg.connect(dsn(line).replace("sslmode=disable", "sslmode=prefer")) as connection:
         connection.execute("SELECT 1")
@@ -433,7 +433,7 @@ def test_a_declined_ssl_request_is_two_messages(lined: Callable[..., Line], dsn:
 
 
 def test_what_toxiproxy_does_to_the_connection_reaches_the_client_unchanged(
-    rig: Rig, tap: Tap, server: dict[str, str], dsn: Callable[[Line], str], table: Callable[[], int]
+    rig: Rig, tap: Tap, server: dict[str, str], dsn: Callable[[TapPort], str], table: Callable[[], int]
 ) -> None:
     for armed, seen in ((False, "fin"), (True, "rst")):
         with rig.proxy(f"tapped-{seen}") as proxy, tap.open(("127.0.0.1", proxy.port)) as line:

@@ -22,7 +22,7 @@ from lab.wire.link import READ
 from lab.wire.protocol import SSL_REQUEST
 from lab.wire.rule import Rule
 from lab.wire.standalone import run_tap
-from lab.wire.tap import Line, Tap
+from lab.wire.tap import Tap, TapPort
 
 DEADLINE = 10.0  # seconds; a passing test needs none of them
 QUIET = 0.05  # seconds in which nothing must happen
@@ -49,11 +49,11 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def lined(tap: Tap, listener: socket.socket) -> Iterator[Callable[..., Line]]:
+def lined(tap: Tap, listener: socket.socket) -> Iterator[Callable[..., TapPort]]:
     """Open a line to the listener; closed afterwards."""
-    lines: list[Line] = []
+    lines: list[TapPort] = []
 
-    def open_line(*rules: Rule) -> Line:
+    def open_line(*rules: Rule) -> TapPort:
         lines.append(tap.open(listener.getsockname(), rules=rules))
         return lines[-1]
 
@@ -90,7 +90,7 @@ def dial(listener: socket.socket, sockets: list[socket.socket]) -> Callable[[int
 def pair(
     request: pytest.FixtureRequest,
     listener: socket.socket,
-    lined: Callable[..., Line],
+    lined: Callable[..., TapPort],
     dial: Callable[[int], Pair],
 ) -> Pair:
     return dial(listener.getsockname()[1] if request.param == "direct" else lined().port)
@@ -294,7 +294,7 @@ def test_a_refused_connection_reaches_the_client_as_rst(tap: Tap) -> None:
         line.wait(lambda record: isinstance(record, Event) and record.event == "refused", DEADLINE)
 
 
-def test_a_line_can_refuse_and_admit_again(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_line_can_refuse_and_admit_again(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     line.refuse()
@@ -307,7 +307,7 @@ def test_a_line_can_refuse_and_admit_again(lined: Callable[..., Line], dial: Cal
 
 
 def test_the_second_connection_is_cut_before_the_server_hears_of_it(
-    lined: Callable[..., Line], dial: Callable[[int], Pair], listener: socket.socket
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair], listener: socket.socket
 ) -> None:
     line = lined(Rule.parse("c2:connect", "rst"))
     dial(line.port)
@@ -323,7 +323,7 @@ def test_the_second_connection_is_cut_before_the_server_hears_of_it(
 @pytest.mark.parametrize("way", ["fin", "rst"])
 @pytest.mark.parametrize("sides", ["client", "server", "both"])
 def test_a_cut_hits_whom_it_should(
-    lined: Callable[..., Line], dial: Callable[[int], Pair], way: str, sides: str
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair], way: str, sides: str
 ) -> None:
     line = lined()
     peers = dict(zip(("client", "server"), dial(line.port), strict=True))
@@ -341,7 +341,7 @@ def test_a_cut_hits_whom_it_should(
     line.wait(lambda record: isinstance(record, Event) and record.event == "closed", DEADLINE)
 
 
-def test_fin_is_fin_although_bytes_are_unread(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_fin_is_fin_although_bytes_are_unread(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     line.act("stall")
@@ -356,7 +356,7 @@ def test_fin_is_fin_although_bytes_are_unread(lined: Callable[..., Line], dial: 
 @pytest.mark.parametrize("way", ["fin", "rst"])
 @pytest.mark.parametrize("chunk", [1, 100])
 def test_exactly_so_many_bytes_pass(
-    lined: Callable[..., Line], dial: Callable[[int], Pair], at: int, way: str, chunk: int
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair], at: int, way: str, chunk: int
 ) -> None:
     line = lined()
     client, server = dial(line.port)
@@ -372,7 +372,7 @@ def test_exactly_so_many_bytes_pass(
 
 @pytest.mark.parametrize("sides", ["client", "server", "both"])
 def test_a_stall_holds_bytes_and_ends_until_resumed(
-    lined: Callable[..., Line], dial: Callable[[int], Pair], sides: str
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair], sides: str
 ) -> None:
     line = lined()
     peers = dict(zip(("client", "server"), dial(line.port), strict=True))
@@ -391,7 +391,7 @@ def test_a_stall_holds_bytes_and_ends_until_resumed(
             assert read(sock, 9) == b"hello"
 
 
-def test_a_stall_holds_a_reset_back_and_delivers_it(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_stall_holds_a_reset_back_and_delivers_it(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     line.act("stall")
@@ -402,7 +402,7 @@ def test_a_stall_holds_a_reset_back_and_delivers_it(lined: Callable[..., Line], 
     assert_reset(client)
 
 
-def test_a_stall_is_back_pressure(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_stall_is_back_pressure(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     line.act("stall")
@@ -412,7 +412,7 @@ def test_a_stall_is_back_pressure(lined: Callable[..., Line], dial: Callable[[in
     assert len(read(server, taken)) == taken
 
 
-def test_a_stall_can_end_in_a_cut(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_stall_can_end_in_a_cut(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     line.act("stall")
@@ -422,7 +422,7 @@ def test_a_stall_can_end_in_a_cut(lined: Callable[..., Line], dial: Callable[[in
     assert_reset(server)
 
 
-def test_a_half_close_by_the_tap(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_half_close_by_the_tap(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     line.act("half-close", sides="client")
@@ -435,7 +435,9 @@ def test_a_half_close_by_the_tap(lined: Callable[..., Line], dial: Callable[[int
     assert server.recv(1) == b""
 
 
-def test_a_dropped_reply_leaves_the_client_in_silence(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_dropped_reply_leaves_the_client_in_silence(
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair]
+) -> None:
     line = lined()
     client, server = dial(line.port)
     line.act("drop-reply")
@@ -450,7 +452,7 @@ def test_a_dropped_reply_leaves_the_client_in_silence(lined: Callable[..., Line]
     line.wait(lambda record: isinstance(record, Event) and record.event == "closed", DEADLINE)
 
 
-def test_a_split_sends_single_bytes(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_split_sends_single_bytes(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     line.act("split")
@@ -461,7 +463,7 @@ def test_a_split_sends_single_bytes(lined: Callable[..., Line], dial: Callable[[
     assert read(client, 2001) == BIG[:2000]
 
 
-def test_a_split_is_back_pressure_too(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_split_is_back_pressure_too(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     taken = fill(client)
@@ -470,7 +472,7 @@ def test_a_split_is_back_pressure_too(lined: Callable[..., Line], dial: Callable
     line.act("rst")
 
 
-def test_a_delay_resumes_by_itself(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_delay_resumes_by_itself(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     began = time.monotonic()
@@ -485,7 +487,9 @@ def test_a_delay_resumes_by_itself(lined: Callable[..., Line], dial: Callable[[i
 
 @pytest.mark.parametrize("byte", range(len(COMMIT) + 1))
 @pytest.mark.parametrize("way", ["fin", "rst"])
-def test_a_cut_inside_a_message(lined: Callable[..., Line], dial: Callable[[int], Pair], byte: int, way: str) -> None:
+def test_a_cut_inside_a_message(
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair], byte: int, way: str
+) -> None:
     line = lined(Rule.parse(f"commit-sent+{byte}", way))
     client, server = dial(line.port)
     client.sendall(STARTUP + COMMIT)
@@ -494,7 +498,7 @@ def test_a_cut_inside_a_message(lined: Callable[..., Line], dial: Callable[[int]
     assert (act.byte, act.ordinal, act.message, act.upstream) == (byte, 2, "Query", len(STARTUP) + byte)
 
 
-def test_a_message_in_pieces_is_found_all_the_same(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_message_in_pieces_is_found_all_the_same(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined(Rule.parse("commit-sent+0", "stall", "server"))
     client, server = dial(line.port)
     for byte in STARTUP + COMMIT:
@@ -507,7 +511,7 @@ def test_a_message_in_pieces_is_found_all_the_same(lined: Callable[..., Line], d
 
 
 def test_bytes_that_await_their_meaning_pass_when_nothing_waits_for_them(
-    lined: Callable[..., Line], dial: Callable[[int], Pair]
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair]
 ) -> None:
     line = lined(Rule.parse("commit-sent+0", "rst"))
     client, server = dial(line.port)
@@ -518,7 +522,7 @@ def test_bytes_that_await_their_meaning_pass_when_nothing_waits_for_them(
     assert read(server, 7) == COMMIT[:7]
 
 
-def test_held_bytes_pass_at_the_end(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_held_bytes_pass_at_the_end(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined(Rule.parse("commit-sent+0", "rst"))
     client, server = dial(line.port)
     client.sendall(STARTUP + COMMIT[:7])
@@ -527,7 +531,7 @@ def test_held_bytes_pass_at_the_end(lined: Callable[..., Line], dial: Callable[[
 
 
 def test_occurrences_count_over_connections_and_a_rule_acts_once(
-    lined: Callable[..., Line], dial: Callable[[int], Pair]
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair]
 ) -> None:
     line = lined(Rule.parse("commit-sent:3+0", "rst"))
     pairs = [dial(line.port) for _ in range(2)]
@@ -541,7 +545,7 @@ def test_occurrences_count_over_connections_and_a_rule_acts_once(
     assert [act.connection for act in line.landed] == [1]
 
 
-def test_a_repeated_rule_acts_each_time(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_repeated_rule_acts_each_time(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined(Rule.parse("startup", "fin", repeat=True))
     for _ in range(3):
         client, _server = dial(line.port)
@@ -550,7 +554,7 @@ def test_a_repeated_rule_acts_each_time(lined: Callable[..., Line], dial: Callab
     assert len(line.landed) == 3
 
 
-def test_a_byte_beyond_the_message_never_comes(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_byte_beyond_the_message_never_comes(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined(Rule.parse("commit-sent+99", "rst"))
     client, server = dial(line.port)
     client.sendall(STARTUP + COMMIT * 20)
@@ -559,7 +563,7 @@ def test_a_byte_beyond_the_message_never_comes(lined: Callable[..., Line], dial:
 
 
 def test_a_rule_armed_during_a_stall_finds_what_waits_behind_it(
-    lined: Callable[..., Line], dial: Callable[[int], Pair]
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair]
 ) -> None:
     line = lined(Rule.parse("commit-sent:1", "stall", "server"))
     client, server = dial(line.port)
@@ -572,7 +576,7 @@ def test_a_rule_armed_during_a_stall_finds_what_waits_behind_it(
 
 
 def test_two_rules_at_one_message_act_in_the_order_of_their_bytes(
-    lined: Callable[..., Line], dial: Callable[[int], Pair]
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair]
 ) -> None:
     line = lined(
         Rule.parse("up#2+5", "rst"),
@@ -586,7 +590,7 @@ def test_two_rules_at_one_message_act_in_the_order_of_their_bytes(
 
 
 def test_the_journal_knows_everything_that_a_peer_has_seen(
-    lined: Callable[..., Line], dial: Callable[[int], Pair]
+    lined: Callable[..., TapPort], dial: Callable[[int], Pair]
 ) -> None:
     line = lined()
     client, server = dial(line.port)
@@ -598,7 +602,7 @@ def test_the_journal_knows_everything_that_a_peer_has_seen(
         assert [r.ordinal for r in line.journal if isinstance(r, Message)][-1] == n + 1
 
 
-def test_garbage_passes_unharmed(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_garbage_passes_unharmed(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined(Rule.parse("commit-sent", "rst"))
     client, server = dial(line.port)
     client.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -608,7 +612,7 @@ def test_garbage_passes_unharmed(lined: Callable[..., Line], dial: Callable[[int
     assert any(isinstance(r, Event) and r.detail == "upstream garbage" for r in line.journal)
 
 
-def test_encryption_hides_moments_but_not_bytes(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_encryption_hides_moments_but_not_bytes(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined(Rule.parse("commit-sent+0", "rst"), Rule.parse("up@12", "fin"))
     client, server = dial(line.port)
     client.sendall(struct.pack("!II", 8, SSL_REQUEST))
@@ -624,11 +628,11 @@ def test_encryption_hides_moments_but_not_bytes(lined: Callable[..., Line], dial
     assert [act.way for act in line.landed] == ["fin"]
 
 
-def test_a_stalled_reader_costs_the_tap_no_memory(lined: Callable[..., Line], dial: Callable[[int], Pair]) -> None:
+def test_a_stalled_reader_costs_the_tap_no_memory(lined: Callable[..., TapPort], dial: Callable[[int], Pair]) -> None:
     line = lined()
     client, server = dial(line.port)
     fill(server)
-    held = [len(link.down._pending) for link in line._links.values()]
+    held = [len(relay.down._pending) for relay in line._relays.values()]
     assert held
     assert max(held) <= READ
     assert read(client, 1)

@@ -9,7 +9,7 @@ from lab.fault import Link
 from lab.records.words import Direction
 from lab.rig.protocol import ProxyProtocol
 from lab.rig.toxiproxy import toxic
-from lab.wire.tap import Line
+from lab.wire.tap import TapPort
 
 TOXICS: dict[str, type[toxic.Toxic]] = {
     each.kind: each
@@ -25,7 +25,7 @@ class PlanLink:
     """
 
     def __init__(
-        self, proxy: ProxyProtocol, freeze: Callable[[], None], thaw: Callable[[], None], tap: Line | None = None
+        self, proxy: ProxyProtocol, freeze: Callable[[], None], thaw: Callable[[], None], tap: TapPort | None = None
     ) -> None:
         self._line = proxy
         self._tap = tap

@@ -23,7 +23,7 @@ from lab.rig.machine import tcp
 from lab.rig.protocol import ProxyProtocol, RigProtocol, Seat
 from lab.rig.site.link import PlanLink, all_links
 from lab.rig.site.wire import PlanWire
-from lab.wire import tap
+from lab.wire.tap import TapPort
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 """The shortest question to a PostgreSQL server; the answer is one byte, and no session is made."""
@@ -71,7 +71,7 @@ class Line:
 
     link: PlanLink
     proxy: ProxyProtocol
-    tap: tap.Line | None = None
+    tap: TapPort | None = None
 
     @property
     def host(self) -> str:
@@ -419,6 +419,6 @@ def open_site(
                 own = proxy or stack.enter_context(rig.proxy(run))
             else:
                 own = stack.enter_context(rig.proxy(f"{run}-{alias}"))
-            tapped = stack.enter_context(rig.line(own.port)) if wire else None
+            tapped = stack.enter_context(rig.tap_port(own.port)) if wire else None
             lines[alias] = Line(PlanLink(own, rig.freeze, rig.thaw, tapped), own, tapped)
         yield PlanSite(rig, seat, lines, run)
