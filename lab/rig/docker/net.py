@@ -33,7 +33,9 @@ class DockerNet:
 
     def connections(self, leg: Leg = "client") -> tuple[int, ...]:
         """The plan's established connections on the client's leg."""
-        found = (end for end in sock_diag.ends() if end.target in self._ports and end.state == sock_diag.ESTABLISHED)
+        found = (
+            end for end in sock_diag.endpoints() if end.target in self._ports and end.state == sock_diag.ESTABLISHED
+        )
         return tuple(end.source for end in found) if leg == "client" else ()
 
     def drop(self, towards: Sides, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
@@ -72,7 +74,7 @@ class DockerNet:
         """Segments that the kernel has sent to the plan's ports in vain: those sent again, and unanswered SYNs."""
         for port in self._ports:
             self._answers(port)
-        return self._unanswered + sum(end.retransmitted for end in sock_diag.ends() if end.target in self._ports)
+        return self._unanswered + sum(end.retransmitted for end in sock_diag.endpoints() if end.target in self._ports)
 
     def _answers(self, port: int) -> bool | None:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as fresh:

@@ -1,4 +1,7 @@
-"""The kernel's own view of TCP connections (netlink, sock_diag): who sent how many segments, how many arrived."""
+"""The kernel's own view of TCP connections: all that this project says to it through netlink (sock_diag).
+
+Structures: linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h and linux/tcp.h.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,22 @@ BY_FAMILY, DESTROY = 20, 21
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 ERROR, DONE = 2, 3
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
-ASK = struct.Struct("=BBBxI")  # family, protocol, what beside, states
+ASK = struct.Struct("=BBBxI")  # family, protocol, what beside, states; then which connection
 FOUND = struct.Struct("=xBxx48s16xI")  # state, which connection, inode
-PORTS = struct.Struct("!HH44x")
+PORTS = struct.Struct("!HH44x")  # which connection: its ports, then addresses, interface and cookie
 ATTRIBUTE = struct.Struct("=HH")
 SEGMENTS = struct.Struct("=100xI32xII")  # of struct tcp_info: retransmissions, segments out, in
 DROPS = struct.Struct("=32xI")  # of the SK_MEMINFO array: packets thrown away
 INFO, MEMORY = 2, 7  # INET_DIAG_INFO: struct tcp_info; INET_DIAG_SKMEMINFO
 BESIDE = 1 << (INFO - 1) | 1 << (MEMORY - 1)
-ESTABLISHED, SYN_RECV, LISTEN = 1, 3, 10
-EVERY_STATE = 0xFFF & ~(1 << 6)  # but TIME_WAIT, of which there may be thousands
+ESTABLISHED, TIME_WAIT, LISTEN = 1, 6, 10  # of include/net/tcp_states.h
+EVERY_STATE = 0xFFF & ~(1 << TIME_WAIT)  # of those that are closed in good order there may be thousands
 ANSWER_SIZE = 1 << 16
 DEADLINE = 1.0
-NO_COOKIE = b"\xff" * 8
+ANYWHERE = bytes(36) + b"\xff" * 8  # any addresses and interface, no cookie
 
 
-class End(NamedTuple):
+class Endpoint(NamedTuple):
     """One end of a connection, or a listener.
 
     `source` is its own port, `target` the other end's (0 for a listener); `inode` is 0 when no process holds it.
@@ -47,13 +50,17 @@ class End(NamedTuple):
     id: bytes
 
 
-def ends() -> list[End]:
-    """All IPv4 ends in this process's network namespace, in a millisecond."""
-    ask = ASK.pack(socket.AF_INET, socket.IPPROTO_TCP, BESIDE, EVERY_STATE)
-    return list(_parse(ask + bytes(40) + NO_COOKIE))
+def endpoints(states: int = EVERY_STATE, target: int = 0) -> list[Endpoint]:
+    """The IPv4 endpoints in this process's network namespace, in about a millisecond.
+
+    `states` is a mask, 1 << state for each that is wanted; `target` is the port of the other end, 0: any. Raises
+    OSError when the kernel refuses to tell.
+    """
+    ask = ASK.pack(socket.AF_INET, socket.IPPROTO_TCP, BESIDE, states)
+    return list(_dump(ask + struct.pack("!HH", 0, target) + ANYWHERE))
 
 
-def destroy(end: End) -> bool:
+def destroy(end: Endpoint) -> bool:
     """Abort one end (`ss -K`): its process gets ECONNABORTED, the other one an RST. Needs CAP_NET_ADMIN.
 
     False when it is gone already. Raises OSError when the kernel refuses.
@@ -74,7 +81,7 @@ def _kernel() -> socket.socket:
     return kernel
 
 
-def _parse(ask: bytes) -> Iterator[End]:
+def _dump(ask: bytes) -> Iterator[Endpoint]:
     with _kernel() as kernel:
         kernel.send(HEADER.pack(HEADER.size + len(ask), BY_FAMILY, REQUEST | DUMP, 1, 0) + ask)
         while True:
@@ -87,11 +94,11 @@ def _parse(ask: bytes) -> Iterator[End]:
                 if kind == ERROR:
                     code = -int(struct.unpack_from("=i", answer, at + HEADER.size)[0])
                     raise OSError(code, os.strerror(code))
-                yield _end(answer[at + HEADER.size : at + length])
+                yield _endpoint(answer[at + HEADER.size : at + length])
                 at += (length + 3) & ~3
 
 
-def _end(message: bytes) -> End:
+def _endpoint(message: bytes) -> Endpoint:
     state, which, inode = FOUND.unpack_from(message)
     source, target = PORTS.unpack(which)
     retransmitted = sent = received = dropped = 0
@@ -103,4 +110,4 @@ def _end(message: bytes) -> End:
         elif kind == MEMORY and length >= ATTRIBUTE.size + DROPS.size:
             (dropped,) = DROPS.unpack_from(message, at + ATTRIBUTE.size)
         at += max((length + 3) & ~3, ATTRIBUTE.size)
-    return End(state, source, target, inode, sent, received, retransmitted, dropped, which)
+    return Endpoint(state, source, target, inode, sent, received, retransmitted, dropped, which)

@@ -8,12 +8,11 @@ process in question lives in another network namespace, it is the file after all
 from __future__ import annotations
 
 import os
-import socket
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from lab.fault import Socket
+from lab.rig.machine import sock_diag
 
 STATES = {
     1: "ESTABLISHED",
@@ -26,17 +25,6 @@ STATES = {
     11: "CLOSING",
 }
 """The kernel's numbers for the states that a client's socket can be seen in."""
-
-NETLINK_SOCK_DIAG = 4
-SOCK_DIAG_BY_FAMILY = 20
-REQUEST_DUMP = 0x301
-ERROR, DONE = 2, 3
-HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
-ASK = struct.Struct("=BBxxI")  # family, protocol, states wanted
-ADDRESS = struct.Struct("!HH16s16s")  # source and destination port, addresses (any)
-ANYWHERE = struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)  # interface, no cookie
-FOUND = struct.Struct("!xBxxH")  # state, source port
-ANSWER_SIZE = 1 << 16
 
 
 def clients(pid: int, port: int) -> tuple[Socket, ...]:
@@ -55,23 +43,8 @@ def _namespace(pid: int) -> tuple[int, int]:
 
 
 def _from_netlink(port: int) -> Iterator[Socket]:
-    wanted = sum(1 << state for state in STATES)
-    ask = ASK.pack(socket.AF_INET, socket.IPPROTO_TCP, wanted) + ADDRESS.pack(0, port, b"", b"") + ANYWHERE
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
-        kernel.settimeout(1.0)
-        kernel.send(HEADER.pack(HEADER.size + len(ask), SOCK_DIAG_BY_FAMILY, REQUEST_DUMP, 1, 0) + ask)
-        while True:
-            answer = kernel.recv(ANSWER_SIZE)
-            at = 0
-            while at < len(answer):
-                length, kind, *_ = HEADER.unpack_from(answer, at)
-                if kind == DONE:
-                    return
-                if kind == ERROR:
-                    raise OSError(-struct.unpack_from("=i", answer, at + HEADER.size)[0], "sock_diag")
-                state, local = FOUND.unpack_from(answer, at + HEADER.size)
-                yield Socket(local, STATES[state])
-                at += (length + 3) & ~3
+    for end in sock_diag.endpoints(sum(1 << state for state in STATES), port):
+        yield Socket(end.source, STATES[end.state])
 
 
 def _from_file(pid: int, port: int) -> Iterator[Socket]:

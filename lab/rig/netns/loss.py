@@ -25,7 +25,7 @@ from lab.fault import Leg, Lost
 from lab.records.words import Sides
 from lab.rig.machine import sock_diag
 from lab.rig.machine.port import LOOPBACK
-from lab.rig.machine.sock_diag import End
+from lab.rig.machine.sock_diag import Endpoint
 from lab.rig.netns import namespace
 
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
@@ -69,7 +69,7 @@ class Wire:
 
     def connections(self, leg: Leg = "client") -> tuple[int, ...]:
         """The ports from which connections come, the oldest first where that is known: on the client's leg."""
-        open_ = [port for port, ends in self._inside(leg, sock_diag.ends()).items() if _established(*ends)]
+        open_ = [port for port, ends in self._inside(leg, sock_diag.endpoints()).items() if _established(*ends)]
         if leg == "client" and len(open_) > 1:
             age = {port: place for place, port in enumerate(self._accepted())}  # a port that came again: its last time
             open_.sort(key=lambda port: age.get(port, len(age)))
@@ -77,10 +77,10 @@ class Wire:
 
     def drop(self, towards: Sides, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
         """Drop what goes `towards` one end, or both, of these connections; None: all, and new ones get no answer."""
-        table = sock_diag.ends()
+        table = sock_diag.endpoints()
         if ports is None and leg == "client":
             self._each(self._listeners(table), self._relays(), _deafen)
-            table = sock_diag.ends()  # what was accepted while we looked
+            table = sock_diag.endpoints()  # what was accepted while we looked
         chosen = [ends for port, ends in self._inside(leg, table).items() if ports is None or port in ports]
         self._deaf |= {end.inode for ends in chosen for end in ends}
         near, far = self._holders(leg)
@@ -92,10 +92,10 @@ class Wire:
     def restore(self, leg: Leg = "client") -> None:
         """Let everything pass again; connections that are left go on."""
         near, far = self._holders(leg)
-        table = sock_diag.ends()
+        table = sock_diag.endpoints()
         if leg == "client":
             self._each(self._listeners(table), far, _hear)
-            table = sock_diag.ends()
+            table = sock_diag.endpoints()
         # Not in pairs: the other end may have gone meanwhile. What a deaf listener accepted is deaf, too.
         ports = self._ports if leg == "client" else {self._server_port}
         self._each([end for end in table if end.target in ports and end.inode in self._deaf], near, _hear)
@@ -106,7 +106,7 @@ class Wire:
     def lost(self, leg: Leg = "client") -> dict[int, Lost]:
         """Segments that one end has sent and the other has not got, by connection, since it was opened."""
         # Senders first: what passes between the two looks has then arrived more often than it was sent.
-        before, after = self._inside(leg, sock_diag.ends()), self._inside(leg, sock_diag.ends())
+        before, after = self._inside(leg, sock_diag.endpoints()), self._inside(leg, sock_diag.endpoints())
         return {
             port: Lost(
                 to_server=near.sent - after[port][1].received,
@@ -120,7 +120,7 @@ class Wire:
     def provoke(self, leg: Leg = "client") -> None:
         """Make both ends of each connection send a segment without data: a window probe and the answer to it."""
         ours = 1 if leg == "client" else 0  # the proxy's end
-        table = self._inside(leg, sock_diag.ends())
+        table = self._inside(leg, sock_diag.endpoints())
         self._each([ends[ours] for ends in table.values()], self._holders(leg)[ours], _probe)
 
     def answers(self) -> bool | None:
@@ -145,11 +145,11 @@ class Wire:
 
     @staticmethod
     def _dropped(port: int) -> int:
-        return sum(end.dropped for end in sock_diag.ends() if end.source == port and end.state == sock_diag.LISTEN)
+        return sum(end.dropped for end in sock_diag.endpoints() if end.source == port and end.state == sock_diag.LISTEN)
 
     def abort(self, port: int) -> bool:
         """Abort the client's end of a connection: ECONNABORTED there, RST at the other end. False when it is gone."""
-        found = self._inside("client", sock_diag.ends()).get(port)
+        found = self._inside("client", sock_diag.endpoints()).get(port)
         return found is not None and sock_diag.destroy(found[0])
 
     def link_down(self) -> None:
@@ -170,7 +170,7 @@ class Wire:
 
     # -- which sockets -----------------------------------------------------------------------------------------------
 
-    def _inside(self, leg: Leg, table: list[End]) -> dict[int, tuple[End, End]]:
+    def _inside(self, leg: Leg, table: list[Endpoint]) -> dict[int, tuple[Endpoint, Endpoint]]:
         """Both ends of the plan's connections by the port that they come from: (client's end, server's end)."""
         ports = self._ports if leg == "client" else {self._server_port}
         far = {end.target: end for end in table if end.source in ports and end.state != sock_diag.LISTEN}
@@ -181,7 +181,7 @@ class Wire:
         ours = {inode for pid in self._sessions() for inode in _descriptors(pid)}
         return {port: ends for port, ends in both.items() if ends[1].inode in ours}
 
-    def _listeners(self, table: list[End]) -> list[End]:
+    def _listeners(self, table: list[Endpoint]) -> list[Endpoint]:
         return [end for end in table if end.source in self._ports and end.state == sock_diag.LISTEN]
 
     def _holders(self, leg: Leg) -> tuple[Iterable[int], Iterable[int]]:
@@ -190,7 +190,7 @@ class Wire:
         return (_family(self._clients()), relays) if leg == "client" else (relays, self._sessions())
 
     @staticmethod
-    def _each(ends: Iterable[End], pids: Iterable[int], act: Callable[[socket.socket], None]) -> None:
+    def _each(ends: Iterable[Endpoint], pids: Iterable[int], act: Callable[[socket.socket], None]) -> None:
         """Do something to these sockets, wherever among these processes they are; what has gone meanwhile is left."""
         wanted = {end.inode for end in ends} - {0}
         for pid in pids if wanted else ():
@@ -203,7 +203,7 @@ class Wire:
                 return
 
 
-def _established(near: End, far: End) -> bool:
+def _established(near: Endpoint, far: Endpoint) -> bool:
     return near.state == far.state == sock_diag.ESTABLISHED
 
 
