@@ -15,6 +15,7 @@ import pytest
 
 from lab.errors import LabError
 from lab.rig import rigs
+from lab.rig.capabilities import VARIABLE
 from lab.rig.toxiproxy import binary
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,7 @@ UNPRIVILEGED = pwd.getpwnam("daemon").pw_uid
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the first test module, and the first thread of anybody's, is there."""
-    if os.environ.get(rigs.VARIABLE) == "netns":
+    if os.environ.get(VARIABLE) == "netns":
         try:
             rigs.prepare()
         except LabError as refusal:

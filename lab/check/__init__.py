@@ -5,9 +5,3 @@ trial      one case: run, judge, confirm  lanes    which cases run side by side
 subjects   the zygotes                    tally    trials -> verdicts
 search     the random search's part       replay   one plan again, as often as asked
 """
-
-from lab.check.check import Options, check
-from lab.check.lanes import SLOTS
-from lab.check.progress import Progress, Silent
-
-__all__ = ["SLOTS", "Options", "Progress", "Silent", "check"]

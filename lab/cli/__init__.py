@@ -1,20 +1,24 @@
-"""The command line: parse, call, print. Each module in this package with a `register(app)` is a command."""
+"""The command line: parse, call, print.
+
+Each command is a module of this package with a `register(app)`, and one line of `COMMANDS`: of all modules only that of
+the command that was typed is loaded, because some of them take half a second, for the Docker SDK, psycopg and the like.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
-import pkgutil
 import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
 from lab.errors import LabError
-from lab.store import default_root
 
 BAD_ARGUMENTS = 254
 FAILED = 255
@@ -23,8 +27,34 @@ ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 """Typer brings a Click of its own, earlier ones used the installed one: this is the one in use."""
 
 
-def build_app() -> typer.Typer:
-    """The whole command line."""
+class Command(NamedTuple):
+    """A command as `lab --help` shows it: the module that it lives in, and the first sentence of its own help."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "check": Command("check", "Judge variants: which promises they keep under faults, with evidence that replays."),
+    "doctor": Command("doctor", "Look for everything that the lab needs, then start and stop its servers once."),
+    "matrix": Command(
+        "matrix", "Judge every bundled variant, or those that are named, and print the table promise x variant."
+    ),
+    "replay": Command("replay", "Run a plan again, against another variant too, and say how many of its runs agree."),
+    "shrink": Command(
+        "shrink", "Take from a plan whatever it does not need to break its promise, and write what is left as a plan."
+    ),
+    "tap": Command(
+        "tap", "See what an application and its PostgreSQL server say to each other, and cut them off at a moment."
+    ),
+    "demo": Command("demo", "Stories that a person can follow."),
+    "explore": Command("explore", "Try everything there is of one kind."),
+    "list": Command("listing", "What there is: variants, promises, faults, moments, steps."),
+}
+
+
+def build_app(arguments: Sequence[str]) -> typer.Typer:
+    """The command line for these arguments: the command that they name is complete, of the others only the help."""
     app = typer.Typer(
         name="lab",
         help="Which promises does a Django database backend keep when its connections are severed?",
@@ -33,11 +63,18 @@ def build_app() -> typer.Typer:
         add_completion=False,
         no_args_is_help=True,
     )
-    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
-        register = getattr(importlib.import_module(module.name), "register", None)
-        if register is not None:
-            register(app)
+    typed = next((each for each in arguments if not each.startswith("-")), "")
+    for name, command in COMMANDS.items():
+        if name == typed:
+            importlib.import_module(f"{__name__}.{command.module}").register(app)
+        else:
+            app.command(name, help=command.summary)(_never_called)
     return app
+
+
+def _never_called() -> None:
+    """Stands for a command that was not typed."""
+    raise AssertionError("only the command that was typed is called")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -49,8 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _status(arguments: list[str] | None) -> int:
+    typed = sys.argv[1:] if arguments is None else arguments
     try:
-        status = typer.main.get_command(build_app())(args=arguments, prog_name="lab", standalone_mode=False)
+        status = typer.main.get_command(build_app(typed))(args=typed, prog_name="lab", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except ClickException as error:
         return _usage(error)
@@ -60,7 +98,7 @@ def _status(arguments: list[str] | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read us has gone: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: nothing is left to say
         return FAILED
     except Exception as error:  # noqa: BLE001 - a bug of the lab: one line here, all of it in a file
         _say(f"a bug of the lab: {type(error).__name__}: {error}; the traceback is in {_keep_traceback()}")
@@ -82,6 +120,8 @@ def _say(line: str) -> None:
 
 
 def _keep_traceback() -> str:
+    from lab.store import default_root
+
     text = traceback.format_exc()
     name = f"crash-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     for folder in (default_root(), Path(tempfile.gettempdir())):

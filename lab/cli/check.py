@@ -11,7 +11,8 @@ from typing import Protocol, Self
 import typer
 from rich.console import Console
 
-from lab.check import SLOTS, Options, check
+from lab.check.check import Options, check
+from lab.check.lanes import SLOTS
 from lab.check.progress import Progress
 from lab.cli.options import (
     AliasFlag,

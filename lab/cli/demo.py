@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import Annotated
 
 import typer
 
 from lab.cli.options import RigFlag
-from lab.errors import LabError
 
-MODULE = "lab.demo"
 TimesFlag = Annotated[int, typer.Option("--times", metavar="N", min=1, help="How many replays must agree.")]
 
 
@@ -24,7 +20,6 @@ def register(app: typer.Typer) -> None:
 
 def thread_safety(times: TimesFlag = 100, rig: RigFlag = "") -> int:
     """Two requests at once, step by step, on both published backends: where atomicity breaks, and how surely."""
-    if importlib.util.find_spec(MODULE) is None:
-        raise LabError("the demo is not part of this checkout", f"it wants a module {MODULE}")
-    status: int = importlib.import_module(MODULE).thread_safety(times=times, rig=rig)
-    return status
+    from lab import demo
+
+    return demo.thread_safety(times=times, rig=rig)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import typer
 from rich import box
 from rich.table import Table
 
-from lab.check.variants import rows
-from lab.fault import FAULTS, Fault
-from lab.promise import PROMISES
-from lab.records.moment import NAMES
-from lab.records.plan import Step
 from lab.report.terminal import console
+
+if TYPE_CHECKING:
+    from lab.fault import Fault
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def variants() -> None:
     """The bundled variants and what they claim."""
+    from lab.check.variants import rows
+
     table = _table("variant", "ENGINE", "driver", "settings", "claims", "what it is")
     for name, row in rows().items():
         settings = ", ".join(f"{key}={value}" for key, value in {**row.settings, **row.options}.items())
@@ -38,6 +38,8 @@ def variants() -> None:
 
 def promises() -> None:
     """The promises, one sentence each."""
+    from lab.promise import PROMISES
+
     table = _table("promise", "sentence")
     for promise in PROMISES.values():
         table.add_row(promise.id, promise.sentence)
@@ -46,6 +48,8 @@ def promises() -> None:
 
 def faults() -> None:
     """The faults, with their parameters and defaults."""
+    from lab.fault import FAULTS
+
     table = _table("fault", "family", "parameters", "what it does", "how it runs")
     for kind in FAULTS:
         cls = FAULTS.get(kind)
@@ -55,6 +59,8 @@ def faults() -> None:
 
 def moments() -> None:
     """The moments of the PostgreSQL protocol at which wire faults and `lab tap` act."""
+    from lab.records.moment import NAMES
+
     table = _table("moment", "direction", "message")
     for name, (direction, meaning) in NAMES.items():
         table.add_row(name, direction, meaning)
@@ -64,6 +70,8 @@ def moments() -> None:
 
 def steps() -> None:
     """The steps that plans are made of, as they stand in JSON."""
+    from lab.records.plan import Step
+
     table = _table("do", "fields", "what it does")
     for cls in _leaves(Step):
         table.add_row(cls.do, _fields(cls), _first_line(cls))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lab.check import Options
+from lab.check.check import Options
 from lab.check.variants import find, rows
 from lab.cli.check import judge_variants
 from lab.cli.options import (
@@ -28,8 +28,8 @@ from lab.report.json import write_json
 from lab.report.progress import filling_matrix
 from lab.report.terminal import console, print_matrix
 from lab.report.versions import labelled, print_versions
+from lab.rig.capabilities import VARIABLE
 from lab.rig.docker.containers import chosen_version
-from lab.rig.rigs import VARIABLE
 
 HtmlFlag = Annotated[
     Path | None,

@@ -12,8 +12,7 @@ import typer
 from lab.check.variants import find
 from lab.errors import BadInput
 from lab.records.variant import Driver, Variant
-from lab.rig.capabilities import CAPABILITIES, DEFAULT
-from lab.rig.rigs import VARIABLE
+from lab.rig.capabilities import CAPABILITIES, DEFAULT, VARIABLE
 
 Names = Annotated[
     list[str] | None,

@@ -7,7 +7,8 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from lab.check import SLOTS, Options, check
+from lab.check.check import Options, check
+from lab.check.lanes import SLOTS
 from lab.cli.options import variants_of
 from lab.errors import LabError
 from lab.explore.profiles import profile

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+VARIABLE = "LAB_RIG"
+"""The environment variable that names the rig to use."""
 DEFAULT = "embedded"
 _EVERYWHERE = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots", "wire"})
 

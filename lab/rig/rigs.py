@@ -10,12 +10,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 from lab.errors import BadInput, ToolMissing
 from lab.rig.base import BaseRig
-from lab.rig.capabilities import CAPABILITIES, DEFAULT, remedy
+from lab.rig.capabilities import CAPABILITIES, DEFAULT, VARIABLE, remedy
 from lab.rig.postgres.database import MAX_CONNECTIONS
 from lab.rig.toxiproxy import binary
 from lab.rig.toxiproxy.binary import Progress
 
-VARIABLE = "LAB_RIG"
 CLASSES = {
     "embedded": "lab.rig.embedded.rig:Rig",
     "netns": "lab.rig.netns.rig:NetnsRig",

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from lab.check import SLOTS, Options, check
+from lab.check.check import Options, check
+from lab.check.lanes import SLOTS
 from lab.check.variants import rows
 from lab.fault import FAULTS
 from lab.records.codec import decode_plan, encode

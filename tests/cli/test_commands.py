@@ -37,7 +37,7 @@ def test_no_command_shows_what_there_is(lab_inside: Lab) -> None:
 @pytest.mark.slow
 def test_bug_of_the_lab_is_one_line_and_a_file(tmp_path: Path) -> None:
     program = (
-        "import lab.cli.listing as l; l.rows = lambda: 1 / 0; from lab.cli import main; main(['list', 'variants'])"
+        "import lab.check.variants as v; v.rows = lambda: 1 / 0; from lab.cli import main; main(['list', 'variants'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -15,6 +15,7 @@ from lab.fault import FAULTS, needs
 from lab.records.plan import FaultSpec, Inject, Plan
 from lab.records.variant import Variant
 from lab.rig import rigs
+from lab.rig.capabilities import VARIABLE
 from lab.rig.embedded.rig import Rig
 from lab.rig.netns import namespace
 from lab.rig.netns.rig import NetnsRig
@@ -62,6 +63,7 @@ except Exception as refusal:
 THREADED = """
 import threading, time
 from lab.rig import rigs
+from lab.rig.capabilities import VARIABLE
 threading.Thread(target=time.sleep, args=[1], daemon=True).start()
 try:
     rigs.prepare("netns")
@@ -135,7 +137,7 @@ def test_link_that_is_the_machines_is_not_touched() -> None:
 
 
 def test_unknown_rig_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(rigs.VARIABLE, "cloud")
+    monkeypatch.setenv(VARIABLE, "cloud")
     with pytest.raises(BadInput, match="known: embedded, netns"):
         rigs.prepare()
 
