@@ -101,8 +101,3 @@ ROWS = (
         keeps=True,
     ),
 )
-
-
-def by_name(name: str) -> Row:
-    """The row of that name; raises KeyError."""
-    return {row.name: row for row in ROWS}[name]

@@ -9,7 +9,6 @@ from typing import Literal
 from lab.fault import Seen, Sighting, Site, Socket, nothing
 
 ENDED_BY_FIN = {"CLOSE_WAIT", "LAST_ACK"}
-CLOSED_BY_CLIENT = {"FIN_WAIT1", "FIN_WAIT2", "CLOSING", "TIME_WAIT"}
 
 
 def established(sockets: Iterable[Socket]) -> set[int]:

@@ -15,7 +15,6 @@ from msgspec import Struct, field
 from lab.records.variant import Variant
 
 VERSION = 1
-NEMESIS = "nemesis"
 
 
 class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -70,11 +70,6 @@ def encode_results(results: tuple[Result, ...] | list[Result]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=1) + b"\n"
 
 
-def decode_result(text: bytes) -> Result:
-    """A result as `verdicts.json` holds it; raises msgspec.ValidationError with the place of what does not fit."""
-    return msgspec.json.decode(text, type=Result)
-
-
 def exit_status(results: tuple[Result, ...] | list[Result]) -> int:
     """1 when a claimed promise of any variant is broken, else 2 when one is unknown, else 0."""
     states = {result.status for result in results}

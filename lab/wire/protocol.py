@@ -260,7 +260,6 @@ class Conversation:
         self.tx = ""
         self.pid = 0
         self.opaque: list[tuple[Direction, str]] = []
-        self._requested = ""
         self._statements: dict[bytes, tuple[str, ...]] = {}
         self._portals: dict[bytes, tuple[str, ...]] = {}
         self._owed: deque[str | None] = (

@@ -153,11 +153,14 @@ def test_dead_server_is_noticed_at_once_and_recovered(rig: Rig) -> None:
 
 def test_freeze_stalls_and_thaw_resumes_without_loss(rig: Rig) -> None:
     with rig.exclusive(), rig.proxy("stall") as proxy:
-        with rig.toxiproxy.frozen():
+        rig.toxiproxy.freeze()
+        try:
             connection = socket.create_connection(("127.0.0.1", proxy.port), timeout=0.1)
             connection.sendall(SSL_REQUEST)
             with pytest.raises(TimeoutError):
                 connection.recv(1)
+        finally:
+            rig.toxiproxy.thaw()
         connection.settimeout(5)
         assert connection.recv(1) == b"N"
         connection.close()

@@ -63,7 +63,6 @@ def test_no_session_can_be_set_up() -> None:
     assert verdict(INITIALISED, requests(lost(Look(T)), hung(Look(T)))) == "broken"
     struck = record(strike("refuse"), ok(Begin(T)), lost(Look(T)), ok(End(T)), variant=CONFIGURED)
     assert verdict(INITIALISED, struck) == "unknown"
-    assert verdict(INITIALISED, record(variant=CONFIGURED, fate="refused")) == "broken"
 
 
 def test_what_the_request_changed_itself() -> None:

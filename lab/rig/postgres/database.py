@@ -187,11 +187,6 @@ class Database:
         except psycopg.OperationalError as error:
             raise ServerNotReady(f"PostgreSQL on port {self.port} does not let us in: {error}") from error
 
-    def set_password(self, user: str, password: str) -> None:
-        """Give a role another password; for seats, `seat_password` must be given back before the seat is."""
-        with self.connect() as connection:
-            connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
-
     def set_passwords(self, first_password: str) -> None:
         """Give the roles of template.sql and the superuser their passwords, with the superuser's first one."""
         with self.connect(password=first_password) as connection:

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,15 +128,6 @@ class Postmaster:
         except psutil.NoSuchProcess:
             return False
         return True
-
-    @contextmanager
-    def frozen_child(self, pid: int) -> Iterator[bool]:
-        """Stop one session's process (SIGSTOP) for the length of the block; yields whether it was there."""
-        landed = self.signal_child(pid, signal.SIGSTOP)
-        try:
-            yield landed
-        finally:
-            self.signal_child(pid, signal.SIGCONT)
 
     def _spawn(self) -> None:
         site = self.site

@@ -7,8 +7,8 @@ the proxy and create it again on the same port; every call has a deadline; silen
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -84,15 +84,6 @@ class ProxyServer:
         except ProxyLost:
             return False
         return True
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """`freeze` for the length of the block."""
-        self.freeze()
-        try:
-            yield
-        finally:
-            self.thaw()
 
     def proxy(self, name: str, upstream_port: int, toxics: Sequence[Installed] = ()) -> Proxy:
         """Create a proxy to a port of `upstream_host`, on a port of its own.
