@@ -44,7 +44,7 @@ class BadInput(LabError):
 
 
 class PlanInvalid(BadInput):
-    """A plan that is not JSON, of another version, or with a step that nobody knows."""
+    """A plan that is not JSON, of another version, or with an unknown step."""
 
 
 class VariantUnknown(BadInput):
@@ -68,7 +68,7 @@ class ServerNotReady(LabError):
 
 
 class ProxyLost(LabError):
-    """Toxiproxy does not answer (wedged or dead); whatever ran through it is void."""
+    """Toxiproxy does not answer (wedged or dead); every case that ran through it is void."""
 
 
 class SubjectLost(LabError):

@@ -52,7 +52,7 @@ Seen = Callable[[], "Sighting | None"]
 
 
 def nothing() -> Sighting | None:
-    """The look-out of a fault that found nothing there to strike: it is never seen, and nobody need wait for it."""
+    """The look-out of a fault that found nothing there to strike: it is never seen, and need not be waited for."""
     return None
 
 
@@ -73,7 +73,7 @@ End = Literal["open", "fin", "rst", "refused"]
 class Knock(NamedTuple):
     """What came of a question put through the plan's line on a fresh connection.
 
-    `seconds` until the first byte of the answer, or until we gave up; `bytes` of it that came; and its `end`.
+    `seconds` until the first byte of the answer, or until the lab gave up; `bytes` of it that came; and its `end`.
     """
 
     seconds: float
@@ -131,7 +131,7 @@ class Net(Protocol):
         """Abort the client's end (ECONNABORTED there, RST at its peer); False when it is gone. Needs "abort"."""
 
     def link_down(self) -> None:
-        """Take the rig's whole network down: silence for everybody. Needs "link"."""
+        """Take the rig's whole network down: silence on every connection. Needs "link"."""
 
     def link_up(self) -> None:
         """Take it up again. Idempotent."""
@@ -216,7 +216,7 @@ class Server(Protocol):
 
     @property
     def restarts(self) -> int:
-        """How often faults have stopped or crashed it: any other change of epoch is somebody else's doing."""
+        """How often faults have stopped or crashed it: any other change of epoch has another cause."""
 
     def terminate(self, pid: int) -> bool:
         """`pg_terminate_backend`; False when there is no such process."""
@@ -281,7 +281,7 @@ class Subject(Protocol):
         """How many files each has open beside its connections."""
 
     def interrupt(self) -> None:
-        """Send the signal whose handler raises an exception in whatever the main actor is doing."""
+        """Send the signal whose handler raises an exception in the main actor's present call."""
 
     def interrupted(self) -> int:
         """How often the handler has run inside a step."""
@@ -318,7 +318,7 @@ class Site(Protocol):
         """The subject's sockets to this plan's line, also those that have ended and that the kernel still remembers."""
 
     def witness(self) -> AbstractContextManager[Callable[[], End]]:
-        """A connection of our own through the line; yields the way to ask how it has ended, `open` when it has not."""
+        """A connection of the lab's own through the line; yields the way to ask how it ended; `open`: not yet."""
 
     def knock(self, timeout: float, size: int = 8) -> Knock:
         """Ask through the line on a fresh connection and wait at most `timeout` seconds.
@@ -334,7 +334,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     `exclusive` faults concern every session of the server or the proxy server: such a plan runs alone.
     `lasting` faults go on until they are healed; others are over once they have struck.
     `heal_cuts`: ending it ends the plan's connections too (a proxy is made anew, never relieved of a toxic).
-    `lazy` faults are seen only when the subject meets them, so nobody waits for that when they are injected.
+    `lazy` faults are seen only when the subject meets them, so the run does not wait for that when they are injected.
     `waits` faults make a variant without timeouts wait for them until it is killed: such plans run side by side.
     `needs` names what a rig must be capable of.
     """

@@ -10,7 +10,7 @@ from lab.records.moment import Moment, MomentText
 from lab.records.words import DEFAULT_DELAY_MS, Sides, Way
 
 ANSWER_LOST = "command-complete+0"
-"""The moment when a statement has been executed and nobody has been told."""
+"""The moment when the server has executed a statement and the client has not been told."""
 
 
 class AtMoment(Fault):

@@ -14,7 +14,7 @@ from lab.records.words import DEFAULT_DELAY_MS, Sides
 
 @fault("delay", family="wire", lasting=True, lazy=True, needs={"wire"})
 class Delay(AtMoment):
-    """At the `moment` whatever goes to `sides` is held back for `delay_ms` milliseconds, once."""
+    """At the `moment` what goes to `sides` is held back for `delay_ms` milliseconds, once."""
 
     sides: Sides = "both"
     delay_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = DEFAULT_DELAY_MS

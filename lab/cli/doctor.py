@@ -64,7 +64,7 @@ def _store() -> Finding:
 
 
 def _containers() -> list[Finding]:
-    """Where there is an engine that has the images: the servers start there too, and a RST arrives as one."""
+    """Where an engine has the images: whether the servers start there too, and a RST arrives as a RST."""
     try:
         version, missing = available()
     except LabError:

@@ -74,8 +74,8 @@ RigFlag = Annotated[
     ),
 ]
 
-OURS = ("ENGINE", "HOST", "PORT", "NAME", "USER", "PASSWORD", "OPTIONS", "TEST")
-"""Keys of DATABASES[alias] that are not settings in this sense."""
+SERVER_KEYS = ("ENGINE", "HOST", "PORT", "NAME", "USER", "PASSWORD", "OPTIONS", "TEST")
+"""Keys of DATABASES[alias] that --setting may not replace: where the server is, and what has a flag of its own."""
 
 
 def variants_of(
@@ -96,7 +96,7 @@ def variants_of(
     if missing:
         raise BadInput(f"--path {missing[0]} is no folder", "give the folder that holds the ENGINE's package")
     given = key_values("--setting", setting)
-    for key in set(given) & set(OURS):
+    for key in set(given) & set(SERVER_KEYS):
         raise BadInput(
             f"--setting {key}: that is not for a command line to say",
             "the ENGINE is an argument, the server is the lab's own, and OPTIONS are given with --option",

@@ -21,7 +21,7 @@ import msgspec
 from lab.records.history import Ending, Op
 from lab.records.plan import Leave, Step
 
-Wire = Literal["unsent", "sent", "refused", "acked"]
+Reached = Literal["unsent", "sent", "refused", "acked"]
 Message = Mapping[str, Any]
 
 VERBS = dict.fromkeys(("leave", "commit", "close", "end", "autocommit"), "COMMIT") | {"write": "INSERT"}
@@ -79,7 +79,7 @@ class _Wires:
                 self._connections.setdefault(str(record["pid"]), set()).add(_line(record))
         self._begun = {(op.actor, op.step): op.time for op in ops if op.type == "invoke"}
 
-    def of(self, op: Op) -> Wire | None:
+    def of(self, op: Op) -> Reached | None:
         """How far its statement got; None where it sent none that should be there, or where that cannot be told."""
         begin, verb = self._begun.get((op.actor, op.step), op.time), VERBS[op.f]
         # A statement held on its way may arrive after the call was given up, but not after the next of its kind.
@@ -110,7 +110,7 @@ class _Wires:
         pids = {str(o.value["session"]).partition("@")[0] for o in mine if o.value.get("session")}
         return {line for pid in pids for line in self._connections.get(pid, ())}
 
-    def _answer(self, sent: Message, verb: str) -> Wire:
+    def _answer(self, sent: Message, verb: str) -> Reached:
         if sent.get("dropped"):
             return "unsent"
         for each in self._messages:

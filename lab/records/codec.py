@@ -20,7 +20,7 @@ def encode(record: Any) -> bytes:
 def decode_plan(text: bytes | str, source: str = "plan") -> Plan:
     """The plan in `text`; `source` names it in the error.
 
-    Raises PlanInvalid when it is not JSON, of another version, or has a step or field that nobody knows.
+    Raises PlanInvalid when it is not JSON, of another version, or has an unknown step or field.
     """
     try:
         data = msgspec.json.decode(text)

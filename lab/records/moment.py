@@ -1,4 +1,4 @@
-"""Moments: places in the protocol, and how a person or a plan writes one down.
+"""Moments: places in the protocol, and how a person or a plan writes one down. Text is read and made here alone.
 
     moment  =  [ "c" CONNECTION ":" ]  place
     place   =  NAME [ ":" OCCURRENCE ] [ "+" BYTES ]        a named moment: `commit-sent`, `c2:commit-sent:1+0`

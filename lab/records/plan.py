@@ -163,7 +163,7 @@ class Close(_Step):
 
 
 class Stop(_Step):
-    """The actor's thread ends, with whatever it holds; its later steps are skipped. `t0`, the main thread, stays."""
+    """The actor's thread ends, with all that it holds; its later steps are skipped. `t0`, the main thread, stays."""
 
     actor: str
 
@@ -181,7 +181,7 @@ class Fork(_Step):
 class Exit(_Step):
     """A forked child's process ends: by `os._exit`, a `normal` exit, or one after `connections.close_all()`.
 
-    The process that was forked from nobody stays; the step is skipped there.
+    The subject's first process, which no actor has forked, stays; the step is skipped there.
     """
 
     actor: str

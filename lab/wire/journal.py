@@ -109,14 +109,16 @@ def from_lines(lines: Iterable[str | bytes]) -> Iterator[Record]:
 
 def describe(record: Record) -> str:
     """One record for people, on one line."""
-    who = f"c{record.connection}"
+    connection = f"c{record.connection}"
     if isinstance(record, Message):
-        return f"{who} {_describe_message(record)}"
+        return f"{connection} {_describe_message(record)}"
     if isinstance(record, Act):
         where = f" in {record.message}, {record.byte} of its bytes passed," if record.message else ""
         passed = f"{record.upstream} B up, {record.downstream} B down"
-        return f"{who} ** {record.way} {record.sides} at {record.moment}:{where} {passed}"
-    return " ".join(filter(None, (who, "--", record.event, record.side and f"from {record.side}", record.detail)))
+        return f"{connection} ** {record.way} {record.sides} at {record.moment}:{where} {passed}"
+    return " ".join(
+        filter(None, (connection, "--", record.event, record.side and f"from {record.side}", record.detail))
+    )
 
 
 def _describe_message(record: Message) -> str:
@@ -135,7 +137,7 @@ def _describe_message(record: Message) -> str:
 class Journal:
     """A growing list of records: one thread appends, any thread reads and waits.
 
-    `sink` is called with each record in the appending thread, before anybody who waits is told.
+    `sink` is called with each record in the appending thread, before the threads that wait are told.
     """
 
     def __init__(self, sink: Callable[[Record], None] | None = None) -> None:
@@ -149,7 +151,7 @@ class Journal:
         self._records.append(record)
         if self._sink is not None:
             self._sink(record)
-        # Without the lock where nobody waits: a waiter counts itself before it looks at the list, so it sees this
+        # Without the lock where no thread waits: a waiter counts itself before it looks at the list, so it sees this
         # record or is seen.
         if self._waiting:
             with self._changed:

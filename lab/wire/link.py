@@ -6,7 +6,7 @@ passed, so a reader that stalls stalls the sender too, and the tap holds at most
 head per direction.
 
 How an end is told apart and passed on: a read of nothing is FIN and becomes a shutdown of the other socket's write
-side; an error is RST and becomes RST. A reset that arrives while nobody reads that socket (the flow is blocked, or FIN
+side; an error is RST and becomes RST. A reset that arrives while no flow reads that socket (the flow is blocked, or FIN
 came before) is seen by `Hangups`. A failed write alone passes nothing on: what the dead peer had said before it died is
 still read and delivered first.
 
@@ -36,13 +36,13 @@ READ: Final = 1 << 16
 """Bytes taken from a socket at once, and so the most that a direction buffers besides one message head."""
 
 _DRAINED: Final = 1 << 22  # bytes thrown away, at most, so that a FIN does not turn into RST
-_LINGER_0: Final = pack("ii", 1, 0)
+_LINGER_0: Final = pack("ii", 1, 0)  # struct linger: on, 0 seconds; close() then sends RST and drops what is unsent
 
 
 class Hangups:
-    """Tells of resets on sockets that nobody reads at the moment.
+    """Tells of resets on sockets that no flow reads at the moment.
 
-    A selector reports a reset only to somebody who waits to read or to write; a blocked flow does neither, and its peer
+    A selector reports a reset only where reading or writing is waited for; a blocked flow does neither, and its peer
     would learn of the reset when the block ends, if ever. An epoll set with an empty mask reports exactly errors and
     hang-ups. Where there is no epoll (not Linux) such a reset is passed on late.
     """
@@ -61,6 +61,7 @@ class Hangups:
         """Call `tell` when the socket is reset or both its directions have ended."""
         if self._epoll is not None:
             self._told[sock.fileno()] = tell
+            # Edge-triggered: a level would be told again on each turn of the loop until the socket is closed.
             self._epoll.register(sock.fileno(), select.EPOLLET)
 
     def forget(self, sock: socket.socket) -> None:
@@ -366,7 +367,7 @@ class Relay:
     # -- beginning
 
     def begin(self, address: object, came_from: str) -> None:
-        """Act if a rule waits for this connection, then dial the server; whatever fails there becomes RST for the
+        """Act if a rule waits for this connection, then dial the server; a failure there becomes RST for the
         client.
         """
         self.note("accept", None, came_from)
@@ -377,7 +378,7 @@ class Relay:
                 return
         if not self.server.open:
             return
-        failed = self.server.sock.connect_ex(address)  # type: ignore[arg-type]  # whatever getaddrinfo gave
+        failed = self.server.sock.connect_ex(address)  # type: ignore[arg-type]  # as getaddrinfo gave it
         if failed == EINPROGRESS:
             self.loop.add_writer(self.server.sock, self._dialled)
         else:
@@ -393,7 +394,7 @@ class Relay:
             self.abort()
             return
         self.note("connected", None, address_text(self.server.sock.getsockname()))
-        if failed:  # it was established and reset before we looked: what it had said can still be read
+        if failed:  # established, and reset before this look at it: what the server had said can still be read
             self.note_reset(self.server)
         self._carry()
 
@@ -463,7 +464,7 @@ class Relay:
             self.note("rst", peer.side)
 
     def _hung_up(self, peer: Peer) -> None:
-        """An error or the end of both directions, on a socket that perhaps nobody reads."""
+        """An error or the end of both directions, on a socket that perhaps no flow reads."""
         if not (self.alive and peer.open and peer.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
             return
         self.note_reset(peer)
@@ -529,7 +530,7 @@ class Relay:
             )
         )
         if self.alive and not (self.connected or self.server.open):
-            self._carry()  # nobody will be dialled any more: the client is to be left alone with its silence
+            self._carry()  # the server will not be dialled any more: from here on the client meets silence
         self.maybe_over()
 
     def _soften(self, way: Way, peers: list[Peer], delay_ms: int) -> None:
@@ -590,9 +591,9 @@ class Relay:
     # -- the end
 
     def maybe_over(self) -> None:
-        """Close when nothing will pass any more in either direction, or nobody is left."""
-        nobody = not (self.client.open or self.server.open)
-        if self.alive and (nobody or (self.up.over and self.down.over)):
+        """Close when nothing will pass any more in either direction, or both sockets are closed."""
+        closed = not (self.client.open or self.server.open)
+        if self.alive and (closed or (self.up.over and self.down.over)):
             self.finish()
 
     def finish(self) -> None:

@@ -2,10 +2,10 @@
 
 A `Framer` cuts one direction of one connection into `Frame`s, however the bytes were split on their way. A
 `Conversation` holds the two framers of a connection and what only both together tell: the answer to an SSLRequest has
-no frame of its own, and a CommandComplete says which COMMIT it answers only to somebody who saw the COMMIT leave. It
-names the moments of each message.
+no frame of its own, and a CommandComplete says which COMMIT it answers only to an observer that saw the COMMIT leave.
+The conversation names the moments of each message.
 
-Whatever is not PostgreSQL (TLS, garbage, another protocol) turns the direction *opaque*: bytes are counted and passed,
+What is not PostgreSQL (TLS, garbage, another protocol) turns the direction *opaque*: bytes are counted and passed,
 and no moment is named any more. Nothing here raises on input and nothing does I/O.
 
 Source: the manual's chapter "Frontend/Backend Protocol" (message formats), PostgreSQL 10 to 18.
@@ -270,7 +270,7 @@ class Conversation:
         self._ended = ""  # "commit" or "rollback" between the answer and its ReadyForQuery
 
     def encrypt(self) -> None:
-        """The server agreed to encrypt: from here on nobody in the middle can read along."""
+        """The server agreed to encrypt: from here on the tap sees bytes and no messages."""
         self.up.give_up("encrypted")
         self.down.give_up("encrypted")
 
@@ -279,7 +279,7 @@ class Conversation:
         letter = frame.letter
         if upstream:
             frame.moments = self._sent(frame, letter)
-        elif letter == "D":  # the one that comes by the thousand
+        elif letter == "D":  # a row: this branch comes first, because rows come by the thousand
             frame.moments = ("row",) if self._in_rows else ("first-row", "row")
             self._in_rows = True
         else:

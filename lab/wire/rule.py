@@ -15,8 +15,8 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     """Act in one `way` when a `moment` is reached.
 
     `sides` says who is hit: the client, the server, or both (default); for stall, delay and split that is the peer
-    towards which bytes are held, for half-close the peer that reads an end. `drop-reply` hits the client whatever is
-    said. After a fin or rst of one side only, the other side's connection stays open, what it sends is swallowed, and
+    towards which bytes are held, for half-close the peer that reads an end. `drop-reply` hits the client in any
+    case. After a fin or rst of one side only, the other side's connection stays open, what it sends is swallowed, and
     it ends when that peer ends it. `delay_ms` is for the way delay alone (default 100). A rule acts once, or with
     `repeat` at its occurrence and each later one.
     """

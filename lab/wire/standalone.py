@@ -89,7 +89,7 @@ def loopback(text: str) -> tuple[str, int]:
         found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError as problem:
         raise BadInput(f"no address for {host!r}: {problem}", "listen on 127.0.0.1:PORT") from None
-    if not all(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in found):
+    if not all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found):
         raise BadInput(
             f"{host} is not loopback: others could reach the database through it", "listen on 127.0.0.1:PORT"
         )

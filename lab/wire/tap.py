@@ -39,7 +39,9 @@ ANSWERS_WITHIN: Final = 10.0
 stuck.
 """
 
-_BACKLOG: Final = 512
+_BACKLOG: Final = (
+    512  # connections that may wait for one turn of the loop; beyond it Linux drops the SYN: a second late
+)
 _BREATHER: Final = 0.05  # seconds without accepting, when the process has no descriptor left
 
 
@@ -66,7 +68,7 @@ class TapPort:
     def journal(self) -> list[Record]:
         """All records so far, oldest first; the list is a copy, readable after `close` too.
 
-        Whatever a peer has already seen of the tap's doings is in it: the copy is made between two turns of the tap's
+        All that a peer has already seen of the tap's acts is in it: the copy is made between two turns of the tap's
         loop.
         """
         return self._journal.snapshot() if self._closed else self._tap.call(self._journal.snapshot)
@@ -86,7 +88,7 @@ class TapPort:
         self._tap.call(lambda: self._arm(rule))
 
     def prepare(self, rule: Rule) -> None:
-        """Arm a rule before anybody can connect; for the tap."""
+        """Arm a rule before a client can connect; for the tap."""
         self._arming.add(rule)
 
     def disarm(self) -> None:
@@ -116,7 +118,7 @@ class TapPort:
         self._tap.call(do)
 
     def refuse(self) -> None:
-        """Stop listening: who connects now is refused by the kernel. Live connections stay."""
+        """Stop listening: the kernel refuses new connections from now on. Live connections stay."""
         self._tap.call(self._stop_listening)
 
     def admit(self) -> None:
@@ -207,6 +209,7 @@ class TapPort:
         server = socket.socket(self._family, socket.SOCK_STREAM)
         for sock in (client, server):
             sock.setblocking(False)
+            # Nagle would join what a split sends byte by byte, and hold small messages back for the peer's ACK.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         relay = Relay(
             loop=self._tap.loop,
@@ -284,14 +287,14 @@ class Tap:
     ) -> TapPort:
         """Listen on a loopback port (0, the default: any free one) and pass everything to `upstream`.
 
-        `rules` are armed before anybody can connect. `sink` is called in the tap's thread with each record of the
+        `rules` are armed before a client can connect. `sink` is called in the tap's thread with each record of the
         journal. Raises BadInput when the address cannot be listened on or the upstream's name is not known.
         """
         port = TapPort(self, upstream, _listen(listen_host, listen_port), sink)
         for rule in rules:
             port.prepare(rule)
         self._ports.add(port)
-        # Not waited for: who connects before the loop turns waits in the kernel's queue.
+        # Not waited for: a client that connects before the loop turns waits in the kernel's queue.
         self.loop.call_soon_threadsafe(port.begin)
         return port
 
@@ -308,7 +311,7 @@ class Tap:
         def run() -> None:
             try:
                 answer.set_result(do())
-            except BaseException as problem:  # noqa: BLE001  # the caller gets it, whatever it is
+            except BaseException as problem:  # noqa: BLE001  # raised again in the thread that called
                 answer.set_exception(problem)
 
         self.loop.call_soon_threadsafe(run)

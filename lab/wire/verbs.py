@@ -1,8 +1,8 @@
 """What kind of statement a piece of SQL is, and nothing more of it.
 
-The journal must tell where COMMIT went and must not keep anybody's data, so SQL is reduced to *verb classes* the moment
-it is seen: `BEGIN`, `COMMIT`, `INSERT`…, or `other`. Synonyms are folded (`END` is `COMMIT`, `START TRANSACTION` is
-`BEGIN`).
+The journal must tell where COMMIT went and must not keep the data of any application, so SQL is reduced to *verb
+classes* the moment it is seen: `BEGIN`, `COMMIT`, `INSERT`…, or `other`. Synonyms are folded (`END` is `COMMIT`,
+`START TRANSACTION` is `BEGIN`).
 """
 
 from __future__ import annotations

@@ -167,6 +167,6 @@ def test_programs_in_a_closed_folder_are_copied(monkeypatch: pytest.MonkeyPatch)
             shutil.copytree(folder, Path(closed) / folder.name, symlinks=True)
         monkeypatch.setenv(binaries.BINDIR_VARIABLE, f"{closed}/{source.name}/pginstall/bin")
         with Rig() as rig:
-            assert rig.postgres.postmaster.site.binaries.bindir.is_relative_to(rig.folder)
+            assert rig.postgres.postmaster.installation.binaries.bindir.is_relative_to(rig.folder)
             assert rig.control().execute("SELECT 1").fetchone() == (1,)
         assert Path(closed).stat().st_mode & 0o777 == 0o700

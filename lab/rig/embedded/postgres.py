@@ -13,7 +13,7 @@ from lab.rig.machine import port, process
 from lab.rig.machine.process import Home
 from lab.rig.postgres import binaries, settings, template
 from lab.rig.postgres.database import MAX_CONNECTIONS, SUPERUSER, Database
-from lab.rig.postgres.postmaster import START_TIMEOUT, Postmaster, Site
+from lab.rig.postgres.postmaster import START_TIMEOUT, Installation, Postmaster
 
 __all__ = ["MAX_CONNECTIONS", "SUPERUSER", "Postgres"]
 
@@ -40,7 +40,7 @@ class Postgres(Database):
         # The template is named by where the programs were found, not by a lab's own copy of them.
         self._template_key = template.key(found, identity)
         usable = binaries.usable_by(found, identity, home.folder)
-        self.postmaster = Postmaster(Site(usable, home.folder / "data", home, identity, self.log_path))
+        self.postmaster = Postmaster(Installation(usable, home.folder / "data", home, identity, self.log_path))
         self._port = port.reserve()
         if unix_socket and len(str(self._socket())) > LONGEST_SOCKET:
             self._port.release()
@@ -59,14 +59,14 @@ class Postgres(Database):
     @property
     def version(self) -> str:
         """E.g. "18.6"."""
-        return self.postmaster.site.binaries.version
+        return self.postmaster.installation.binaries.version
 
     def start(self, timeout: float = START_TIMEOUT) -> None:
         """Start and wait until sessions are accepted; the first time, copy the template. No-op when running.
 
         Raises `ServerNotReady` after `timeout` seconds.
         """
-        fresh = not self.postmaster.site.data.exists()
+        fresh = not self.postmaster.installation.data.exists()
         first_password = self._copy_template() if fresh else ""
         self.postmaster.start(timeout)
         if fresh:
@@ -96,7 +96,7 @@ class Postgres(Database):
 
     def forget(self, name: str) -> None:
         """Take a setting out of what ALTER SYSTEM has written, in place, so that its owner stays."""
-        file = self.postmaster.site.data / "postgresql.auto.conf"
+        file = self.postmaster.installation.data / "postgresql.auto.conf"
         file.write_text(settings.without(file.read_text(encoding="utf-8"), name), encoding="utf-8")
 
     def close(self) -> None:
@@ -115,11 +115,17 @@ class Postgres(Database):
             return file.read(-1 if end is None else max(0, end - start)).decode(errors="replace")
 
     def _socket(self) -> Path:
-        return self.postmaster.site.data / f".s.PGSQL.{self.port}"
+        return self.postmaster.installation.data / f".s.PGSQL.{self.port}"
 
     def _copy_template(self) -> str:
-        site = self.postmaster.site
-        folder = template.ensure(site.binaries, site.identity, self.home, self._template_key)
-        template.copy_tree(folder / "data", site.data, self.home)
-        settings.write(site.data, self.port, self.max_connections, site.binaries.major, unix_socket=self.unix_socket)
+        installation = self.postmaster.installation
+        folder = template.ensure(installation.binaries, installation.identity, self.home, self._template_key)
+        template.copy_tree(folder / "data", installation.data, self.home)
+        settings.write(
+            installation.data,
+            self.port,
+            self.max_connections,
+            installation.binaries.major,
+            unix_socket=self.unix_socket,
+        )
         return Path(folder / "password").read_text(encoding="ascii")

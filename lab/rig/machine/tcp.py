@@ -1,8 +1,8 @@
-"""The kernel's table of TCP connections: who is connected to a port, and in which state.
+"""The kernel's table of TCP connections: which clients are connected to a port, and in which state.
 
-Asked through netlink (sock_diag), which looks for one port in half a millisecond; the text file that everybody knows
-takes ten and more when a few thousand closed connections are still remembered. Where netlink is not to be had, or the
-process in question lives in another network namespace, it is the file after all.
+Asked through netlink (sock_diag), which looks for one port in half a millisecond; the text file /proc/PID/net/tcp takes
+ten and more when the kernel still remembers a few thousand closed connections. The file is read where netlink is not
+allowed, or the process in question lives in another network namespace.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ STILL_ENDING = ("pre-existing shared memory block", "Is another postmaster", "co
 
 
 @dataclass(frozen=True)
-class Site:
+class Installation:
     """What a postmaster needs to run: programs, data folder, the lab's home, the user and the log file."""
 
     binaries: Binaries
@@ -45,10 +45,10 @@ class Site:
 
 
 class Postmaster:
-    """A server process and its life. Not thread-safe: whoever restarts a server does so alone."""
+    """A server process and its life. Not thread-safe: a server is restarted under the rig's lock for exclusive use."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
         self.generation = 0
         """How often it was started: connections of an older generation are dead."""
         self._child: subprocess.Popen[bytes] | None = None
@@ -84,7 +84,9 @@ class Postmaster:
     def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
         """Wait until sessions are accepted, e.g. while it recovers. `ServerNotReady` after `timeout` seconds."""
         if not self._became_ready(time.monotonic() + timeout):
-            raise ServerNotReady(f"PostgreSQL is not ready after {timeout:.0f} s: {process.tail(self.site.log)}")
+            raise ServerNotReady(
+                f"PostgreSQL is not ready after {timeout:.0f} s: {process.tail(self.installation.log)}"
+            )
 
     def stop(self, mode: StopMode = "fast", timeout: float = STOP_TIMEOUT) -> bool:
         """Stop as PostgreSQL's `mode` says; True when it ended so, False when it was killed after `timeout` seconds.
@@ -130,12 +132,12 @@ class Postmaster:
         return True
 
     def _spawn(self) -> None:
-        site = self.site
+        installation = self.installation
         # O_CLOEXEC is Python's default; append, so that one file tells the story of all restarts.
-        log = os.open(site.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log = os.open(installation.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            argv = [site.binaries.postgres, "-D", str(site.data)]
-            self._child = process.spawn(argv, site.home, stdout=log, identity=site.identity)
+            argv = [installation.binaries.postgres, "-D", str(installation.data)]
+            self._child = process.spawn(argv, installation.home, stdout=log, identity=installation.identity)
         finally:
             os.close(log)
         self.generation += 1
@@ -147,7 +149,7 @@ class Postmaster:
     def _is_ready(self) -> bool:
         """The postmaster writes its state into its pid file: an event to look for that costs no connection."""
         try:
-            lines = (self.site.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            lines = (self.installation.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         except OSError:
             return False
         # Our pid, so that the file of a killed predecessor does not count.
@@ -169,10 +171,10 @@ class Postmaster:
         process.wait_until(lambda: not any(map(_alive, children)), STOP_TIMEOUT)
 
     def _log_size(self) -> int:
-        return self.site.log.stat().st_size if self.site.log.exists() else 0
+        return self.installation.log.stat().st_size if self.installation.log.exists() else 0
 
     def _log_since(self, offset: int) -> str:
-        with self.site.log.open("rb") as file:
+        with self.installation.log.open("rb") as file:
             file.seek(offset)
             return file.read().decode(errors="replace")
 

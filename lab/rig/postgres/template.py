@@ -15,7 +15,7 @@ from lab.rig.machine import cache, port, process
 from lab.rig.machine.process import Home, Identity
 from lab.rig.postgres import settings
 from lab.rig.postgres.binaries import Binaries
-from lab.rig.postgres.postmaster import Postmaster, Site
+from lab.rig.postgres.postmaster import Installation, Postmaster
 
 SUPERUSER = "postgres"
 DATABASES = ("lab", "lab2")
@@ -45,7 +45,7 @@ def ensure(binaries: Binaries, identity: Identity | None, home: Home, name: str)
         data = home.folder / "template"
         try:
             password = _initdb(binaries, identity, home, data)
-            _fill(Site(binaries, data, home, identity, home.folder / "template.log"), password)
+            _fill(Installation(binaries, data, home, identity, home.folder / "template.log"), password)
             # Also half the start: one fresh megabyte of WAL instead of sixteen used ones.
             process.run([str(binaries.bindir / "pg_resetwal"), "-D", str(data)], home, identity)
             copy_tree(data, stage / "data", home)
@@ -85,10 +85,10 @@ def _initdb(binaries: Binaries, identity: Identity | None, home: Home, data: Pat
     return password
 
 
-def _fill(site: Site, password: str) -> None:
+def _fill(installation: Installation, password: str) -> None:
     with port.reserve() as reserved:
-        settings.write(site.data, reserved.number, _MAX_CONNECTIONS, site.binaries.major)
-        postmaster = Postmaster(site)
+        settings.write(installation.data, reserved.number, _MAX_CONNECTIONS, installation.binaries.major)
+        postmaster = Postmaster(installation)
         postmaster.start()
         try:
             _run_sql(reserved.number, password)
