@@ -1,4 +1,4 @@
-"""Interrupt the main actor."""
+"""Interrupt the main actor: a call that is left midway leaves its connection in mid-protocol for its next user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.fault import Fault, Seen, Sighting, Site, fault
 
 @fault("interrupt", family="client", lazy=True)
 class Interrupt(Fault):
-    """A signal handler raises an exception in whatever actor `t0` is doing, as a worker's time limit does."""
+    """A signal handler raises an exception in the present call of actor `t0`, as a worker's time limit does."""
 
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:

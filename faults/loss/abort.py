@@ -1,4 +1,4 @@
-"""Abort sockets."""
+"""Abort sockets: the client learns of the loss at once, from its own kernel and not from the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Black out the line."""
+"""Black out the line: only TCP's timers notice the loss, after minutes where no setting shortens them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Blackout(Fault):
     """Every packet of the plan's line vanishes, both ways: no answer, no acknowledgement, no end of the connection.
 
     On which `leg`: between the `client` and its peer; between the proxy and the `server`, whose sessions are then
-    half open; or `both`. New connections get no answer. After the heal, connections that nobody gave up go on.
+    half open; or `both`. New connections get no answer. After the heal, connections that neither end gave up go on.
     """
 
     leg: Literal["client", "server", "both"] = "client"

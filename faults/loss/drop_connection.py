@@ -1,4 +1,4 @@
-"""Drop one connection."""
+"""Drop one connection: the loss cannot be seen on a new one, so that a check of the network finds nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take the network down."""
+"""Take the network down: no path is left, not even for a second try on another connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LinkDown(Fault):
 
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
-        """Take it down; healing takes it up, and connections that nobody gave up go on."""
+        """Take it down; healing takes it up, and connections that neither end gave up go on."""
         struck = tuple(session.id for session in site.sessions())
         # Answered by the server: a connection that the proxy still makes would keep the next one waiting for a second.
         passed = site.knock(NORMAL).answered

@@ -1,4 +1,4 @@
-"""Bandwidth."""
+"""Bandwidth: a healthy connection that is slow must not be taken for a dead one."""
 
 from __future__ import annotations
 

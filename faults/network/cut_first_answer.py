@@ -1,4 +1,4 @@
-"""Cut the first answer."""
+"""Cut the first answer: a new session fails, too, so a backend that retries at once does so without end."""
 
 from __future__ import annotations
 

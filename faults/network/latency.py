@@ -1,4 +1,4 @@
-"""Latency."""
+"""Latency: a healthy connection whose answers come late must not be taken for a dead one."""
 
 from __future__ import annotations
 

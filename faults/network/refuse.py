@@ -1,4 +1,4 @@
-"""Refuse connections."""
+"""Refuse connections: the old session is dead and no new one is to be had; the error must be honest and prompt."""
 
 from __future__ import annotations
 

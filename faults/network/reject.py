@@ -1,4 +1,4 @@
-"""Reject connections."""
+"""Reject connections: the TCP handshake succeeds and the session fails, which a check of the port alone misses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sever with FIN."""
+"""Sever with FIN: the kept connection is dead in good order, and the next request must not pay for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sever with RST."""
+"""Sever with RST: the kept connection is dead without a goodbye, and the next request must not pay for it."""
 
 from __future__ import annotations
 

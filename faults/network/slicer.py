@@ -1,4 +1,4 @@
-"""Slicer."""
+"""Slicer: a message in many pieces is still one message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stall and resume."""
+"""Stall and resume: a connection that was given up comes back to life, with answers to questions of long ago."""
 
 from __future__ import annotations
 

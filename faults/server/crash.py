@@ -1,4 +1,4 @@
-"""Crash the server."""
+"""Crash the server: every session is gone, acknowledged work must not be; connecting fails until it has recovered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fill all connection slots."""
+"""Fill all connection slots: a session that is given up for a new one cannot be had back."""
 
 from __future__ import annotations
 

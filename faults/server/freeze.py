@@ -1,4 +1,4 @@
-"""Freeze sessions."""
+"""Freeze sessions: they hold their locks and their slots and do not answer, though their connections are well."""
 
 from __future__ import annotations
 

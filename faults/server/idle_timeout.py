@@ -1,4 +1,4 @@
-"""Time out idle transactions."""
+"""Time out idle transactions: the server ends the session inside a block, and says so with the next answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINGER = 5  # looks for a session that was ended with FATAL to leave the census
 
 @fault("idle-in-transaction-timeout", family="server", lasting=True, exclusive=True, lazy=True)
 class IdleInTransactionTimeout(Fault):
-    """The server ends a session that dawdles in a transaction for `timeout_ms` milliseconds (25P03).
+    """The server ends a session that does nothing in a transaction for `timeout_ms` milliseconds (25P03).
 
     A session that is connected takes the setting with its next statement.
     """
@@ -25,7 +25,7 @@ class IdleInTransactionTimeout(Fault):
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Set it for every session; seen when the server has ended one with FATAL. Healing puts it back."""
-        before = site.server.fatal_ends()  # the plan is alone: nobody else's sessions are counted
+        before = site.server.fatal_ends()  # the plan runs alone: only its own sessions are counted
         known = {session.id for session in site.sessions()}
         looks = 0
         with site.server.setting("idle_in_transaction_session_timeout", f"{self.timeout_ms}ms"):

@@ -1,4 +1,4 @@
-"""Lock out."""
+"""Lock out: sessions that are there work on, and one that is given up cannot be replaced."""
 
 from __future__ import annotations
 

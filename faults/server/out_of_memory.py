@@ -1,4 +1,4 @@
-"""Run the server out of memory."""
+"""Run the server out of memory: one session is killed, and the server ends every other one with it."""
 
 from __future__ import annotations
 

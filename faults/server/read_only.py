@@ -1,4 +1,4 @@
-"""Read-only server."""
+"""Read-only server: a session that outlives a failover reads well and cannot write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restart the server."""
+"""Restart the server: all kept sessions are dead at once, and the first request of each thread finds out."""
 
 from __future__ import annotations
 

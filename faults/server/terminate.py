@@ -1,4 +1,4 @@
-"""Terminate sessions."""
+"""Terminate sessions: a last message (57P01) lies in the connection, where the next statement expects its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Throttle the server."""
+"""Throttle the server: everything takes longer than a timeout that was set on a fast machine."""
 
 from __future__ import annotations
 

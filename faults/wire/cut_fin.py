@@ -1,4 +1,4 @@
-"""Cut with FIN."""
+"""Cut with FIN: the session ends inside a chosen message, where the protocol leaves open what the server has done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cut with RST."""
+"""Cut with RST: the session ends inside a chosen message, with an error where FIN is an end of file."""
 
 from __future__ import annotations
 

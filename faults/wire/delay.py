@@ -1,4 +1,4 @@
-"""Delay."""
+"""Delay: one answer comes late, and the order of two requests may change with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drop the reply."""
+"""Drop the reply: the statement is executed and its answer never comes, while the connection looks well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half-close."""
+"""Half-close: one direction has ended and the other works on, so that writing still succeeds."""
 
 from __future__ import annotations
 

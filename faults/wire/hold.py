@@ -1,4 +1,4 @@
-"""Stall at a moment."""
+"""Stall at a moment: the silence begins inside a chosen message of one connection."""
 
 from __future__ import annotations
 

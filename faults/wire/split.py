@@ -1,4 +1,4 @@
-"""Split."""
+"""Split: an answer that arrives byte by byte is still one answer."""
 
 from __future__ import annotations
 
