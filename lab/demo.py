@@ -42,7 +42,7 @@ TOLD = {
 
 
 @dataclass(frozen=True)
-class Told:
+class Line:
     """One step: who did what, how it ended, and the steps whose writes the server holds afterwards."""
 
     actor: str
@@ -55,7 +55,7 @@ class Story:
     """One variant's telling of the plan."""
 
     variant: Variant
-    lines: tuple[Told, ...]
+    lines: tuple[Line, ...]
     broken: tuple[Finding, ...]
     agree: int
     replays: int
@@ -94,7 +94,7 @@ def tell(plan: Plan, variants: Sequence[Variant], rig: RigProtocol, replays: int
 
 
 def _story(plan: Plan, rig: RigProtocol, zygote: Zygote, replays: int) -> Story:
-    lines: list[Told] = []
+    lines: list[Line] = []
     record = run(plan, rig, zygote, _listener(lines), liveness=False)
     broken = _broken(record)
     wanted = {finding.promise for finding in broken}
@@ -104,11 +104,11 @@ def _story(plan: Plan, rig: RigProtocol, zygote: Zygote, replays: int) -> Story:
     return Story(plan.variant, tuple(lines), broken, agree, replays)
 
 
-def _listener(lines: list[Told]) -> Callable[[int, Run], None]:
+def _listener(lines: list[Line]) -> Callable[[int, Run], None]:
     def listen(index: int, running: Run) -> None:
         last = next((op for op in reversed(running.ops) if op.step == index), None)
         if last is not None:
-            lines.append(Told(last.actor, _told(last), running.held()))
+            lines.append(Line(last.actor, _told(last), running.held()))
 
     return listen
 

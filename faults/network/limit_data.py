@@ -38,7 +38,7 @@ class LimitData(Fault):
             watched.update(established(now))
             if fin:
                 return Sighting("a connection was ended, and not by its client", sessions)
-            # No connection was there: the next one meets the limit, as the lab's own question does if it is long enough.
+            # No connection was there: the next one meets the limit, as a question of the lab does if it is long enough.
             if watched or not unlimited or self._passes(site) != self._shown():
                 return None
             return Sighting(f"a fresh connection ended after {self._shown()} bytes of the answer")

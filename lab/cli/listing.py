@@ -59,13 +59,13 @@ def faults() -> None:
 
 def moments() -> None:
     """The moments of the PostgreSQL protocol at which wire faults and `lab tap` act."""
-    from lab.records.moment import NAMES
+    from lab.records.moment import FORMS, NAMES
 
     table = _table("moment", "direction", "message")
     for name, (direction, meaning) in NAMES.items():
         table.add_row(name, direction, meaning)
     console().print(table)
-    console().print("write NAME[:OCCURRENCE][+BYTES], up#MESSAGE[+BYTES] or down@BYTE; cN: before it: connection N")
+    console().print(f"write {FORMS}; cN: before it: connection N", markup=False)
 
 
 def steps() -> None:
@@ -108,6 +108,6 @@ def _manners(cls: type[Fault]) -> list[str]:
         "alone": cls.exclusive,
         "seen when met": cls.lazy,
         "healing cuts": cls.heal_cuts,
-        "makes one wait": cls.waits,
+        "makes a variant wait": cls.waits,
     }
     return [*(name for name, applies in manners.items() if applies), *(f"needs {need}" for need in sorted(cls.needs))]

@@ -75,6 +75,9 @@ _GRAMMAR: Final = (
 
 _TEXT = re.compile(_GRAMMAR)
 
+FORMS: Final = "NAME[:OCCURRENCE][+BYTES], up#MESSAGE[+BYTES] or down@BYTE"
+"""The three kinds of moments, for messages to people; `cN:` may stand before each."""
+
 MomentText = Annotated[str, msgspec.Meta(pattern=rf"\A(?:{_GRAMMAR})\Z")]
 """A moment as text, for the parameters of faults. The grammar alone: that the name is one, `Moment.parse` checks."""
 
@@ -124,9 +127,7 @@ class Moment(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         """
         found = _TEXT.fullmatch(text)
         if found is None:
-            raise BadInput(
-                f"{text!r} is not a moment", "write NAME[:OCCURRENCE][+BYTES], up#MESSAGE[+BYTES] or down@BYTE"
-            )
+            raise BadInput(f"{text!r} is not a moment", f"write {FORMS}")
         part = found.groupdict()
         if part["name"] and part["name"] not in NAMES:
             raise UnknownName(f"no moment is called {part['name']!r}", f"use one of {', '.join(NAMES)}")
