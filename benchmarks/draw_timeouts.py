@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from lab.explore.timeout_cell import Cell
-from lab.explore.timeout_text import HEADINGS
-from lab.explore.timeouts import LOSSES, RECOMMENDED, ROWS, SITUATIONS, Row, TimeoutTable, run_timeouts
+from lab.explore.timeouts.cell import Cell
+from lab.explore.timeouts.run import run_timeouts
+from lab.explore.timeouts.table import LOSSES, RECOMMENDED, ROWS, SITUATIONS, Row, TimeoutTable
 from lab.records.variant import Driver, Variant
+from lab.report.timeouts import HEADINGS
 from lab.rig import rigs
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

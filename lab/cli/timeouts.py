@@ -18,15 +18,15 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
-from lab.cli.tell import Teller
-from lab.explore.timeout_text import render, to_json
-from lab.explore.timeouts import HORIZON, run_timeouts
+from lab.explore.timeouts.run import HORIZON, run_timeouts
+from lab.report.counter import Counter
 from lab.report.terminal import console
+from lab.report.timeouts import print_timeouts
 from lab.rig.rigs import open_rig, prepare
 from lab.store import write
 
 RIG = "netns"
-"""The rig that loses packets; this command needs no flag to choose it, for no other will do."""
+"""The only rig that loses packets, so the command has no flag that chooses one."""
 
 CONNECTIONS = 200
 """Slots of its server: a session that lost its client keeps one for a while, and pools want several each."""
@@ -77,8 +77,8 @@ def timeouts_command(
     prepare(RIG)  # moves this process, which must not have started a thread
     errors = console(stderr=True)
     with open_rig(RIG, lambda line: errors.print(line, markup=False), CONNECTIONS) as rig:
-        table = run_timeouts(variant, rig, horizon, progress=Teller(errors, "{} of {} cells"))
-    render(table, console())
+        table = run_timeouts(variant, rig, horizon, progress=Counter(errors, "{} of {} cells"))
+    print_timeouts(console(), table)
     if json is not None:
-        write(json, to_json(table))
+        write(json, table.encode())
     return 0

@@ -9,7 +9,7 @@ import pytest
 
 from fix_cli import Lab
 from lab.errors import ToolMissing
-from lab.explore.timeouts import LOSSES, ROWS, TimeoutTable
+from lab.explore.timeouts.table import LOSSES, ROWS, TimeoutTable
 from lab.rig.netns import probe
 
 

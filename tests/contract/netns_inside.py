@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from fix_fault import OpenLine
-from lab.explore.timeouts import SITUATIONS, Row, run_timeouts
+from lab.explore.timeouts.run import run_timeouts
+from lab.explore.timeouts.table import SITUATIONS, Row
 from lab.fault import FAULTS
 from lab.judging.judge import judge
 from lab.promise import PROMISES

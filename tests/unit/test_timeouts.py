@@ -6,11 +6,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from lab.explore.timeout_cell import Cell, Situation, _by
-from lab.explore.timeout_setting import options_of, settings
-from lab.explore.timeout_text import render, to_json
-from lab.explore.timeouts import ROWS, SLOTS, WIDTH, Row, TimeoutTable, _width, holes
+from lab.explore.timeouts.cell import Cell, Situation, _by
+from lab.explore.timeouts.run import SLOTS, WIDTH, _width
+from lab.explore.timeouts.setting import options_of, settings
+from lab.explore.timeouts.table import ROWS, Row, TimeoutTable, holes
 from lab.records.variant import Traits, Variant
+from lab.report.timeouts import print_timeouts
 
 
 def cell(loss: str, situation: Situation, seconds: float | None, by: str = "", void: str = "") -> Cell:
@@ -116,7 +117,7 @@ def test_what_noticed_is_told_by_the_error(situation: Situation, error: str, by:
 
 def test_text_names_each_hole_once_with_its_remedy() -> None:
     out = io.StringIO()
-    render(table(), Console(file=out, width=160))
+    print_timeouts(Console(file=out, width=160), table())
     text = out.getvalue()
     assert "a client that sends does not notice blackout, drop-to-server within 12 s; set tcp_user_timeout" in text
     assert "3.0  connect_timeout" in text
@@ -125,4 +126,4 @@ def test_text_names_each_hole_once_with_its_remedy() -> None:
 
 
 def test_table_goes_through_json() -> None:
-    assert msgspec.json.decode(to_json(table()), type=TimeoutTable) == table()
+    assert msgspec.json.decode(table().encode(), type=TimeoutTable) == table()

@@ -1,15 +1,14 @@
-"""The timeout table, for people and for programs."""
+"""The timeout table on a terminal."""
 
 from __future__ import annotations
 
-import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lab.explore.timeout_cell import Cell
-from lab.explore.timeouts import LOSSES, SITUATIONS, TimeoutTable
+from lab.explore.timeouts.cell import Cell
+from lab.explore.timeouts.table import LOSSES, SITUATIONS, TimeoutTable
 
 SPREAD = 0.1  # seconds: two measurements that are no further apart are shown as one
 
@@ -21,11 +20,11 @@ HEADINGS = {
 }
 
 
-def render(table: TimeoutTable, console: Console) -> None:
+def print_timeouts(out: Console, table: TimeoutTable) -> None:
     """Print the table, then the holes of the variant's own settings."""
     versions = ", ".join(f"{name} {number}" for name, number in table.versions.items())
-    console.print(f"{table.variant} on {table.driver}: seconds until a silence is noticed", style="bold")
-    console.print(versions, markup=False, style="dim")
+    out.print(f"{table.variant} on {table.driver}: seconds until a silence is noticed", style="bold")
+    out.print(versions, markup=False, style="dim")
     grid = Table(box=box.ROUNDED, show_lines=False)
     grid.add_column("settings")
     grid.add_column("the client")
@@ -35,20 +34,20 @@ def render(table: TimeoutTable, console: Console) -> None:
         for place, situation in enumerate(SITUATIONS):
             cells = [_shown(table.cell(row.name, loss, situation), table.horizon) for loss in LOSSES]
             grid.add_row(row.name if not place else "", situation, *cells, end_section=place == len(SITUATIONS) - 1)
-    console.print(grid)
+    out.print(grid)
     for row in table.rows:
         if options := {key: value for key, value in row.options.items() if value is not None}:
             said = ", ".join(f"{key}={value}" for key, value in options.items())
-            console.print(f"{row.name}: {said}", markup=False, soft_wrap=True)
-    console.print(_settings(table))
+            out.print(f"{row.name}: {said}", markup=False, soft_wrap=True)
+    out.print(_settings(table))
     for note in table.notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
+        out.print(f"note: {note}", markup=False, soft_wrap=True)
     name = table.rows[0].name
     if not table.holes:
-        console.print(f"{name}: no hole, every silence is noticed within {table.horizon:g} s", style="green")
+        out.print(f"{name}: no hole, every silence is noticed within {table.horizon:g} s", style="green")
     for (doing, remedy), losses in _grouped(table).items():
         what = f"a client that {_doing(doing)} does not notice {', '.join(losses)} within {table.horizon:g} s"
-        console.print(f"hole in {name}: {what}; {remedy}", markup=False, soft_wrap=True)
+        out.print(f"hole in {name}: {what}; {remedy}", markup=False, soft_wrap=True)
 
 
 def _settings(table: TimeoutTable) -> Table:
@@ -63,11 +62,6 @@ def _settings(table: TimeoutTable) -> Table:
         upto = f" to {each.most:.1f}" if each.most - each.least >= SPREAD else ""
         grid.add_row(each.name, each.value or "its code's own", ", ".join(each.situations), f"{each.least:.1f}{upto} s")
     return grid
-
-
-def to_json(table: TimeoutTable) -> bytes:
-    """The table for programs."""
-    return msgspec.json.format(msgspec.json.encode(table, enc_hook=str), indent=1) + b"\n"
 
 
 def _grouped(table: TimeoutTable) -> dict[tuple[str, str], list[str]]:

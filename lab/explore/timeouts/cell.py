@@ -23,11 +23,16 @@ SETTLE = 0.2
 """Seconds until the kernel has sent its delayed acknowledgements; until then keepalives do not run."""
 
 LAND = 2.0
+"""Seconds until a fault must be seen to have landed; on a machine slower than that the cell is void."""
+
 READY = 10.0
+"""Seconds for each step before the fault; on a machine slower than that the cell is void."""
+
 LOOK = 0.1
 """Seconds between two looks at an idle socket: the table's precision there."""
 
 TEXT = 120
+"""Characters of an error's text that are kept."""
 
 
 class Cell(Struct, frozen=True, kw_only=True, omit_defaults=True):

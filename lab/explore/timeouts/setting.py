@@ -9,14 +9,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from lab.explore.timeout_cell import Cell
+from lab.explore.timeouts.cell import Cell
 from lab.records.variant import Traits, Variant
 
 POOL_MIN = 4
-"""psycopg_pool's smallest number of connections, where nobody says another one."""
+"""psycopg_pool's smallest number of connections, by default."""
 
 POOL_TIMEOUT = 30.0
-"""Its timeout, in seconds."""
+"""psycopg_pool's default timeout for a checkout, in seconds."""
 
 KEEPALIVES = ("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count")
 STATEMENT = re.compile(r"statement_timeout\s*=\s*(\S+)")
