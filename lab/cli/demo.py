@@ -6,8 +6,14 @@ from typing import Annotated
 
 import typer
 
+from lab.check.story import REPLAYS, run_story, stored_plan
+from lab.check.variants import rows
 from lab.cli.options import RigFlag
+from lab.report.story import print_stories
+from lab.report.terminal import console
+from lab.rig.rigs import open_rig, prepare
 
+VARIANTS = ("published_global", "published_threadlocal")
 TimesFlag = Annotated[int, typer.Option("--times", metavar="N", min=1, help="How many replays must agree.")]
 
 
@@ -18,8 +24,13 @@ def register(app: typer.Typer) -> None:
     app.add_typer(demo, name="demo")
 
 
-def thread_safety(times: TimesFlag = 100, rig: RigFlag = "") -> int:
-    """Two requests at once, step by step, on both published backends: where atomicity breaks, and how surely."""
-    from lab import demo
+def thread_safety(times: TimesFlag = REPLAYS, rig: RigFlag = "") -> int:
+    """Two requests at once, step by step, on both published backends: where atomicity breaks, and how surely.
 
-    return demo.thread_safety(times=times, rig=rig)
+    Exit status 1: not all replays agree.
+    """
+    plan, known = stored_plan("thread-safety"), rows()
+    with open_rig(prepare(rig)) as running:
+        stories = run_story(plan, [known[name] for name in VARIANTS], running, times)
+    print_stories(console(), stories, plan)
+    return 0 if all(story.unanimous for story in stories) else 1
