@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lab.check.cases import Case
 from lab.check.trial import Agreement, Entry, Trial
@@ -16,10 +14,13 @@ from lab.records.record import Record
 from lab.records.verdict import Finding, Verdict
 from lab.rig.protocol import RigProtocol
 
-MODULE = "lab.explore.search"
+if TYPE_CHECKING:
+    from lab.explore.search import Found
+
 MOMENT = "random"
-"""What a moment is called that no directed plan, but the random search came upon."""
-MOST = 100_000  # examples: the budget ends it
+"""What a moment is called that the random search came upon, and no directed plan."""
+MOST = 100_000
+"""Examples at most: more than any budget has time for, so that the budget ends the search."""
 
 
 @dataclass
@@ -35,11 +36,11 @@ class Searched:
 def search(entry: Entry, rig: RigProtocol, *, seed: int, seconds: float, known: Iterable[str], number: int) -> Searched:
     """Draw, run and shrink random plans for about `seconds`; cases are numbered from `number`.
 
-    Promises that are `known` to be broken are not searched for. Nothing where the search is not installed.
+    Promises that are `known` to be broken are not searched for.
     """
+    from lab.explore import search as explorer  # noqa: PLC0415 - late: Hypothesis takes a while to import
+
     done = Searched()
-    if importlib.util.find_spec(MODULE) is None:
-        return done
 
     def on_case(record: Record, findings: tuple[Finding, ...]) -> None:
         done.cases += 1
@@ -47,8 +48,7 @@ def search(entry: Entry, rig: RigProtocol, *, seed: int, seconds: float, known: 
         done.at_stake.update(each.promise for each in findings if each.verdict in (Verdict.KEPT, Verdict.BROKEN))
         entry.folder.note(record, findings)
 
-    explore: Any = importlib.import_module(MODULE)  # late: Hypothesis takes a while to import
-    found = explore.search(
+    found = explorer.search(
         entry.variant,
         rig,
         entry.zygote,
@@ -63,7 +63,7 @@ def search(entry: Entry, rig: RigProtocol, *, seed: int, seconds: float, known: 
     return done
 
 
-def _trial(found: Any, entry: Entry, number: int) -> Trial:
+def _trial(found: Found, entry: Entry, number: int) -> Trial:
     """A shrunk plan as a trial; its runs are counted with the search's."""
     case = Case(number, found.plan, ((found.promise, MOMENT),))
     agreement = {found.promise: Agreement(1 + found.agreed, 1 + found.replays)}
