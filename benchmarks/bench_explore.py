@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.check.variants import rows
-from lab.explore.cuts import NARROW, REQUEST, SECOND, THIRD, Explored, Ground, explore
+from lab.explore.cuts import REQUEST, SECOND, THIRD, Cuts, chosen_ways
+from lab.explore.engine import NARROW, Target, explore
 from lab.explore.points import WINDOWS
 from lab.records.plan import Close
 from lab.rig.embedded.rig import Rig
@@ -70,19 +71,14 @@ def main() -> None:
         closing(Zygote(variant, rig.folder, rig.environ())) as zygote,
     ):
         before = bare_per_second(rig, zygote)
-        found: Explored = explore(
-            Ground(variant, rig, zygote),
-            Store(Path(folder)),
-            windows=(window,),
-            every=options.every,
-            ways=options.way,
-        )
+        exploration = Cuts((window,), options.every, chosen_ways(options.way))
+        found = explore(exploration, Target(variant, rig, zygote), Store(Path(folder)))
         floor = (before + bare_per_second(rig, zygote)) / 2
     rate = found.cases / found.seconds
     figures = {
-        "points": found.cuts.points,
+        "points": found.table.points,
         "cases": found.cases,
-        "void": found.cuts.void,
+        "void": found.table.void,
         "seconds": found.seconds,
         "cases_per_second": rate,
         "bare_per_second": floor,
@@ -90,7 +86,7 @@ def main() -> None:
     }
     goal = f" (goal for one whole request: under {GOALS[options.every]:.0f})" if window == "request" else ""
     print(
-        f"{variant.name}, every {options.every} of {window}: {found.cases} cases, {found.cuts.void} void, "
+        f"{variant.name}, every {options.every} of {window}: {found.cases} cases, {found.table.void} void, "
         f"{found.seconds:.1f} s{goal}, {rate:.1f} cases/s; bare parts {floor:.1f}/s, their share {rate / floor:.0%}"
     )
     if options.json:

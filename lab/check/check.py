@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
-from lab.check.cuts import Cut, cut
+from lab.check.cuts import CutTrials, cut
 from lab.check.lanes import run_in_lanes
 from lab.check.progress import Progress, Silent
 from lab.check.search import Searched, search
@@ -66,7 +66,7 @@ class _Ledger:
     entry: Entry
     gathered: Gathered
     trials: list[Trial] = field(default_factory=list)
-    cut: Cut = field(default_factory=Cut)
+    cut: CutTrials = field(default_factory=CutTrials)
     searched: Searched = field(default_factory=Searched)
     begun: float | None = None
     ended: float = 0.0

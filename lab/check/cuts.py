@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 from lab.check.cases import Case
 from lab.check.trial import Agreement, Entry, Trial
-from lab.explore.cuts import Ground, explore
+from lab.explore.cuts import Cuts
+from lab.explore.engine import Target, explore
 from lab.judging.judge import cause
 from lab.rig.protocol import RigProtocol
 from lab.store import Store
 
 
 @dataclass
-class Cut:
+class CutTrials:
     """What an exploration showed: a trial for each class of broken cases; how many runs put which promise at stake."""
 
     trials: list[Trial] = field(default_factory=list)
@@ -23,19 +24,19 @@ class Cut:
     at_stake: Counter[str] = field(default_factory=Counter)
 
 
-def cut(entry: Entry, rig: RigProtocol, store: Store, *, bound: float, number: int) -> Cut:
+def cut(entry: Entry, rig: RigProtocol, store: Store, *, bound: float, number: int) -> CutTrials:
     """Explore at message level; cases are numbered from `number`. Call it from the main thread."""
-    ground = Ground(entry.variant, rig, entry.zygote, bound, entry.promises)
-    explored = explore(ground, store, folder=entry.folder)
-    done = Cut(cases=len(explored.outcomes), void=explored.cuts.void, at_stake=ground.at_stake)
-    for each in explored.cuts.classes:
+    exploration, target = Cuts(), Target(entry.variant, rig, entry.zygote, bound, entry.promises)
+    explored = explore(exploration, target, store, folder=entry.folder)
+    done = CutTrials(cases=len(explored.outcomes), void=explored.table.void, at_stake=explored.at_stake)
+    for each in explored.classes:
         if not each.promises:
             continue
         example = explored.examples[each.letter]
-        moment = f"{example.cell.way} at {example.cell.point.moment}"
+        moment = f"{example.case.way} at {example.case.point.moment}"
         case = Case(
             number + len(done.trials),
-            example.cell.plan(entry.variant, bound),
+            exploration.plan(example.case, target),
             tuple((promise, moment) for promise in each.promises),
         )
         done.trials.append(

@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "replay": Command("replay", "Run a plan again, against another variant too, and say how many of its runs agree."),
     "shrink": Command(
-        "shrink", "Take from a plan whatever it does not need to break its promise, and write what is left as a plan."
+        "shrink", "Take from a plan all that it does not need to break its promise, and write what is left as a plan."
     ),
     "tap": Command(
         "tap", "See what an application and its PostgreSQL server say to each other, and cut them off at a moment."

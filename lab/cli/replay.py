@@ -6,21 +6,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
-from lab.check.replay import Replays, against, replay
+from lab.check.replay import against, replay
 from lab.check.variants import find
+from lab.cli.one_variant import one_variant
 from lab.cli.options import RigFlag
-from lab.cli.stage import one_variant
 from lab.errors import PlanInvalid
 from lab.fault import build
 from lab.records.codec import decode_plan
 from lab.records.plan import Plan
-from lab.records.verdict import Verdict
+from lab.report.replays import print_replays
 from lab.report.terminal import console
-from lab.report.verdict_mark import moment_mark
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan, e.g. one from a store folder.")]
 VariantFlag = Annotated[
@@ -43,7 +39,7 @@ def replay_command(plan: PlanFile, variant: VariantFlag = "", times: TimesFlag =
     errors = console(stderr=True)
     with one_variant(loaded.variant, rig, errors) as (running, zygote):
         replays = replay(loaded, running, zygote, times)
-    show(replays)
+    print_replays(console(), replays)
     return replays.status
 
 
@@ -59,27 +55,3 @@ def load_plan(path: Path) -> Plan:
     for spec in plan.faults():
         build(spec)
     return plan
-
-
-def show(replays: Replays) -> None:
-    """What every promise that was at stake came to, and how well the runs agree."""
-    out = console()
-    plan, counted = replays.plan, len(replays.runs)
-    out.print(f"{plan.title or 'a plan'}: {len(plan.steps)} steps against {plan.variant.name}", markup=False)
-    table = Table(box=box.ROUNDED)
-    for title in ("promise", "verdict", "runs", "expected", "why"):
-        table.add_column(title, no_wrap=title != "why")
-    for promise, verdict in replays.verdicts().items():
-        claimed = plan.variant.claimed(promise)
-        shown = moment_mark(verdict, claimed)
-        agreeing = f"{replays.count(promise)} of {counted}"
-        expected = plan.expect.get(promise, "")
-        table.add_row(promise, Text(str(shown), shown.style), agreeing, expected, replays.summary(promise))
-    if replays.verdicts():
-        out.print(table)
-    void = f", {replays.void} void" if replays.void else ""
-    out.print(f"{replays.agreeing} of {replays.times} runs agree with each other{void}")
-    if plan.expect:
-        out.print(f"{replays.expected} of {replays.times} runs show what the plan expects")
-    if replays.verdict is Verdict.UNKNOWN:
-        out.print("what the plan is about was not put at stake")

@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from lab.check.replay import against
 from lab.check.variants import find
+from lab.cli.one_variant import one_variant
 from lab.cli.options import RigFlag, prepare_file
 from lab.cli.replay import PlanFile, load_plan
-from lab.cli.stage import one_variant
-from lab.cli.tell import Teller
-from lab.explore.shrink import SECONDS, TIMES, Shrunk, preemptions, runner, shrink
+from lab.explore.shrink import SECONDS, TIMES, runner, shrink
 from lab.promise import PROMISES
 from lab.records.codec import encode
-from lab.records.plan import Plan
-from lab.report.terminal import console, short
+from lab.report.counter import Counter
+from lab.report.shrunk import print_shrunk
+from lab.report.terminal import console
 from lab.store import write
 
 VariantFlag = Annotated[
@@ -55,7 +54,7 @@ def shrink_command(
     out: OutFlag = None,
     rig: RigFlag = "",
 ) -> int:
-    """Take from a plan whatever it does not need to break its promise, and write what is left as a plan."""
+    """Take from a plan all that it does not need to break its promise, and write what is left as a plan."""
     loaded = load_plan(plan)
     if variant:
         loaded = against(loaded, find(variant))
@@ -65,39 +64,15 @@ def shrink_command(
     prepare_file("--out", target)
     errors = console(stderr=True)
     with one_variant(loaded.variant, rig, errors) as (running, zygote):
-        run_plan = runner(running, zygote)
-        tell = Teller(errors, "{} steps after {} runs")
         shrunk = shrink(
             loaded,
-            run_plan,
+            runner(running, zygote),
             promise=promise,
             times=times,
             agree=agree,
             seconds=budget,
-            tell=tell,
+            progress=Counter(errors, "{} steps after {} runs"),
         )
     write(target, encode(shrunk.plan))
-    _print(console(), shrunk, target)
+    print_shrunk(console(), shrunk, target)
     return 0
-
-
-def _print(out: Console, shrunk: Shrunk, target: Path) -> None:
-    lines = [
-        f"{shrunk.promise} on {shrunk.plan.variant.name}: {_measure(shrunk.before)} -> {_measure(shrunk.plan)}",
-        f"{shrunk.agreed} of {shrunk.of} runs agree; {shrunk.runs} runs in {shrunk.seconds:.1f} s"
-        + (", the budget is spent: --budget gives it more" if shrunk.spent else ", nothing more can be taken away"),
-        f"lab replay {short(str(target))}",
-    ]
-    for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
-
-
-def _measure(plan: Plan) -> str:
-    """How large a plan is, in words."""
-    numbers = {
-        "step": len(plan.steps),
-        "actor": len(plan.actors()),
-        "fault": len(plan.faults()),
-        "preemption": preemptions(plan.steps),
-    }
-    return ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in numbers.items())

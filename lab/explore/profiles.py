@@ -20,7 +20,7 @@ VARIABLE = "LAB_PROFILE"
 
 @dataclass(frozen=True)
 class Profile:
-    """`examples` plans at most for each search, and `seconds` for one that looks for whatever there is."""
+    """`examples` plans at most for each search, and `seconds` for one that looks for anything that is broken."""
 
     name: str
     examples: int

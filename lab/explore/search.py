@@ -133,7 +133,7 @@ def search(
     """Run up to `max_examples` random plans against `variant` and shrink one plan for each promise that they break.
 
     `promises` are judged (default: all), those named in `exclude` never raised. It ends after `most` were found broken
-    (default: when no more are found), or when `budget_seconds` are over, whatever has been found by then. `database`
+    (default: when no more are found), or when `budget_seconds` are over, with what has been found by then. `database`
     keeps examples between searches; `on_case` hears of every case that is run. The same seed draws
     the same plans, after those of the database.
     """
@@ -198,14 +198,14 @@ class _Hunt:
     unsteady: int = 0
     spent: bool = False
     last_kept: bool = False
-    target: str = ""
+    wanted: str = ""
     best: _Case | None = None
     first: Plan | None = None
     seen: dict[bytes, _Case] = field(default_factory=dict)
 
     def go(self, max_examples: int, database: ExampleDatabase | None) -> Found | None:
         """One pass; None when it finds no promise broken that was not found before."""
-        self._forget_target()
+        self._forget_wanted()
         strategy = plans(
             self.variant,
             self.rig.capabilities,
@@ -231,11 +231,11 @@ class _Hunt:
             self.spent = True
         if self.best is None or self.first is None:
             return None
-        self.found_before.add(self.target)
+        self.found_before.add(self.wanted)
         return self._confirmed(self.best, self.first)
 
-    def _forget_target(self) -> None:
-        self.target, self.best, self.first = "", None, None
+    def _forget_wanted(self) -> None:
+        self.wanted, self.best, self.first = "", None, None
 
     def _example(self, plan: Plan) -> None:
         """What Hypothesis calls; it raises for the one promise that this pass is after, or that it now settles on."""
@@ -245,19 +245,19 @@ class _Hunt:
         self.last_kept = bool(broken or case.record.void)
         if case.record.void:
             reject()
-        if not self.target:
-            self.target = next((promise for promise in broken if promise not in self.found_before), "")
+        if not self.wanted:
+            self.wanted = next((promise for promise in broken if promise not in self.found_before), "")
             self.first = plan
-        if self.target in broken:
+        if self.wanted in broken:
             if self.best is None or len(plan.steps) <= len(self.best.plan.steps):
                 self.best = case
-            raise broken_type(self.target)(broken[self.target], plan)
+            raise broken_type(self.wanted)(broken[self.wanted], plan)
 
     def _case(self, plan: Plan) -> _Case:
         """The plan's run, from memory if it has been run before; ends the pass when time is up."""
         key = encode(plan.steps)
         if key not in self.seen:
-            if time.monotonic() > (self.run_until if self.target else self.draw_until):
+            if time.monotonic() > (self.run_until if self.wanted else self.draw_until):
                 raise unittest.SkipTest("the budget is spent")  # Hypothesis lets it pass through
             self.seen[key] = self._twice(plan)
         return self.seen[key]
@@ -265,11 +265,11 @@ class _Hunt:
     def _twice(self, plan: Plan) -> _Case:
         """A run; one that broke something new is made again, and what only one of the two broke does not count.
 
-        Shrinking would otherwise settle on whatever the machine's noise broke once.
+        Shrinking would otherwise settle on what the noise of a busy machine broke once.
         """
         case = self._run(plan)
         new = [promise for promise in case.broken if promise not in self.found_before]
-        if not new or case.record.void or (self.target and self.target not in new):
+        if not new or case.record.void or (self.wanted and self.wanted not in new):
             return case
         again = self._run(plan)
         lost = [promise for promise in new if promise not in again.broken]
@@ -288,16 +288,16 @@ class _Hunt:
 
     def _confirmed(self, case: _Case, first: Plan) -> Found:
         """What was found, run again a few times."""
-        expect = {self.target: str(Verdict.BROKEN)}
-        plan = msgspec.structs.replace(case.plan, expect=expect, title=f"random: {self.target}", promise=self.target)
+        expect = {self.wanted: str(Verdict.BROKEN)}
+        plan = msgspec.structs.replace(case.plan, expect=expect, title=f"random: {self.wanted}", promise=self.wanted)
         again: list[_Case] = []
         for _ in range(2 * REPLAYS):  # a void one proves nothing
             if len(again) < REPLAYS:
                 again += [each for each in [self._run(plan)] if not each.record.void]
-        agreed = [each for each in again if self.target in each.broken]
+        agreed = [each for each in again if self.wanted in each.broken]
         shown = agreed[0] if agreed else case
         return Found(
-            promise=self.target,
+            promise=self.wanted,
             plan=plan,
             record=msgspec.structs.replace(shown.record, plan=plan),
             findings=shown.findings,
@@ -308,7 +308,7 @@ class _Hunt:
 
 
 def _to_blame() -> list[Promise]:
-    """The promises whose breach explains others: two threads on one session break whatever either of them does."""
+    """The promises whose breach explains others: two threads on one session break all that either of them does."""
     return [promise for promise in PROMISES.values() if promise.id in BLAME]
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from lab.check.replay import replay
 from lab.check.variants import rows
-from lab.explore.cuts import Cuts, Ground, explore
+from lab.explore.cuts import Cuts, CutTable
+from lab.explore.engine import Target, explore
 from lab.explore.profiles import profile
 from lab.records.codec import decode_plan
 from lab.rig.embedded.rig import Rig
@@ -20,22 +21,25 @@ from lab.subject.handle import Zygote
 pytestmark = [pytest.mark.chaos]
 
 
+COMMIT = Cuts(("commit",))
+
+
 class Stopped(Exception):
     pass
 
 
 @pytest.fixture
-def persistent(rig: Rig) -> Iterator[Ground]:
+def persistent(rig: Rig) -> Iterator[Target]:
     """Stock Django that keeps its connections."""
     with closing(Zygote(rows()["django_persistent"], rig.folder, rig.environ())) as zygote:
-        yield Ground(zygote.variant, rig, zygote)
+        yield Target(zygote.variant, rig, zygote)
 
 
-def commit(ground: Ground, folder: Path) -> Cuts:
-    return explore(ground, Store(folder), windows=("commit",)).cuts
+def commit(target: Target, folder: Path) -> CutTable:
+    return explore(COMMIT, target, Store(folder)).table
 
 
-def test_the_same_exploration_gives_the_same_table(persistent: Ground, tmp_path: Path) -> None:
+def test_the_same_exploration_gives_the_same_table(persistent: Target, tmp_path: Path) -> None:
     first, again = commit(persistent, tmp_path / "a"), commit(persistent, tmp_path / "b")
     assert first.encode() == again.encode()
     assert (first.points, first.void) == (3, 0)
@@ -44,16 +48,16 @@ def test_the_same_exploration_gives_the_same_table(persistent: Ground, tmp_path:
     assert [each.promises for each in first.classes] == [(), (), ()]
 
 
-def test_a_stop_is_taken_up_where_it_was(rig: Rig, persistent: Ground, tmp_path: Path) -> None:
+def test_a_stop_is_taken_up_where_it_was(rig: Rig, persistent: Target, tmp_path: Path) -> None:
     def stop(done: int, of: int) -> None:
         if done == 4:
             raise Stopped
 
     store = Store(tmp_path)
     with pytest.raises(Stopped):
-        explore(persistent, store, windows=("commit",), tell=stop)
+        explore(COMMIT, persistent, store, progress=stop)
     with closing(Zygote(persistent.variant, rig.folder, rig.environ())) as zygote:
-        explored = explore(Ground(persistent.variant, rig, zygote), store, windows=("commit",))
+        explored = explore(COMMIT, Target(persistent.variant, rig, zygote), store)
     assert explored.resumed >= 4
     assert explored.resumed + explored.cases == len(explored.outcomes) == 15
 
@@ -61,7 +65,7 @@ def test_a_stop_is_taken_up_where_it_was(rig: Rig, persistent: Ground, tmp_path:
 def test_every_class_has_a_plan_that_replays(rig: Rig, tmp_path: Path) -> None:
     variant = rows()["published_threadlocal"]
     with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
-        cuts = explore(Ground(variant, rig, zygote), Store(tmp_path), windows=("commit",), ways=("fin",)).cuts
+        cuts = explore(Cuts(("commit",), ways=("fin",)), Target(variant, rig, zygote), Store(tmp_path)).table
         (broken,) = [each for each in cuts.classes if each.promises]
         assert "recovers" in broken.promises
         plan = decode_plan((tmp_path / broken.evidence).read_bytes())
@@ -74,12 +78,12 @@ def test_every_class_has_a_plan_that_replays(rig: Rig, tmp_path: Path) -> None:
 def test_every_byte_of_one_request(rig: Rig, tmp_path: Path, name: str) -> None:
     variant = rows()[name]
     with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
-        ground = Ground(variant, rig, zygote)
-        by_message = explore(ground, Store(tmp_path)).cuts
-        by_byte = explore(ground, Store(tmp_path), every="byte").cuts
+        target = Target(variant, rig, zygote)
+        by_message = explore(Cuts(), target, Store(tmp_path)).table
+        by_byte = explore(Cuts(every="byte"), target, Store(tmp_path)).table
     assert (by_message.void, by_byte.void) == (0, 0)
     assert _broken(by_byte) == _broken(by_message)
 
 
-def _broken(cuts: Cuts) -> set[str]:
+def _broken(cuts: CutTable) -> set[str]:
     return {promise for each in cuts.classes for promise in each.promises}

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.errors import UnknownName
-from lab.explore.cuts import Cell, Outcome, _firsts, _letters, chosen_ways
-from lab.explore.ledger import Ledger
+from lab.explore.cuts import Cut, chosen_ways
 from lab.explore.points import Point, Window, points
 from lab.records.history import Op
 from lab.records.plan import Heal, Inject, Plan, StepName
@@ -74,55 +72,15 @@ def test_every_byte_but_the_digits_of_numbers_that_grow() -> None:
 
 def test_what_lasts_is_healed_after_the_struck_step() -> None:
     point = Point("downstream", "c1:commit-acked", 0, 5)
-    steps = Cell("stall", point).plan(VARIANT, 10.0).steps
+    steps = Cut("stall", point).steps
     assert steps[0] == Inject.__call__(steps[0].fault) if isinstance(steps[0], Inject) else False
     assert [type(step).__name__ for step in steps[5:8]] == ["Write", "Leave", "Heal"]
-    cut = Cell("fin", point).plan(VARIANT, 10.0).steps
+    cut = Cut("fin", point).steps
     assert isinstance(cut[8], Heal)
     assert cut[7:8] != (Heal(),)
-
-
-def test_classes_are_lettered_in_the_order_of_the_table() -> None:
-    cells = [Cell("fin", Point("upstream", f"up#{number}", 0, 1)) for number in range(6)]
-    outcomes = dict(
-        zip(
-            cells,
-            (
-                Outcome((), "error"),
-                Outcome(("recovers",), "error"),
-                Outcome(("atomic", "recovers"), "error"),
-                Outcome(("recovers",), "doubt"),
-                Outcome((), "doubt"),
-                Outcome((), void=2, counted=False),
-            ),
-            strict=True,
-        )
-    )
-    letters = _letters(outcomes)
-    assert "".join(letters.values()) == "eABA?-"
-    assert list(_firsts(letters)) == ["e", "?", "A", "B"]
 
 
 def test_ways_are_known_and_in_order() -> None:
     assert chosen_ways(["rst", "fin"]) == ("fin", "rst")
     with pytest.raises(UnknownName):
         chosen_ways(["axe"])
-
-
-def test_a_ledger_goes_on_where_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "cuts.jsonl"
-    Ledger(path, "one").add("a", ["x"])
-    with path.open("ab") as file:
-        file.write(b'["b", [')  # a stop in the middle of a line
-    again = Ledger(path, "one")
-    assert again.done == {"a": ["x"]}
-    again.add("c", [])
-    assert Ledger(path, "one").done == {"a": ["x"], "c": []}
-    assert Ledger(path, "two").done == {}
-
-
-def test_a_finished_ledger_begins_anew(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "cuts.jsonl", "one")
-    ledger.add("a", [])
-    ledger.finish()
-    assert Ledger(tmp_path / "cuts.jsonl", "one").done == {}

@@ -6,7 +6,9 @@ from itertools import count
 import pytest
 
 from lab.errors import BadInput
-from lab.explore.shrink import PASSES, Shrunk, costs_the_bound, preemptions, shrink, size
+from lab.explore.reductions import PASSES
+from lab.explore.shrink import Shrunk, shrink
+from lab.explore.simplicity import costs_the_bound, preemptions, size
 from lab.fault import FAULTS
 from lab.records.codec import decode_plan, encode
 from lab.records.plan import (

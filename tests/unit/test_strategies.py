@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import seed as seeded
 
-from lab.explore.strategies import Turn, fault_specs, plans, weave
+from lab.explore.strategies import fault_specs, plans
+from lab.explore.weave import Turn, weave
 from lab.fault import FAULTS, build
 from lab.records.codec import decode_plan, encode
 from lab.records.plan import (

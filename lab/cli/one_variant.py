@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from rich.console import Console
 
+from lab.explore.engine import BOUND, Target
+from lab.promise import PROMISES
 from lab.records.variant import Variant
 from lab.rig.base import BaseRig
 from lab.rig.rigs import open_rig, prepare
@@ -25,3 +27,16 @@ def one_variant(variant: Variant, rig: str, errors: Console) -> Iterator[tuple[B
         closing(Zygote(variant, running.folder, running.environ())) as zygote,
     ):
         yield running, zygote
+
+
+@contextmanager
+def one_target(
+    variant: Variant, rig: str, errors: Console, bound: float | None, promises: Iterable[str] | None
+) -> Iterator[Target]:
+    """The same for an exploration: `bound` is B in seconds, `promises` those that judge, both as the flags say.
+
+    Raises UnknownName for a promise that does not exist, before anything starts.
+    """
+    judges = tuple(PROMISES.get(each) for each in dict.fromkeys(promises or ())) or None
+    with one_variant(variant, rig, errors) as (running, zygote):
+        yield Target(variant, running, zygote, bound or variant.bound or BOUND, judges)

@@ -1,0 +1,446 @@
+"""The engine under every exploration: run all cases, put them into classes, store one example of each class.
+
+An exploration tries everything there is of one kind: one request cut at every message (cuts), a few requests in every
+order (interleavings). What differs is an `Exploration`; all else is here. Another exploration is one file beside
+those two:
+
+1. a case: a frozen dataclass with a `name` that is unique within the exploration;
+2. a table: a subclass of `Table`, which is what `--json` writes;
+3. a subclass of `Exploration`: its cases, the plan of a case, what a run of it saw, and the table.
+
+`explore(MyExploration(...), Target(variant, rig, zygote), store)` runs it. A person who wants to start it from the
+command line adds one module to lab/cli, a line to lab/cli/explore.py, and one module to lab/report for what is printed.
+
+Cases run on few threads where they compute and on many where they wait. Each case that is done is written to a
+ledger, so a stop loses only what was running. Equal explorations give equal tables: classes are lettered in the order
+of the cases, never in the order in which the cases ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import shutil
+import string
+import threading
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+
+from lab.errors import LabError
+from lab.explore.ledger import Ledger
+from lab.explore.progress import Progress, silent
+from lab.explore.threads import finish
+from lab.judging.judge import judge
+from lab.promise import Promise
+from lab.records.plan import Plan
+from lab.records.record import Record
+from lab.records.variant import Variant
+from lab.records.verdict import Finding, Verdict
+from lab.rig.protocol import ProxyProtocol, RigProtocol
+from lab.run import run
+from lab.store import CheckFolder, Store, slug, unwritable
+from lab.subject.handle import Zygote
+
+NARROW = 3
+"""Cases at once that compute: each waits for a server now and then, so one more than the usual two processors."""
+WIDE = 16
+"""Cases at once that mostly wait for a fault to end; with the narrow ones they fit into a rig's 40 seats."""
+BOUND = 10.0
+"""B in seconds, the longest that one call may take, where neither a flag nor the variant says another."""
+AGAIN = 2
+"""Times at most that a case is run until a run proves something; after that it is void."""
+CONFIRM = 3
+"""Times at most that the example of a class is run again, until a run agrees."""
+
+Saw = Literal["nothing", "error", "doubt"]
+"""What the explored requests saw of it: no error, an error, or a COMMIT whose outcome they cannot know."""
+CALM: dict[Saw, str] = {"nothing": ".", "error": "e", "doubt": "?"}
+"""The letters of classes in which no promise is broken; the letters of the others are A, B, C and so on."""
+VOID = "-"
+"""The letter of cases that prove nothing, also when run again."""
+KEPT = {".": "kept", "e": "kept error", "?": "kept doubt"}
+"""How the folder of an example begins where the letter itself would make a poor name."""
+
+
+class Case(Protocol):
+    """One case of an exploration. It must be hashable; a frozen dataclass is."""
+
+    @property
+    def name(self) -> str:
+        """Unique within one exploration: the ledger knows a case by it."""
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """What a case came to: the broken promises, what its requests saw, and whether it proves anything."""
+
+    promises: tuple[str, ...]
+    saw: Saw = "nothing"
+    counted: bool = True
+
+
+class Class(msgspec.Struct, frozen=True, kw_only=True):
+    """Cases that came to the same: how many, the promises that they break, and the plan of one that replays.
+
+    `class` is its letter; `evidence` is the path of that plan, relative to the store's folder.
+    """
+
+    letter: str = msgspec.field(name="class")
+    count: int
+    promises: tuple[str, ...]
+    evidence: str
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exploration came to, for programs."""
+
+    def encode(self) -> bytes:
+        """As JSON; equal explorations give equal bytes."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"
+
+
+C = TypeVar("C", bound=Case)
+T = TypeVar("T", bound=Table)
+
+
+@dataclass(frozen=True)
+class Example(Generic[C]):
+    """One case of a class, run once more as `lab replay` does: `agreed` of `runs` further runs came to the same."""
+
+    case: C
+    agreed: int
+    runs: int
+    path: Path
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Explored(Generic[C, T]):
+    """A table with what it was made of, for people.
+
+    `examples` by the letter of their class. `cases` were run in `seconds`; further `resumed` ones had been run before
+    a stop. `at_stake` counts the runs that put each promise at stake.
+    """
+
+    table: T
+    classes: tuple[Class, ...]
+    examples: dict[str, Example[C]]
+    outcomes: dict[C, Outcome]
+    at_stake: Counter[str]
+    seconds: float
+    cases: int
+    resumed: int
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The promises that some case broke, in the order of the classes."""
+        return tuple(dict.fromkeys(promise for each in self.classes for promise in each.promises))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is explored: a variant on its rig. `bound` is B in seconds; `promises` are those that judge, None: all."""
+
+    variant: Variant
+    rig: RigProtocol
+    zygote: Zygote
+    bound: float = BOUND
+    promises: tuple[Promise, ...] | None = None
+
+    def judge(self, record: Record) -> tuple[Finding, ...]:
+        """What the chosen promises say of a run."""
+        return judge(record, list(self.promises) if self.promises else None)
+
+
+class Exploration(ABC, Generic[C, T]):
+    """One kind of exploration, and what is asked of it."""
+
+    ledger: ClassVar[str] = "progress.jsonl"
+    """The file that remembers, until all is done, which cases are."""
+    lean: ClassVar[bool] = False
+    """Whether cases have one actor, so that a run need not look for blocked steps (see lab.run.run)."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What its folder is called, within that of the variant; equal explorations have equal names."""
+
+    @abstractmethod
+    def cases(self, target: Target) -> Sequence[C]:
+        """All cases in the order of the table, the simplest first; a clean run may find out what there is.
+
+        Raises LabError (see `unserved`) when the variant does not work without any fault.
+        """
+
+    @abstractmethod
+    def plan(self, case: C, target: Target) -> Plan:
+        """The whole case as a plan."""
+
+    @abstractmethod
+    def saw(self, record: Record) -> Saw:
+        """What the explored requests saw in this run."""
+
+    @abstractmethod
+    def table(self, outcomes: Mapping[C, Outcome], letters: Mapping[C, str], classes: tuple[Class, ...]) -> T:
+        """The table; `letters` are the classes of the cases, void ones included."""
+
+    # What follows has a default that most explorations keep.
+
+    def identity(self, cases: Sequence[C], target: Target) -> Any:
+        """What must be equal, besides variant, versions and judges, for a stopped exploration to be taken up."""
+        return [self.plan(case, target) for case in cases]
+
+    def waits(self, case: C) -> bool:
+        """Whether a request of the case may wait until its fault is healed: such cases run on more threads."""
+        return False
+
+    def missed(self, case: C, record: Record) -> bool:
+        """Whether the run proves nothing of this case."""
+        return bool(record.void)
+
+    def agrees(self, expected: Outcome, again: Outcome) -> bool:
+        """Whether a further run came to the same; it may break more, because it is watched for longer."""
+        return set(expected.promises) <= set(again.promises)
+
+    def example_name(self, word: str, case: C) -> str:
+        """What the folder of an example is called; `word` says which class it is of."""
+        return f"{word} {case.name}"
+
+    @property
+    def struck_by_toxics(self) -> bool:
+        """Whether a case may put toxics on its proxy and has something to recover from.
+
+        Each case then has a proxy of its own and a liveness phase. Otherwise proxies are used again, because a fresh
+        one would cost a fifth of a case.
+        """
+        return False
+
+
+def explore(
+    exploration: Exploration[C, T],
+    target: Target,
+    store: Store,
+    *,
+    progress: Progress = silent,
+    folder: CheckFolder | None = None,
+) -> Explored[C, T]:
+    """Run all cases and store an example of each class; call it from the main thread.
+
+    A stop, Ctrl-C too, is taken up where it was. The examples are stored in `folder`, or in one of the variant's own
+    that is always the same. Raises StoreUnwritable, SubjectLost, BadInput for a fault that does not exist or that the
+    rig cannot do, or LabError when the variant does not work without any fault.
+    """
+    begun = time.monotonic()
+    cases = exploration.cases(target)
+    place = folder or CheckFolder(store.root, _folder(store, target.variant, exploration.name))
+    ledger = Ledger(place.path / exploration.ledger, _fingerprint(exploration, cases, target))
+    resumed = len(ledger.done)
+    runs = _Runs(exploration, target)
+    runs.all(cases, ledger, progress)
+    outcomes = {case: msgspec.convert(ledger.done[case.name], Outcome) for case in cases}
+    letters = letters_of(outcomes)
+    if folder is None:
+        _empty(place.path / "cases")
+    examples = {
+        letter: runs.example(place, letter, case, outcomes[case]) for letter, case in first_cases(letters).items()
+    }
+    classes = _classes(outcomes, letters, examples, store)
+    table = exploration.table(outcomes, letters, classes)
+    ledger.finish()
+    return Explored(
+        table=table,
+        classes=classes,
+        examples=examples,
+        outcomes=outcomes,
+        at_stake=runs.at_stake,
+        seconds=time.monotonic() - begun,
+        cases=len(cases) - resumed,
+        resumed=resumed,
+    )
+
+
+def unserved(variant: Variant, record: Record) -> LabError:
+    """The error of a variant that fails without any fault: what an exploration saw of it would mean nothing."""
+    why = record.void or next((op.chain[0].text for op in record.ops if op.chain), "no answer")
+    return LabError(f"{variant.name} does not serve a request without any fault: {why}", "run `lab check` on it")
+
+
+# -- classes ----------------------------------------------------------------------------------------------------------
+
+
+def letters_of(outcomes: Mapping[C, Outcome]) -> dict[C, str]:
+    """The class of each case; broken classes are lettered in the order in which the cases are given."""
+    known: dict[tuple[str, ...], str] = {}
+    letters = {}
+    for case, outcome in outcomes.items():
+        if not outcome.counted:
+            letters[case] = VOID
+        elif outcome.promises:
+            letters[case] = known.setdefault(outcome.promises, _letter(len(known)))
+        else:
+            letters[case] = CALM[outcome.saw]
+    return letters
+
+
+def first_cases(letters: Mapping[C, str]) -> dict[str, C]:
+    """The first case of each class by its letter: the calm classes first, then A, B, C. Void cases have no class."""
+    firsts: dict[str, C] = {}
+    for case, letter in letters.items():
+        if letter != VOID:
+            firsts.setdefault(letter, case)
+    rank = {letter: index for index, letter in enumerate(CALM.values())}
+    return dict(sorted(firsts.items(), key=lambda first: (rank.get(first[0], len(rank)), first[0])))
+
+
+def _letter(number: int) -> str:
+    """A to Z, then alpha, beta, gamma."""
+    return string.ascii_uppercase[number] if number < len(string.ascii_uppercase) else chr(0x3B1 + number - 26)
+
+
+def _classes(
+    outcomes: Mapping[C, Outcome], letters: Mapping[C, str], examples: Mapping[str, Example[C]], store: Store
+) -> tuple[Class, ...]:
+    counts = Counter(letters.values())
+    return tuple(
+        Class(
+            letter=letter,
+            count=counts[letter],
+            promises=outcomes[example.case].promises,
+            evidence=str(example.path.relative_to(store.root)),
+        )
+        for letter, example in examples.items()
+    )
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+
+class _Runs(Generic[C, T]):
+    """Runs the cases of one exploration. Used by many threads."""
+
+    def __init__(self, exploration: Exploration[C, T], target: Target) -> None:
+        self._exploration = exploration
+        self._target = target
+        self._proxies: queue.SimpleQueue[ProxyProtocol] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self.at_stake: Counter[str] = Counter()
+
+    def all(self, cases: Sequence[C], ledger: Ledger, progress: Progress) -> None:
+        """Run what is not done yet, in the order of the cases."""
+        ended = threading.Event()
+        todo = [case for case in cases if case.name not in ledger.done]
+        waits = {case: self._exploration.waits(case) for case in todo}
+        threads = NARROW * (False in waits.values()) + WIDE * (True in waits.values())
+
+        def work(case: C) -> None:
+            if not ended.is_set():
+                ledger.add(case.name, self._until_it_counts(case))
+                progress(len(ledger.done), len(cases))
+
+        with (
+            self._with_proxies(threads),
+            ThreadPoolExecutor(NARROW, "cases") as narrow,
+            ThreadPoolExecutor(WIDE, "waiting cases") as wide,
+        ):
+            try:
+                finish((wide if waits[case] else narrow).submit(work, case) for case in todo)
+            except BaseException:
+                ended.set()
+                for pool in (narrow, wide):
+                    pool.shutdown(wait=False, cancel_futures=True)
+                self._target.zygote.close()  # every run in progress then ends at its next step
+                raise
+
+    def example(self, folder: CheckFolder, letter: str, case: C, expected: Outcome) -> Example[C]:
+        """Run the case as `lab replay` does until a run agrees, and store that run."""
+        target = self._target
+        plan = self._exploration.plan(case, target)
+        agreed = runs = 0
+        while not agreed and runs < CONFIRM:
+            record = run(plan, target.rig, target.zygote)
+            findings = target.judge(record)
+            runs += 1
+            again = self._outcome(case, record, findings)
+            agreed += again.counted and self._exploration.agrees(expected, again)
+        agreement = dict.fromkeys(expected.promises, f"{agreed} of {runs} further runs agree")
+        name = self._exploration.example_name(KEPT.get(letter, letter), case)
+        return Example(case, agreed, runs, folder.keep(name, record, findings, agreement), findings)
+
+    def _until_it_counts(self, case: C) -> Outcome:
+        """Run a case, AGAIN times at most."""
+        plan = self._exploration.plan(case, self._target)
+        for _ in range(AGAIN):
+            record = self._record(plan)
+            findings = self._target.judge(record)
+            outcome = self._outcome(case, record, findings)
+            if outcome.counted:
+                break
+        with self._lock:
+            self.at_stake.update(each.promise for each in findings if each.verdict in (Verdict.KEPT, Verdict.BROKEN))
+        return outcome
+
+    def _outcome(self, case: C, record: Record, findings: Sequence[Finding]) -> Outcome:
+        broken = tuple(sorted(each.promise for each in findings if each.verdict is Verdict.BROKEN))
+        return Outcome(broken, self._exploration.saw(record), not self._exploration.missed(case, record))
+
+    def _record(self, plan: Plan) -> Record:
+        target = self._target
+        if self._exploration.struck_by_toxics:
+            return run(plan, target.rig, target.zygote)
+        try:
+            proxy = self._proxies.get_nowait()
+        except queue.Empty:
+            proxy = None
+        record = run(plan, target.rig, target.zygote, liveness=False, lean=self._exploration.lean, proxy=proxy)
+        if proxy is not None and not record.void:  # otherwise the proxy may be what is wrong
+            self._proxies.put(proxy)
+        return record
+
+    @contextmanager
+    def _with_proxies(self, number: int) -> Iterator[None]:
+        """So many proxies to be used again, for the length of the block; none where toxics would spoil them."""
+        with ExitStack() as stack:
+            for _ in range(0 if self._exploration.struck_by_toxics else number):
+                self._proxies.put(stack.enter_context(self._target.rig.proxy(f"explore-{uuid.uuid4().hex[:12]}")))
+            yield
+            while not self._proxies.empty():
+                self._proxies.get()
+
+
+# -- where it is kept -------------------------------------------------------------------------------------------------
+
+
+def _folder(store: Store, variant: Variant, name: str) -> Path:
+    return store.root / slug(variant.name, keep="._") / slug(name)
+
+
+def _fingerprint(exploration: Exploration[C, T], cases: Sequence[C], target: Target) -> str:
+    """Another variant, another version of anything, other judges or other cases are another exploration.
+
+    The fields of an outcome are part of it: a ledger that was written with other fields is begun anew.
+    """
+    what = (
+        target.zygote.traits,
+        target.rig.versions(),
+        [promise.id for promise in target.promises or ()],
+        [case.name for case in cases],
+        exploration.identity(cases, target),
+        Outcome.__struct_fields__,
+    )
+    return hashlib.sha256(msgspec.json.encode(what, order="deterministic")).hexdigest()
+
+
+def _empty(folder: Path) -> None:
+    """A folder without what an earlier exploration left in it."""
+    with unwritable(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
