@@ -141,7 +141,7 @@ class Net(Protocol):
 
 
 class Link(Protocol):
-    """The plan's own proxy. Toxics go in and are never taken out: healing makes the proxy anew (toxiproxy.md)."""
+    """The plan's own proxy. Toxics go in and are never taken out: healing makes the proxy anew (docs/toxiproxy.md)."""
 
     @property
     def armed(self) -> bool:
@@ -165,7 +165,7 @@ class Link(Protocol):
     def add(self, kind: str, stream: Direction, **attributes: int) -> None:
         """Install a toxic under Toxiproxy's own name, unit as suffix, on connections that are there as well.
 
-        Only while nothing is in flight on them (toxiproxy.md section 2), which the order of the steps provides.
+        Only while nothing is in flight on them (docs/toxiproxy.md section 2), which the order of the steps provides.
         """
 
     def freeze(self) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab.fault import Fault, Seen, Sighting, Site, fault
-
-NORMAL = 1.0  # seconds within which an answer must come before
+from lab.timing import KNOCK
 
 
 @fault("link-down", family="loss", exclusive=True, lasting=True, waits=True, needs=["link"])
@@ -22,7 +21,7 @@ class LinkDown(Fault):
         """Take it down; healing takes it up, and connections that neither end gave up go on."""
         struck = tuple(session.id for session in site.sessions())
         # Answered by the server: a connection that the proxy still makes would keep the next one waiting for a second.
-        passed = site.knock(NORMAL).answered
+        passed = site.knock(KNOCK.seconds).answered
         before = site.net.link_drops()
 
         def seen() -> Sighting | None:

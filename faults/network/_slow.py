@@ -8,12 +8,11 @@ from contextlib import contextmanager
 
 from lab.fault import Seen, Sighting, Site
 from lab.records.words import Direction
+from lab.timing import ANSWER_AFTER, NOISE
 
 BASELINE = 3  # knocks before the toxic, of which the fastest counts
-NOISE = 0.05  # seconds by which a busy machine may delay an answer once; shorter delays must show several times
 TIMES = 5  # at most so often
 CLEARLY = 0.9  # the share of the delay by which an answer must be later than before; its own time varies
-PATIENCE = 2.0  # seconds to wait for an answer, beyond the delay
 
 
 @contextmanager
@@ -23,13 +22,13 @@ def slowed(site: Site, least: float, size: int, kind: str, stream: Direction, **
     By `least` seconds, that is. Healing ends the connections.
     """
     normal = _fastest(site, size)
-    times = min(math.ceil(NOISE / least), TIMES)
+    times = min(math.ceil(NOISE.seconds / least), TIMES)
 
     def seen() -> Sighting | None:
         late = max(least, normal + CLEARLY * least)
         took = 0.0
         for _ in range(times):
-            knock = site.knock(late + least + PATIENCE, size) if normal < math.inf else None
+            knock = site.knock(late + least + ANSWER_AFTER.seconds, size) if normal < math.inf else None
             if knock is None or not knock.answered or (took := knock.seconds) < late:
                 return None
         return Sighting(f"{size} bytes were answered in {took:.3f} s, without the fault in {normal:.3f} s")
@@ -45,7 +44,7 @@ def _fastest(site: Site, size: int) -> float:
     """Seconds for an answer before the toxic; infinite when there is none, so that nothing can be later."""
     fastest = math.inf
     for _ in range(BASELINE):
-        knock = site.knock(PATIENCE, size)
+        knock = site.knock(ANSWER_AFTER.seconds, size)
         if not knock.answered:
             return math.inf
         fastest = min(fastest, knock.seconds)

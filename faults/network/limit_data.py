@@ -1,4 +1,4 @@
-"""Limit data: the connection ends between two chosen bytes, such as COMMIT and its answer."""
+"""Limit data."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from faults.network._ended import established, struck
 from lab.fault import Fault, Seen, Sighting, Site, fault
 from lab.records.words import Direction
+from lab.timing import KNOCK
 
 LONGEST_QUESTION = 8000  # bytes; a limit above that is not shown by a fresh connection
 
@@ -38,7 +39,7 @@ class LimitData(Fault):
             watched.update(established(now))
             if fin:
                 return Sighting("a connection was ended, and not by its client", sessions)
-            # No connection was there: the next one meets the limit, as a question of the lab does if it is long enough.
+            # Nobody was connected: whoever connects meets it, as we do when our question is long enough.
             if watched or not unlimited or self._passes(site) != self._shown():
                 return None
             return Sighting(f"a fresh connection ended after {self._shown()} bytes of the answer")
@@ -51,7 +52,7 @@ class LimitData(Fault):
 
     def _passes(self, site: Site) -> int:
         """How many bytes of an answer longer than the limit come before the connection ends; -1 when it does not."""
-        knock = site.knock(1.0, min(self.limit_bytes, LONGEST_QUESTION) + 64)
+        knock = site.knock(KNOCK.seconds, min(self.limit_bytes, LONGEST_QUESTION) + 64)
         return knock.bytes if knock.end in ("fin", "rst") else -1
 
     def _shown(self) -> int:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from faults.network._ended import established
 from lab.fault import Fault, Seen, Sighting, Site, fault
+from lab.timing import KNOCK
 
 
 @fault("refuse", family="network", lasting=True)
@@ -20,7 +21,7 @@ class Refuse(Fault):
         sessions = tuple(session.id for session in site.sessions())
 
         def seen() -> Sighting | None:
-            if site.knock(1.0).end != "refused" or before & established(site.sockets()):
+            if site.knock(KNOCK.seconds).end != "refused" or before & established(site.sockets()):
                 return None
             return Sighting(f"a fresh connection is refused, {len(before)} others have ended", sessions)
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from faults.network._ended import established
 from lab.fault import Fault, Seen, Sighting, Site, fault
+from lab.timing import KNOCK
 
 
 @fault("reject", family="network", lasting=True)
@@ -23,7 +24,7 @@ class Reject(Fault):
         sessions = tuple(session.id for session in site.sessions())
 
         def seen() -> Sighting | None:
-            knock = site.knock(1.0)
+            knock = site.knock(KNOCK.seconds)
             if knock.answered or knock.end not in ("fin", "rst") or before & established(site.sockets()):
                 return None
             return Sighting(f"a fresh connection is ended at once, {len(before)} others have ended", sessions)

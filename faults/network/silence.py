@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from lab.fault import Seen, Sighting, Site
-
-NORMAL = 1.0  # seconds within which an answer must come before the fault
-LISTEN = 0.2  # seconds without an answer that count as silence, and twenty times what it took before
+from lab.timing import KNOCK, LISTEN, LISTEN_TIMES
 
 
 def look_out(site: Site) -> Seen:
     """Ask before the fault; the look-out then reports when nothing comes, while the server itself still answers."""
-    before = site.knock(NORMAL)
+    before = site.knock(KNOCK.seconds)
     sessions = tuple(session.id for session in site.sessions())
-    listen = max(LISTEN, 20 * before.seconds)
+    listen = max(LISTEN.seconds, LISTEN_TIMES * before.seconds)
 
     def seen() -> Sighting | None:
         if not before.answered or not site.knock(listen).silent:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from faults.network._ended import established
 from lab.fault import Seen, Sighting, Site, nothing
 from lab.records.census import Session
-
-FAREWELL = 0.1  # seconds for the end of a session to reach the client; behind a silent line it never does
+from lab.timing import FIN
 
 
 def look_out(site: Site, sessions: Sequence[Session], how: str, connections: int) -> Seen:
@@ -31,7 +30,7 @@ def look_out(site: Site, sessions: Sequence[Session], how: str, connections: int
             return None
         # A session leaves the census before its farewell has reached the client, who must not be asked too early.
         gone_at = min(gone_at, time.monotonic())
-        if len(established(site.sockets())) > left and time.monotonic() < gone_at + FAREWELL:
+        if len(established(site.sockets())) > left and time.monotonic() < gone_at + FIN.seconds:
             return None
         return Sighting(f"{len(struck)} sessions {how}", struck)
 

@@ -9,8 +9,7 @@ from typing import Annotated
 import msgspec
 
 from lab.fault import Fault, Seen, Sighting, Site, fault
-
-LINGER = 5  # looks for a session that was ended with FATAL to leave the census
+from lab.timing import LINGER
 
 
 @fault("idle-in-transaction-timeout", family="server", lasting=True, exclusive=True, lazy=True)

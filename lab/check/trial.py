@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 from lab.check.cases import Case
 from lab.errors import BadInput
@@ -102,24 +101,12 @@ class Trial:
         return tuple(finding.promise for finding in self.findings if finding.verdict is Verdict.BROKEN)
 
 
-@runtime_checkable
-class Logged(Protocol):
-    """A server whose log can be read piece by piece."""
-
-    def log_offset(self) -> int:
-        """The log's present end."""
-
-    def log_slice(self, start: int, end: int | None = None) -> str:
-        """What was logged since then."""
-
-
 class Trials:
     """Runs cases on one rig; used by many threads."""
 
     def __init__(self, rig: RigProtocol) -> None:
         self._rig = rig
-        server = getattr(rig, "postgres", None)
-        self._log = server if isinstance(server, Logged) else None
+        self._log = rig.log
 
     def trial(self, case: Case, entry: Entry) -> Trial:
         """Run a case until it proves something, twice at most; confirm what it is the first to break at a moment.

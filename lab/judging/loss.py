@@ -17,6 +17,7 @@ from lab.records.landing import Landing
 from lab.records.plan import Autocommit, Commit, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
+from lab.timing import CLIENT_NOTICES, SERVER_NOTICES
 
 BLACKOUT = inject("blackout")
 TO_SERVER = inject("drop-to-server")
@@ -35,16 +36,10 @@ TIMERS: dict[str, Any] = {
 }
 """libpq's, laid on a variant's OPTIONS where a plan asks what is said of a loss: without them nobody notices any."""
 
-IDLE = 6
-"""Seconds in which these timers end an idle connection."""
-
 SERVER_TIMERS = (
     "-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=1 -c tcp_user_timeout=2000"
 )
 """The server's own, as a session may set them: its only way to notice a client that is gone without a word."""
-
-SERVER_NOTICES = 3.0
-"""Seconds in which it does; a client with `TIMERS` takes longer, and so the loss lasts until both have noticed."""
 
 
 def bounded_wait(promise: Promise, variant: Variant, traits: Traits) -> Iterator[Plan]:
@@ -158,4 +153,4 @@ def _idle(kind: str, **params: Any) -> tuple[Step, ...]:
     """The loss concerns one alias; a query of the other one, which takes its time, lets the timers of the first run."""
     lost = Inject(FaultSpec(kind, params), alias="default")
     # The Read tells judges that the other alias has a session of its own; what a Sql runs on is not known.
-    return lost, Read("t0", alias="twin"), Sql("t0", f"SELECT pg_sleep({IDLE})", alias="twin")
+    return lost, Read("t0", alias="twin"), Sql("t0", f"SELECT pg_sleep({CLIENT_NOTICES})", alias="twin")

@@ -18,12 +18,12 @@ import psycopg
 from lab.errors import BadInput, ServerNotReady
 from lab.fault import Net
 from lab.rig.machine import cache, port, process
+from lab.rig.machine.guarded import ProcessGuardian
 from lab.rig.machine.lock import SharedLock
-from lab.rig.machine.watch import Guard
 from lab.rig.postgres.database import MAX_CONNECTIONS, Database
 from lab.rig.postgres.server import PostgresServer
-from lab.rig.protocol import Seat
-from lab.rig.toxiproxy.binary import Progress
+from lab.rig.protocol import Seat, ServerLog
+from lab.rig.toxiproxy.binary import Notify
 from lab.rig.toxiproxy.proxies import Proxy, ProxyServer
 from lab.rig.toxiproxy.toxic import Installed
 from lab.wire.tap import Tap, TapPort
@@ -47,13 +47,13 @@ class BaseRig:
     several = True
     """Whether another one can run beside it."""
 
-    def __init__(self, progress: Progress = lambda _: None, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, progress: Notify = lambda _: None, max_connections: int = MAX_CONNECTIONS) -> None:
         self.lab_id = secrets.token_hex(6)
         self.folder = _temporary_root() / f"lab-{self.lab_id}"
         self.postgres: Database
         self.toxiproxy: ProxyServer
         self.server: PostgresServer
-        self.guard: Guard
+        self.guardian: ProcessGuardian
         self._progress = progress
         self._max_connections = max_connections
         self._lock = SharedLock()
@@ -67,10 +67,10 @@ class BaseRig:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             # The guardian first: from here on nothing can stay behind.
-            self.guard = Guard(self.lab_id, [self.folder, cache.stages(self.lab_id)])
-            stack.callback(self.guard.release)
+            self.guardian = ProcessGuardian(self.lab_id, [self.folder, cache.stages(self.lab_id)])
+            stack.callback(self.guardian.release)
             self._start(stack)
-            self.guard.wait_armed()
+            self.guardian.wait_armed()
             stack.callback(self._tap.stop)
             for ordinal in range(SEATS):
                 self._seats.put(ordinal)
@@ -80,6 +80,11 @@ class BaseRig:
 
     def __exit__(self, *exc: object) -> None:
         self._exit.close()
+
+    @property
+    def log(self) -> ServerLog | None:
+        """PostgreSQL's log; None where it cannot be read piece by piece."""
+        return None
 
     def environ(self) -> dict[str, str]:
         """What a process must have in its environment to end with the lab."""

@@ -72,6 +72,16 @@ class ProxyProtocol(Protocol):
         """End all connections and listen again with these toxics: the way to heal."""
 
 
+class ServerLog(Protocol):
+    """A server's log, read piece by piece."""
+
+    def log_offset(self) -> int:
+        """The log's present end, in bytes."""
+
+    def log_slice(self, start: int, end: int | None = None) -> str:
+        """What was logged between two offsets; None: until now."""
+
+
 class RigProtocol(Protocol):
     """The running servers of one lab process, entered once as a context manager.
 
@@ -105,6 +115,10 @@ class RigProtocol(Protocol):
     @property
     def server(self) -> Server:
         """PostgreSQL, as faults see it."""
+
+    @property
+    def log(self) -> ServerLog | None:
+        """PostgreSQL's log; None where it cannot be read piece by piece."""
 
     def environ(self) -> dict[str, str]:
         """What a process must have in its environment to end with the lab."""

@@ -13,7 +13,8 @@ from lab.rig.base import BaseRig
 from lab.rig.capabilities import CAPABILITIES, DEFAULT, VARIABLE, remedy
 from lab.rig.postgres.database import MAX_CONNECTIONS
 from lab.rig.toxiproxy import binary
-from lab.rig.toxiproxy.binary import Progress
+from lab.rig.toxiproxy.binary import Notify
+from lab.timing import patience
 
 CLASSES = {
     "embedded": "lab.rig.embedded.rig:Rig",
@@ -38,7 +39,8 @@ def prepare(name: str | None = None) -> str:
 
 
 def chosen(name: str | None = None) -> str:
-    """The name of the rig to use, without preparing anything. Raises `BadInput`."""
+    """The name of the rig to use, without preparing anything. Raises `BadInput`, for a senseless $LAB_PATIENCE too."""
+    patience()  # what $LAB_PATIENCE says is refused before anything is started, and not in the middle of a run
     rig = name or os.environ.get(VARIABLE) or DEFAULT
     if rig not in CLASSES:
         raise BadInput(f"there is no rig {rig!r}", f"known: {', '.join(CLASSES)}")
@@ -47,7 +49,7 @@ def chosen(name: str | None = None) -> str:
 
 def open_rig(
     name: str = DEFAULT,
-    progress: Progress = lambda _: None,
+    progress: Notify = lambda _: None,
     max_connections: int = MAX_CONNECTIONS,
     *,
     postgres: str = "",
@@ -64,7 +66,7 @@ def open_rig(
 
 
 def apart(
-    rig: BaseRig, progress: Progress = lambda _: None, *, postgres: str = ""
+    rig: BaseRig, progress: Notify = lambda _: None, *, postgres: str = ""
 ) -> AbstractContextManager[BaseRig | None]:
     """Another rig of the same kind, not yet entered, for what must run alone; None where there can be only one."""
     return open_rig(rig.name, progress, postgres=postgres) if rig.several else nullcontext()

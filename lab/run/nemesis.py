@@ -12,11 +12,12 @@ import msgspec
 from lab.fault import Fault, Seen, Sighting, build, nothing
 from lab.records.landing import Landing
 from lab.records.plan import Await, Heal, Inject, NemesisStep, Plan
-from lab.rig.site.site import PlanSite
+from lab.rig.site.site import FaultSite, PlanSite
 from lab.run.diary import Diary
+from lab.timing import AWAIT, CUT, LAND
 
-LAND = 2.0  # seconds that a fault has to be seen; a lazy one has them when it is awaited or healed
-CUT = 0.1  # seconds for sessions to notice that healing a fault has ended their connections
+LOOK = 0.001
+"""Seconds between two looks at the server and the kernel, which make no event that the lab could wait for."""
 
 TakeCensus = Callable[[str, int], None]
 
@@ -34,20 +35,17 @@ class _Struck:
 
 
 class Nemesis:
-    """Faults in the order in which the plan injects them.
+    """Faults in the order in which the plan injects them. Raises PlanInvalid, UnknownName when a fault is none."""
 
-    `take_census` is called with the occasion and the step. Raises PlanInvalid, UnknownName when a fault is none.
-    """
-
-    def __init__(self, plan: Plan, diary: Diary, take_census: TakeCensus) -> None:
+    def __init__(self, plan: Plan, diary: Diary) -> None:
         self.faults: Sequence[Fault] = [build(spec) for spec in plan.faults()]
         self.landings: list[Landing] = []
         self._injects = [step for step in plan.steps if isinstance(step, Inject)]
         self._diary = diary
-        self._take_census = take_census
         self._coming = iter(self.faults)
         self._struck: list[_Struck] = []
         self._site: PlanSite
+        self._take_census: TakeCensus
 
     # -- what others ask ----------------------------------------------------------------------------------------------
 
@@ -71,9 +69,13 @@ class Nemesis:
 
     # -- what it does -------------------------------------------------------------------------------------------------
 
-    def prepare(self, site: PlanSite) -> None:
-        """Before the first connection: some faults must arm the line."""
+    def prepare(self, site: PlanSite, take_census: TakeCensus) -> None:
+        """Before the first connection, because some faults must arm the line.
+
+        `take_census` is called with an occasion and a step whenever a fault was applied or is about to be healed.
+        """
         self._site = site
+        self._take_census = take_census
         for fault, step in zip(self.faults, self._injects, strict=True):
             fault.prepare(self._meant(step))
 
@@ -83,7 +85,7 @@ class Nemesis:
             self._inject(index, step, census)
         elif isinstance(step, Await):
             for struck in self._struck:
-                self._sight(struck, 5 * LAND)
+                self._sight(struck, AWAIT.seconds)
             self._diary.event("await", index)
         elif isinstance(step, Heal):
             self.heal(index)
@@ -94,7 +96,7 @@ class Nemesis:
             self._take_census("heal", index)
         while self._struck:
             struck = self._struck[-1]  # taken off when healed: a look-out may find that a server is lost
-            self._sight(struck, LAND if struck.fault.lazy else 0.0)
+            self._sight(struck, LAND.seconds if struck.fault.lazy else 0.0)
             self._close(struck)
             self._struck.pop()
             self._diary.event("heal", index, fault=struck.fault.kind)
@@ -111,7 +113,7 @@ class Nemesis:
 
     # -- one fault ----------------------------------------------------------------------------------------------------
 
-    def _meant(self, step: Inject) -> PlanSite:
+    def _meant(self, step: Inject) -> FaultSite:
         """The part of the site that a fault is meant for: an alias's line and sessions, else everything."""
         return self._site.of(step.alias if step.alias in self._site.databases else "")
 
@@ -124,7 +126,7 @@ class Nemesis:
         self._struck.append(struck)
         self._diary.event("inject", index, fault=fault.kind)
         if not fault.lazy:
-            self._sight(struck, LAND)
+            self._sight(struck, LAND.seconds)
             if not fault.lasting:
                 self._close(self._struck.pop())
         if census:
@@ -139,7 +141,7 @@ class Nemesis:
             elif struck.seen is nothing or time.monotonic() > until:
                 return
             else:
-                time.sleep(0.001)  # a look-out polls the server and the kernel; there is no event to wait for
+                time.sleep(LOOK)
 
     @staticmethod
     def _look(struck: _Struck) -> Sighting | None:
@@ -178,7 +180,7 @@ class Nemesis:
             return ()
         before = {session.id for session in self._site.sessions()}
         struck.stack.close()
-        until = time.monotonic() + CUT
+        until = time.monotonic() + CUT.seconds
         while (left := before & {session.id for session in self._site.sessions()}) and time.monotonic() < until:
-            time.sleep(0.001)  # a session that waits for a lock does not notice that its client is gone
+            time.sleep(LOOK)  # a session that waits for a lock does not notice that its client is gone
         return tuple(sorted(before - left))

@@ -19,14 +19,12 @@ from typing import Any
 from lab.errors import EngineUnusable, LabError, SubjectLost
 from lab.records.codec import convert
 from lab.records.variant import Traits, Variant
+from lab.timing import SUBJECT_END, SUBJECT_FORK, SUBJECT_REAP, SUBJECT_START
 
 AGENT = Path(__file__).parent / "inside" / "agent.py"
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_MESSAGE = 1 << 16
 INTERRUPTED = b'{"interrupted": true}'
-START_DEADLINE = 30.0  # seconds; a real project's settings module may import a lot
-FORK_DEADLINE = 10.0
-REAP_DEADLINE = 5.0
 
 Message = dict[str, Any]
 
@@ -122,9 +120,9 @@ class Child:
         """Send the signal whose handler raises in whatever the main actor is doing."""
         os.kill(self.pid, signal.SIGUSR1)
 
-    def end(self, deadline: float = 2.0) -> int:
-        """Let it end by itself within `deadline` seconds, then kill it; its exit status, negative for a signal."""
-        until = time.monotonic() + deadline
+    def end(self) -> int:
+        """Let it end by itself, then kill it; its exit status, negative for a signal."""
+        until = time.monotonic() + SUBJECT_END.seconds
         try:
             self._end_forked(until)
             self.send({"do": "bye"})
@@ -199,7 +197,7 @@ class Zygote:
             "root": str(ROOT),
         }
         try:
-            hello = self._call(config, START_DEADLINE)
+            hello = self._call(config, SUBJECT_START.seconds)
         except LabError:
             self.close()
             raise EngineUnusable(
@@ -219,7 +217,7 @@ class Zygote:
         with theirs:
             message = {"environ": environ, "databases": databases, "init": list(init)}
             try:
-                answer = self._call(message, FORK_DEADLINE, theirs.fileno())
+                answer = self._call(message, SUBJECT_FORK.seconds, theirs.fileno())
             except LabError:
                 ours.close()
                 raise
@@ -227,7 +225,7 @@ class Zygote:
 
     def reap(self, pid: int) -> int:
         """The exit status of a child that has ended or is about to."""
-        status: int = self._call({"reap": pid}, REAP_DEADLINE)["status"]
+        status: int = self._call({"reap": pid}, SUBJECT_REAP.seconds)["status"]
         return status
 
     def last_words(self) -> str:

@@ -57,7 +57,7 @@ PAUSED = (
     + """
 with lab:
     lab.freeze()
-    lab.postgres.postmaster.box.pause()
+    lab.postgres.postmaster.container.pause()
     say("ready")
     time.sleep(60)
 """
@@ -153,7 +153,7 @@ def test_nothing_is_published_and_nothing_leads_out(containers: DockerRig, engin
 
 
 def test_password_that_the_engine_knows_is_worth_nothing(containers: DockerRig) -> None:
-    told = containers.postgres.postmaster.box.container.attrs["Config"]["Env"]
+    told = containers.postgres.postmaster.container.sdk.attrs["Config"]["Env"]
     (first,) = [each.removeprefix("POSTGRES_PASSWORD=") for each in told if each.startswith("POSTGRES_PASSWORD=")]
     with pytest.raises(ServerNotReady, match="password authentication failed"):
         containers.postgres.connect(password=first)

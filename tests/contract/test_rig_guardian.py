@@ -67,7 +67,7 @@ STARTING = (
     HEAD
     + """
 from lab.rig.embedded import toxiproxy
-from lab.rig.machine import process, watch
+from lab.rig.machine import guarded, process
 from lab.rig.postgres import postmaster, template
 
 def stop_at(owner, name, after):
@@ -92,7 +92,7 @@ MOMENTS = [
     ("template", "copy_tree", True),
     ("postmaster.Postmaster", "_spawn", False),
     ("postmaster.Postmaster", "_spawn", True),
-    ("watch.Guard", "wait_armed", False),
+    ("guarded.ProcessGuardian", "wait_armed", False),
 ]
 
 
@@ -145,7 +145,7 @@ def test_killed_lab_leaves_no_shared_memory(lab_process: StartLab) -> None:
 
 @pytest.mark.slow
 def test_lab_with_a_killed_guardian_clears_up_itself(lab_process: StartLab) -> None:
-    program = HEAD + 'with lab:\n    os.kill(lab.guard.pid, 9)\n    say("ready")\nsay("left", lab.folder.exists())\n'
+    program = HEAD + 'with lab:\n    os.kill(lab.guardian.pid, 9)\n    say("ready")\nsay("left", lab.folder.exists())\n'
     lab = lab_process(program)
     lab.heard("ready")
     assert lab.heard("left") == "False"

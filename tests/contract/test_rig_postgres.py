@@ -12,10 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from lab import timing
 from lab.errors import ServerNotReady
 from lab.rig.embedded import postgres
 from lab.rig.embedded.rig import Rig
-from lab.rig.postgres import postmaster, settings
+from lab.rig.postgres import settings
 
 
 def count(rig: Rig, plan: str) -> int:
@@ -89,7 +90,7 @@ def test_acknowledged_rows_survive(rig: Rig, how: str) -> None:
 
 
 def test_crash_with_a_frozen_session_comes_back(rig: Rig) -> None:
-    assert postmaster.CHILD_GRACE == 2.0
+    assert timing.CHILD_GRACE.shipped == 2.0
     with rig.exclusive(), rig.postgres.connect() as connection:
         assert rig.postgres.signal_backend(connection.info.backend_pid, signal.SIGSTOP)
         rig.postgres.crash()

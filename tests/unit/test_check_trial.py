@@ -62,7 +62,7 @@ def entry(tmp_path: Path) -> Entry:
 
 def conclude(runs: list[str], entry: Entry, *coming: str) -> trials.Trial:
     runs[:] = coming
-    rig: Any = SimpleNamespace()
+    rig: Any = SimpleNamespace(log=None)
     done = Trials(rig).trial(CASE, entry)
     assert not runs, "a run too few"
     return done
@@ -123,7 +123,7 @@ def test_plan_that_the_rig_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch, en
         raise BadInput("this rig cannot do it", "choose another")
 
     monkeypatch.setattr(trials, "run", run)
-    rig: Any = SimpleNamespace()
+    rig: Any = SimpleNamespace(log=None)
     done = Trials(rig).trial(CASE, entry)
     assert (done.cases, done.finding("alpha").summary) == (0, "not run: this rig cannot do it; choose another")
 

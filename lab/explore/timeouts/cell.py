@@ -16,20 +16,9 @@ from lab.records.plan import FaultSpec
 from lab.rig.protocol import RigProtocol
 from lab.rig.site.site import PlanSite, open_site
 from lab.subject.handle import Child, ChildEnded, Zygote
+from lab.timing import DELAYED_ACK, LAND, READY, SOCKET_LOOK
 
 Situation = Literal["connects", "sends", "waits", "idle"]
-
-SETTLE = 0.2
-"""Seconds until the kernel has sent its delayed acknowledgements; until then keepalives do not run."""
-
-LAND = 2.0
-"""Seconds until a fault must be seen to have landed; on a machine slower than that the cell is void."""
-
-READY = 10.0
-"""Seconds for each step before the fault; on a machine slower than that the cell is void."""
-
-LOOK = 0.1
-"""Seconds between two looks at an idle socket: the table's precision there."""
 
 TEXT = 120
 """Characters of an error's text that are kept."""
@@ -90,11 +79,11 @@ class _Watch:
         self._do("begin")
         if situation != "connects":
             self._do("read", nonce="before")
-            time.sleep(SETTLE)
+            time.sleep(DELAYED_ACK.seconds)
         if situation == "waits":
             self._send("sql", text=f"SELECT pg_sleep({self._horizon + 60})")
             self._await_active()
-            time.sleep(SETTLE)
+            time.sleep(DELAYED_ACK.seconds)
         self._fault.prepare(self._site)
         with self._struck() as struck:
             if situation == "idle":
@@ -118,11 +107,11 @@ class _Watch:
         while time.monotonic() - begun < self._horizon:
             if not any(socket.state == "ESTABLISHED" for socket in self._site.sockets()):
                 return time.monotonic() - begun, ""
-            time.sleep(LOOK)
+            time.sleep(SOCKET_LOOK)
         return None, ""
 
     def _await_active(self) -> None:
-        until = time.monotonic() + READY
+        until = time.monotonic() + READY.seconds
         while not any(session.state == "active" for session in self._site.sessions()):
             if time.monotonic() > until:
                 raise _Unready("the query did not reach the server")
@@ -137,13 +126,13 @@ class _Watch:
 
     def _do(self, do: str, **fields: Any) -> None:
         self._send(do, **fields)
-        answer = self._answer(READY)
+        answer = self._answer(READY.seconds)
         if answer is None or answer["ending"] != "ok":
             raise _Unready(f"{do} failed before the fault: {_text(answer) if answer else 'no answer'}")
 
 
 def _sight(seen: Seen) -> None:
-    until = time.monotonic() + LAND
+    until = time.monotonic() + LAND.seconds
     while seen() is None:
         if time.monotonic() > until:
             raise _Unready("the fault was not seen to land")

@@ -14,7 +14,7 @@ import docker
 from docker.models.networks import Network
 
 from lab.errors import BadInput, ServerNotReady, ToolMissing
-from lab.rig.docker.container import Box
+from lab.rig.docker.container import RigContainer
 from lab.rig.docker.containers import POSTGRES_PLACE, TOXIPROXY_PLACE, VERSION_VARIABLE, Containers
 from lab.rig.docker.engine import asking
 
@@ -79,9 +79,9 @@ def _network(client: docker.DockerClient, project: str) -> tuple[Network, ipaddr
     return network, ipaddress.IPv4Network(network.attrs["IPAM"]["Config"][0]["Subnet"])
 
 
-def _service(client: docker.DockerClient, project: str, name: str) -> Box:
+def _service(client: docker.DockerClient, project: str, name: str) -> RigContainer:
     wanted = [f"{PROJECT}={project}", f"{SERVICE}={name}"]
     found = client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True)
     if len(found) != 1:
         raise ServerNotReady(f"the compose project {project} has {len(found)} containers called {name}", REMEDY)
-    return Box(found[0])
+    return RigContainer(found[0])

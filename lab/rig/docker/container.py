@@ -26,67 +26,67 @@ class Inmate(NamedTuple):
     state: str
 
 
-class Box:
-    """A container by its name; every call takes milliseconds, `start` and `run` some 60 to 400."""
+class RigContainer:
+    """A container, `sdk` as the Docker SDK has it; every call takes milliseconds, `start` and `run` some 60 to 400."""
 
-    def __init__(self, container: Container) -> None:
-        self.container = container
+    def __init__(self, sdk: Container) -> None:
+        self.sdk = sdk
 
     @property
     def pid(self) -> int:
         """Its first process, as this machine knows it. Raises `ServerNotReady` when it does not run."""
-        with asking(f"inspect {self.container.name}"):
-            self.container.reload()
-        if not (pid := int(self.container.attrs["State"]["Pid"])):
-            raise ServerNotReady(f"the container {self.container.name} is not running", "start it first")
+        with asking(f"inspect {self.sdk.name}"):
+            self.sdk.reload()
+        if not (pid := int(self.sdk.attrs["State"]["Pid"])):
+            raise ServerNotReady(f"the container {self.sdk.name} is not running", "start it first")
         return pid
 
     def running(self) -> bool:
         """Whether it is there; it may be paused."""
-        with asking(f"inspect {self.container.name}"):
-            self.container.reload()
-        return bool(self.container.attrs["State"]["Running"])
+        with asking(f"inspect {self.sdk.name}"):
+            self.sdk.reload()
+        return bool(self.sdk.attrs["State"]["Running"])
 
     def start(self) -> None:
         """Start it, with the address that it had."""
-        with asking(f"start {self.container.name}"):
-            self.container.start()
+        with asking(f"start {self.sdk.name}"):
+            self.sdk.start()
 
     def kill(self, signal: str = "SIGKILL") -> None:
         """Signal its first process; no-op when it has ended."""
-        with asking(f"{signal} to {self.container.name}"), _unless_conflict():
-            self.container.kill(signal)
+        with asking(f"{signal} to {self.sdk.name}"), _unless_conflict():
+            self.sdk.kill(signal)
 
     def ended(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds for it to end."""
         # What docker-py raises for a wait that takes too long depends on where the waiting happened.
-        with suppress(requests.Timeout, requests.ConnectionError), asking(f"wait for {self.container.name}"):
+        with suppress(requests.Timeout, requests.ConnectionError), asking(f"wait for {self.sdk.name}"):
             self._wait(timeout)
         return not self.running()
 
     def _wait(self, timeout: float) -> None:
         try:
-            self.container.wait(timeout=timeout, condition="not-running")
+            self.sdk.wait(timeout=timeout, condition="not-running")
         except (requests.Timeout, requests.ConnectionError):
             pass
 
     def pause(self) -> None:
         """Stop all its processes where they are; its kernel goes on acknowledging."""
-        with asking(f"pause {self.container.name}"), _unless_conflict():
-            self.container.pause()
+        with asking(f"pause {self.sdk.name}"), _unless_conflict():
+            self.sdk.pause()
 
     def unpause(self) -> None:
         """Let them run; no-op when it is not paused."""
-        with asking(f"unpause {self.container.name}"):
-            self.container.reload()
-            if self.container.attrs["State"]["Paused"]:
-                self.container.unpause()
+        with asking(f"unpause {self.sdk.name}"):
+            self.sdk.reload()
+            if self.sdk.attrs["State"]["Paused"]:
+                self.sdk.unpause()
 
     def run(self, script: str, *arguments: str) -> str | None:
         """What a shell script in the container prints, with its $1, $2…; None: it failed, or nobody is there."""
         try:
-            with asking(f"exec in {self.container.name}"):
-                status, output = self.container.exec_run(["sh", "-c", script, "sh", *arguments], demux=False)
+            with asking(f"exec in {self.sdk.name}"):
+                status, output = self.sdk.exec_run(["sh", "-c", script, "sh", *arguments], demux=False)
         except ServerNotReady:
             if self.running():
                 raise
@@ -101,8 +101,8 @@ class Box:
 
     def said(self, lines: int = 8) -> str:
         """The last of what it printed, on one line, for an error message."""
-        with asking(f"logs of {self.container.name}"):
-            said = self.container.logs(tail=lines)
+        with asking(f"logs of {self.sdk.name}"):
+            said = self.sdk.logs(tail=lines)
         return " ".join(said.decode(errors="replace").split())
 
 

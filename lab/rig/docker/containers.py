@@ -16,10 +16,10 @@ from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
 
 from lab.errors import BadInput, ServerNotReady
-from lab.rig.docker.container import Box
+from lab.rig.docker.container import RigContainer
 from lab.rig.docker.engine import LABEL, asking, have_image
 from lab.rig.postgres import settings
-from lab.rig.toxiproxy.binary import Progress
+from lab.rig.toxiproxy.binary import Notify
 
 VERSION_VARIABLE = "LAB_POSTGRES_VERSION"
 DEFAULT_VERSION = "18.6"
@@ -42,8 +42,8 @@ class Containers:
 
     network: Network
     subnet: ipaddress.IPv4Network
-    postgres: Box
-    toxiproxy: Box
+    postgres: RigContainer
+    toxiproxy: RigContainer
     postgres_host: str
     toxiproxy_host: str
     password: str
@@ -66,7 +66,7 @@ def major(version: str) -> int:
 
 
 def create(
-    client: docker.DockerClient, lab_id: str, version: str, max_connections: int, progress: Progress
+    client: docker.DockerClient, lab_id: str, version: str, max_connections: int, progress: Notify
 ) -> Containers:
     """Make and start everything; PostgreSQL then still has to set itself up. Raises `ToolMissing`, `ServerNotReady`."""
     image = f"postgres:{version}"
@@ -97,7 +97,9 @@ def create(
         )
         postgres.start()
         toxiproxy = maker.container("toxiproxy", TOXIPROXY, network, toxiproxy_host, command=["-host=0.0.0.0"])
-    return Containers(network, subnet, Box(postgres), Box(toxiproxy), postgres_host, toxiproxy_host, password)
+    return Containers(
+        network, subnet, RigContainer(postgres), RigContainer(toxiproxy), postgres_host, toxiproxy_host, password
+    )
 
 
 def _arguments(told: dict[str, str | int]) -> list[str]:

@@ -12,7 +12,7 @@ import requests
 from docker.errors import DockerException, ImageNotFound
 
 from lab.errors import ServerNotReady, ToolMissing
-from lab.rig.toxiproxy.binary import Progress
+from lab.rig.toxiproxy.binary import Notify
 
 LABEL = "connection-lab.lab"
 """The label, with the lab's id as its value, of whatever a lab makes on the engine."""
@@ -56,7 +56,7 @@ def asking(what: str) -> Iterator[None]:
         raise ServerNotReady(f"the Docker engine: {what}: {said}", "run lab doctor") from error
 
 
-def have_image(client: docker.DockerClient, name: str, progress: Progress) -> None:
+def have_image(client: docker.DockerClient, name: str, progress: Notify) -> None:
     """Fetch an image that is not there. Raises `ToolMissing`."""
     try:
         client.images.get(name)

@@ -12,9 +12,7 @@ from lab.fault import Leg, Lost
 from lab.records.words import Sides
 from lab.rig.docker.toxiproxy import DockerToxiproxy
 from lab.rig.machine import sock_diag
-
-SYN_WAIT = 0.1
-"""Seconds in which a connection over a bridge would be there; it takes a tenth of a millisecond."""
+from lab.timing import SYN_BRIDGE
 
 TCP_INFO_SIZE, UNACKNOWLEDGED_AT = 104, 24
 """Of the kernel's `struct tcp_info`: tcpi_unacked."""
@@ -82,7 +80,7 @@ class DockerNet:
             fresh.connect_ex((self._toxiproxy.host, port))
             poll = select.poll()
             poll.register(fresh, select.POLLOUT)
-            if poll.poll(SYN_WAIT * 1000):
+            if poll.poll(SYN_BRIDGE.seconds * 1000):
                 return None if fresh.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else True
             info = fresh.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
             self._unanswered += int.from_bytes(info[UNACKNOWLEDGED_AT : UNACKNOWLEDGED_AT + 4], sys.byteorder)

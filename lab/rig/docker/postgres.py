@@ -11,12 +11,13 @@ from psycopg import pq
 
 from lab.errors import ServerNotReady
 from lab.fault import StopMode
-from lab.rig.docker.container import STOPPED, Box, Inmate
+from lab.rig.docker.container import STOPPED, Inmate, RigContainer
 from lab.rig.docker.containers import Containers
 from lab.rig.docker.engine import asking
 from lab.rig.postgres import settings, template
 from lab.rig.postgres.database import MAX_CONNECTIONS, SUPERUSER, Database
-from lab.rig.postgres.postmaster import CHILD_GRACE, START_TIMEOUT, STOP_SIGNALS, STOP_TIMEOUT
+from lab.rig.postgres.postmaster import START_TIMEOUT, STOP_SIGNALS
+from lab.timing import STOP
 
 PORT = 5432
 SETUP_TIMEOUT = 60.0
@@ -33,20 +34,20 @@ SIGNAL_CHILD = """read -r _ _ _ parent _ </proc/"$1"/stat && [ "$parent" = 1 ] &
 class ContainerPostmaster:
     """A server process that is the first of its container: with it everything in the container ends."""
 
-    def __init__(self, box: Box, host: str) -> None:
-        self.box = box
+    def __init__(self, container: RigContainer, host: str) -> None:
+        self.container = container
         self.generation = 1  # the container was started when it was made
         self._where = f"host={host} port={PORT} user={SUPERUSER} dbname=template1 connect_timeout=2 sslmode=disable"
 
     @property
     def pid(self) -> int:
         """As this machine knows it. Raises `ServerNotReady` when it does not run."""
-        return self.box.pid
+        return self.container.pid
 
     def start(self, timeout: float = START_TIMEOUT) -> None:
         """Start and wait until sessions are accepted. No-op when running. `ServerNotReady` after `timeout` seconds."""
-        if not self.box.running():
-            self.box.start()
+        if not self.container.running():
+            self.container.start()
             self.generation += 1
             self.wait_ready(timeout)
 
@@ -55,31 +56,33 @@ class ContainerPostmaster:
         until = time.monotonic() + timeout
         # By the network: while it sets itself up it listens on its socket alone, and then starts again.
         while pq.PGconn.ping(self._where.encode()) != pq.Ping.OK:
-            if time.monotonic() > until or not self.box.running():
-                raise ServerNotReady(f"PostgreSQL in its container is not ready: {self.box.said()}", "run lab doctor")
+            if time.monotonic() > until or not self.container.running():
+                raise ServerNotReady(
+                    f"PostgreSQL in its container is not ready: {self.container.said()}", "run lab doctor"
+                )
             time.sleep(READY_INTERVAL)
 
-    def stop(self, mode: StopMode = "fast", timeout: float = STOP_TIMEOUT) -> bool:
+    def stop(self, mode: StopMode = "fast", timeout: float | None = None) -> bool:
         """Stop; False when it did not end as `mode` says within `timeout` seconds and was killed."""
-        self.box.kill(STOP_SIGNALS[mode].name)
-        if self.box.ended(timeout):
+        self.container.kill(STOP_SIGNALS[mode].name)
+        if self.container.ended(STOP.seconds if timeout is None else timeout):
             return True
         self.kill()
         return False
 
-    def kill(self, grace: float = CHILD_GRACE) -> None:
+    def kill(self, grace: float | None = None) -> None:
         """SIGKILL; the kernel ends its children with it."""
-        self.box.kill()
-        if not self.box.ended(STOP_TIMEOUT):
-            raise ServerNotReady(f"the container {self.box.container.name} does not end", "look at the engine's log")
+        self.container.kill()
+        if not self.container.ended(STOP.seconds):
+            raise ServerNotReady(f"the container {self.container.sdk.name} does not end", "look at the engine's log")
 
     def signal_child(self, pid: int, name: signal.Signals) -> bool:
         """Send a signal to one child, by its number in the container; False when it is none (any more)."""
-        return self.box.run(SIGNAL_CHILD, str(pid), name.name.removeprefix("SIG")) is not None
+        return self.container.run(SIGNAL_CHILD, str(pid), name.name.removeprefix("SIG")) is not None
 
     def children(self) -> list[Inmate]:
         """All that the postmaster started."""
-        return [inmate for inmate in self.box.inmates() if inmate.parent == FIRST]
+        return [inmate for inmate in self.container.inmates() if inmate.parent == FIRST]
 
 
 class DockerPostgres(Database):
@@ -123,19 +126,19 @@ class DockerPostgres(Database):
 
     def stopped(self, pid: int) -> bool:
         """Whether the kernel holds that process stopped."""
-        return any(inmate.pid == pid and inmate.state == STOPPED for inmate in self.postmaster.box.inmates())
+        return any(inmate.pid == pid and inmate.state == STOPPED for inmate in self.postmaster.container.inmates())
 
     def forget(self, name: str) -> None:
         """Take a setting out of what ALTER SYSTEM has written; the container may have ended."""
-        box = self.postmaster.box
+        container = self.postmaster.container
         with asking("read postgresql.auto.conf"):
-            folder = dict(part.split("=", 1) for part in box.container.attrs["Config"]["Env"])["PGDATA"]
-            chunks, _ = box.container.get_archive(f"{folder}/postgresql.auto.conf")
+            folder = dict(part.split("=", 1) for part in container.sdk.attrs["Config"]["Env"])["PGDATA"]
+            chunks, _ = container.sdk.get_archive(f"{folder}/postgresql.auto.conf")
             with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
                 (member,) = archive.getmembers()
                 file = archive.extractfile(member)
                 text = file.read().decode() if file else ""
-            box.container.put_archive(folder, _packed(member, settings.without(text, name)))
+            container.sdk.put_archive(folder, _packed(member, settings.without(text, name)))
 
     def close(self) -> None:
         """Nothing to keep: the container is removed with the rest."""

@@ -20,9 +20,9 @@ from lab.rig.docker.reset import require_reset
 from lab.rig.docker.server import DockerServer
 from lab.rig.docker.toxiproxy import DockerToxiproxy
 from lab.rig.machine import process, route
-from lab.rig.machine.watch import PIDFD, Watch
+from lab.rig.machine.guarded import PIDFD, Guardian
 from lab.rig.postgres.database import MAX_CONNECTIONS
-from lab.rig.toxiproxy.binary import Progress
+from lab.rig.toxiproxy.binary import Notify
 
 REAP_TIMEOUT = 30.0
 
@@ -42,7 +42,7 @@ class DockerRig(BaseRig):
     subnet: ipaddress.IPv4Network
 
     def __init__(
-        self, progress: Progress = lambda _: None, max_connections: int = MAX_CONNECTIONS, postgres: str = ""
+        self, progress: Notify = lambda _: None, max_connections: int = MAX_CONNECTIONS, postgres: str = ""
     ) -> None:
         super().__init__(progress, max_connections)
         self._wanted = chosen_version(postgres) if postgres else ""
@@ -75,10 +75,10 @@ class DockerRig(BaseRig):
             return stack.enter_context(compose.adopt(client, shared, self._wanted))
         version = chosen_version(self._wanted)
         # The reaper first: from here on nothing can stay behind.
-        watch = Watch(reaper.__file__, [self.lab_id, PIDFD, LABEL])
-        stack.callback(watch.release, REAP_TIMEOUT)
+        guardian = Guardian(reaper.__file__, [self.lab_id, PIDFD, LABEL])
+        stack.callback(guardian.release, REAP_TIMEOUT)
         containers = create(client, self.lab_id, version, self._max_connections, self._progress)
-        watch.wait_armed()
+        guardian.wait_armed()
         return containers
 
     def _ready(self) -> None:

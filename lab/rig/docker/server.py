@@ -12,10 +12,11 @@ from typing import Any
 import psycopg
 
 from lab.errors import ServerNotReady
-from lab.rig.docker.container import Box
+from lab.rig.docker.container import RigContainer
 from lab.rig.docker.engine import asking
 from lab.rig.docker.postgres import DockerPostgres
 from lab.rig.postgres.server import PostgresServer
+from lab.timing import MEMORY_KILL
 
 PERIOD_US = 100_000
 UNLIMITED = -1
@@ -25,7 +26,6 @@ LIMIT = 256 << 20
 HOG = "SELECT length(repeat('x', 900000000))"
 """Wants nearly a gigabyte, and writes to every page of it."""
 
-KILL_DEADLINE = 30.0
 
 CPU_STAT = "cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat 2>/dev/null || true"
 MEMORY_STAT = "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null || true"
@@ -37,7 +37,7 @@ class DockerServer(PostgresServer):
 
     def __init__(self, postgres: DockerPostgres, control: Callable[[], psycopg.Connection[Any]]) -> None:
         super().__init__(postgres, control)
-        self._box: Box = postgres.postmaster.box
+        self._container: RigContainer = postgres.postmaster.container
         self._docker = postgres
 
     @contextmanager
@@ -60,7 +60,7 @@ class DockerServer(PostgresServer):
         with closing(self._docker.connect()) as bystander:
             try:
                 self._update(mem_limit=LIMIT, memswap_limit=LIMIT)
-                until = time.monotonic() + KILL_DEADLINE
+                until = time.monotonic() + MEMORY_KILL.seconds
                 while self.memory_kills() == before:
                     if time.monotonic() > until:
                         raise ServerNotReady(f"the server does not run out of {LIMIT >> 20} MB", "look at its limits")
@@ -69,7 +69,7 @@ class DockerServer(PostgresServer):
                 # The engine takes no "unlimited" for memory; all that the machine has is as good.
                 self._update(mem_limit=self._machine(), memswap_limit=self._machine())
             # The postmaster finds out a moment later, and then ends everybody.
-            if not select.select([bystander], [], [], KILL_DEADLINE)[0]:
+            if not select.select([bystander], [], [], MEMORY_KILL.seconds)[0]:
                 raise ServerNotReady("the server goes on without a process that was killed", "run lab doctor")
         self._docker.start()  # had it been the postmaster, all would be gone
         self._docker.wait_ready()
@@ -86,15 +86,15 @@ class DockerServer(PostgresServer):
             return  # it was killed, or ends with the one that was
 
     def _machine(self) -> int:
-        client = self._box.container.client
+        client = self._container.sdk.client
         assert client is not None  # it came with the container
         with asking("info"):
             return int(client.info()["MemTotal"])
 
     def _counter(self, script: str, name: str) -> int:
-        words = (self._box.run(script) or "").split()
+        words = (self._container.run(script) or "").split()
         return max((int(value) for word, value in itertools.pairwise(words) if word == name), default=0)
 
     def _update(self, **limits: Any) -> None:
         with asking("limit PostgreSQL's container"):
-            self._box.container.update(**limits)
+            self._container.sdk.update(**limits)

@@ -11,20 +11,15 @@ from docker.errors import DockerException
 from docker.types.daemon import CancellableStream
 
 from lab.errors import ProxyLost, ServerNotReady
-from lab.rig.docker.container import Box
+from lab.rig.docker.container import RigContainer
 from lab.rig.docker.containers import Containers
 from lab.rig.docker.engine import asking
 from lab.rig.machine import process
 from lab.rig.toxiproxy.proxies import PROXIES_PER_SERVER, ProxyServer
+from lab.timing import LOG, PLUG, STOP
 
 API_PORT = 8474
 START_TIMEOUT = 10.0
-STOP_TIMEOUT = 5.0
-PLUG_TIMEOUT = 10.0
-"""Seconds; the kernel asks anew for a neighbour that it has given up within one."""
-
-LOG_DEADLINE = 2.0
-"""Seconds in which the engine must have handed over what the server wrote; it takes a few milliseconds."""
 
 
 class DockerToxiproxy(ProxyServer):
@@ -33,7 +28,7 @@ class DockerToxiproxy(ProxyServer):
     def __init__(self, containers: Containers, log_path: Path, per_server: int = PROXIES_PER_SERVER) -> None:
         super().__init__(containers.toxiproxy_host, API_PORT, log_path, per_server)
         self.upstream_host = containers.postgres_host
-        self.box: Box = containers.toxiproxy
+        self.container: RigContainer = containers.toxiproxy
         self._network = containers.network
         self._version = ""
         self._paused = self._unplugged = False
@@ -44,7 +39,7 @@ class DockerToxiproxy(ProxyServer):
     @property
     def pid(self) -> int:
         """As this machine knows it. Raises `ServerNotReady` when it does not run."""
-        return self.box.pid
+        return self.container.pid
 
     @property
     def version(self) -> str:
@@ -57,10 +52,12 @@ class DockerToxiproxy(ProxyServer):
             self._stop()  # compose may have started it, and an earlier lab have left it in any state
             self._connect()
             self._follow()
-            self.box.start()
+            self.container.start()
             self.started()
             if not process.wait_until(self._answers, timeout):
-                raise ServerNotReady(f"Toxiproxy in its container does not answer: {self.box.said()}", "run lab doctor")
+                raise ServerNotReady(
+                    f"Toxiproxy in its container does not answer: {self.container.said()}", "run lab doctor"
+                )
 
     def restart(self) -> None:
         """Kill and start again at the same address: all proxies and their connections end. Also out of a freeze."""
@@ -68,12 +65,12 @@ class DockerToxiproxy(ProxyServer):
 
     def freeze(self) -> None:
         """Pause the container: silence on all proxies, while its kernel accepts and acknowledges."""
-        self.box.pause()
+        self.container.pause()
         self._paused = True
 
     def thaw(self) -> None:
         """Let it go on, nothing lost."""
-        self.box.unpause()
+        self.container.unpause()
         self._paused = False
 
     def unplug(self) -> None:
@@ -81,7 +78,7 @@ class DockerToxiproxy(ProxyServer):
         if self._unplugged:
             return
         with asking("disconnect Toxiproxy"):
-            self._network.disconnect(self.box.container)
+            self._network.disconnect(self.container.sdk)
         self._unplugged = True
 
     def plug(self) -> None:
@@ -93,7 +90,7 @@ class DockerToxiproxy(ProxyServer):
             return
         self._connect()
         self._api.transport.renew()
-        if not process.wait_until(self._answers, PLUG_TIMEOUT):
+        if not process.wait_until(self._answers, PLUG.seconds):
             raise ServerNotReady("Toxiproxy does not answer since it is back in its network", "run lab doctor")
 
     def settle_log(self) -> None:
@@ -104,7 +101,7 @@ class DockerToxiproxy(ProxyServer):
         before = self.log_path.stat().st_size
         with self.lock, self._api() as api:
             api.get("/version", headers={"User-Agent": mark})
-        if not process.wait_until(lambda: self._tells(f'"{mark}"', before), LOG_DEADLINE):
+        if not process.wait_until(lambda: self._tells(f'"{mark}"', before), LOG.seconds):
             raise ProxyLost("the Docker engine does not hand over what Toxiproxy prints", "run lab doctor")
 
     def close(self) -> None:
@@ -112,7 +109,7 @@ class DockerToxiproxy(ProxyServer):
         self._api.transport.renew()
         if self._follower is not None:
             self._lines.close()
-            self._follower.join(STOP_TIMEOUT)
+            self._follower.join(STOP.seconds)
 
     def _tells(self, what: str, since: int) -> bool:
         with self.log_path.open("rb") as log:
@@ -121,15 +118,15 @@ class DockerToxiproxy(ProxyServer):
 
     def _connect(self) -> None:
         with asking("connect Toxiproxy"):
-            self.box.container.reload()
-            if self._network.name not in self.box.container.attrs["NetworkSettings"]["Networks"]:
-                self._network.connect(self.box.container, ipv4_address=self.host, aliases=["toxiproxy"])
+            self.container.sdk.reload()
+            if self._network.name not in self.container.sdk.attrs["NetworkSettings"]["Networks"]:
+                self._network.connect(self.container.sdk, ipv4_address=self.host, aliases=["toxiproxy"])
         self._unplugged = False
 
     def _stop(self) -> None:
         self.thaw()
-        self.box.kill()
-        if not self.box.ended(STOP_TIMEOUT):
+        self.container.kill()
+        if not self.container.ended(STOP.seconds):
             raise ServerNotReady("Toxiproxy's container does not end", "look at the engine's log")
 
     def _answers(self) -> bool:
@@ -143,9 +140,9 @@ class DockerToxiproxy(ProxyServer):
     def _follow(self) -> None:
         """Before the container starts, so that nothing it prints is missed."""
         if self._follower is not None:
-            self._follower.join(STOP_TIMEOUT)  # it ends with the container's earlier life
+            self._follower.join(STOP.seconds)  # it ends with the container's earlier life
         with asking("attach to Toxiproxy"):
-            self._lines = self.box.container.attach(stdout=True, stderr=True, stream=True)
+            self._lines = self.container.sdk.attach(stdout=True, stderr=True, stream=True)
         self._follower = threading.Thread(target=_copy, args=[self._lines, self.log_path], name="lab-toxiproxy-log")
         self._follower.daemon = True
         self._follower.start()

@@ -11,6 +11,7 @@ from lab.rig.embedded.toxiproxy import Toxiproxy
 from lab.rig.machine import process, route
 from lab.rig.machine.process import Home
 from lab.rig.postgres.server import PostgresServer
+from lab.rig.protocol import ServerLog
 from lab.rig.toxiproxy.binary import ensure_toxiproxy
 
 __all__ = ["SEATS", "Rig"]
@@ -26,6 +27,11 @@ class Rig(BaseRig):
 
     postgres: Postgres
     toxiproxy: Toxiproxy
+
+    @property
+    def log(self) -> ServerLog:
+        """PostgreSQL's log."""
+        return self.postgres
 
     def _start(self, stack: ExitStack) -> None:
         route.require_loopback(self.host)

@@ -13,11 +13,11 @@ from lab.rig.machine import port, process
 from lab.rig.machine.process import Home
 from lab.rig.toxiproxy.binary import Found, ensure_toxiproxy
 from lab.rig.toxiproxy.proxies import PROXIES_PER_SERVER, Proxy, ProxyServer
+from lab.timing import STOP
 
 __all__ = ["Proxy", "Toxiproxy", "ensure_toxiproxy"]
 
 START_TIMEOUT = 10.0
-STOP_TIMEOUT = 5.0
 
 
 class Toxiproxy(ProxyServer):
@@ -77,8 +77,8 @@ class Toxiproxy(ProxyServer):
         Returns when it holds: until its last thread has stopped, the server still answers. Raises `ServerNotReady`.
         """
         os.kill(self.pid, signal.SIGSTOP)
-        if not process.wait_until(lambda: process.is_stopped(self.pid), STOP_TIMEOUT):
-            raise ServerNotReady(f"Toxiproxy (pid {self.pid}) did not stop within {STOP_TIMEOUT:.0f} s of SIGSTOP")
+        if not process.wait_until(lambda: process.is_stopped(self.pid), STOP.seconds):
+            raise ServerNotReady(f"Toxiproxy (pid {self.pid}) did not stop within {STOP.seconds:.0f} s of SIGSTOP")
 
     def thaw(self) -> None:
         """SIGCONT: everything goes on, nothing lost."""

@@ -27,12 +27,11 @@ from lab.rig.machine import sock_diag
 from lab.rig.machine.port import LOOPBACK
 from lab.rig.machine.sock_diag import Endpoint
 from lab.rig.netns import namespace
+from lab.timing import SYN_LOCAL
 
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 TCP_REPAIR = 19
 PIDFD_GETFD = 438
-SYN_WAIT = 0.005
-"""Seconds in which a connection on loopback would be there; it takes a tenth of a millisecond."""
 
 _RETURN_NOTHING = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
 DEAF = struct.pack("HP", 1, ctypes.addressof(_RETURN_NOTHING))
@@ -42,7 +41,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 Pids = Callable[[], Iterable[int]]
 
 
-class Wire:
+class PacketLoss:
     """`lab.fault.Net` for one plan: its clients' connections to `ports`, and the server sessions behind the proxies.
 
     `clients`, `relays` and `sessions` give the processes that hold the sockets: the subject, whoever listens on `ports`
@@ -139,7 +138,7 @@ class Wire:
             fresh.connect_ex((LOOPBACK, port))
             poll = select.poll()
             poll.register(fresh, select.POLLOUT)
-            if not poll.poll(SYN_WAIT * 1000):
+            if not poll.poll(SYN_LOCAL.seconds * 1000):
                 return self._dropped(port) == before and namespace.link_is_up()
             return None if fresh.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else True
 

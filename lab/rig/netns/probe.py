@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.errors import BadInput, ServerNotReady, ToolMissing
 from lab.rig.machine.port import LOOPBACK
 from lab.rig.netns import namespace
-from lab.rig.netns.loss import Wire
+from lab.rig.netns.loss import PacketLoss
 
 PROBE_DEADLINE = 20.0
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,29 +67,29 @@ def _lose_and_heal() -> None:
         try:
             assert child.stdout is not None
             port = int(child.stdout.readline())
-            wire = Wire([port], port, lambda: [os.getpid()], lambda: [child.pid], list)
+            loss = PacketLoss([port], port, lambda: [os.getpid()], lambda: [child.pid], list)
             with socket.create_connection((LOOPBACK, port), 2.0) as client:
-                _expect_loss(wire, client)
+                _expect_loss(loss, client)
         except (OSError, ServerNotReady) as error:
             raise ToolMissing(f"no packet loss: {error}", namespace.REMEDY) from error
         finally:
             child.kill()
 
 
-def _expect_loss(wire: Wire, client: socket.socket) -> None:
+def _expect_loss(loss: PacketLoss, client: socket.socket) -> None:
     client.sendall(b"a")
     client.recv(1)
     for towards in ("server", "client"):
-        before = wire.lost()
-        wire.drop(towards)
-        wire.provoke()
+        before = loss.lost()
+        loss.drop(towards)
+        loss.provoke()
         _, port = client.getsockname()
-        gone, was = wire.lost()[port], before[port]
+        gone, was = loss.lost()[port], before[port]
         if not (gone.to_server > was.to_server if towards == "server" else gone.to_client > was.to_client):
             raise ServerNotReady("a filter on a socket loses nothing")
-        if wire.answers() is not False:
+        if loss.answers() is not False:
             raise ServerNotReady("a filter on a listener loses nothing")
-        wire.restore()
+        loss.restore()
     client.sendall(b"b")
     if client.recv(1) != b"b":
         raise ServerNotReady("a connection does not go on after a loss")

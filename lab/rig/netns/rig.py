@@ -13,7 +13,7 @@ from lab.rig.capabilities import CAPABILITIES
 from lab.rig.embedded.rig import Rig
 from lab.rig.machine import route
 from lab.rig.netns import namespace
-from lab.rig.netns.loss import Wire
+from lab.rig.netns.loss import PacketLoss
 
 ACCEPTED = re.compile(rb'"client":"127\.0\.0\.1:(\d+)"[^\n]*Accepted client')
 
@@ -40,7 +40,7 @@ class NetnsRig(Rig):
         self, ports: Collection[int], clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]
     ) -> Net:
         """The packets of one plan's lines."""
-        return Wire(ports, self.postgres.port, clients, self._relays, sessions, self._accepted)
+        return PacketLoss(ports, self.postgres.port, clients, self._relays, sessions, self._accepted)
 
     def _accepted(self) -> list[int]:
         """The ports of all clients in the order in which Toxiproxy has taken them."""

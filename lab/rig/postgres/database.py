@@ -14,7 +14,7 @@ from lab.errors import ServerNotReady
 from lab.fault import StopMode
 from lab.rig.machine import port
 from lab.rig.postgres import template
-from lab.rig.postgres.postmaster import START_TIMEOUT, STOP_TIMEOUT
+from lab.rig.postgres.postmaster import START_TIMEOUT
 
 SUPERUSER = template.SUPERUSER
 MAX_CONNECTIONS = 100
@@ -45,10 +45,10 @@ class PostmasterProtocol(Protocol):
     def start(self, timeout: float = START_TIMEOUT) -> None:
         """Start and wait until sessions are accepted; no-op when running. `ServerNotReady` after `timeout` seconds."""
 
-    def stop(self, mode: StopMode = "fast", timeout: float = STOP_TIMEOUT) -> bool:
+    def stop(self, mode: StopMode = "fast", timeout: float | None = None) -> bool:
         """Stop; False when it did not end as `mode` says within `timeout` seconds and was killed."""
 
-    def kill(self, grace: float = ...) -> None:
+    def kill(self, grace: float | None = ...) -> None:
         """SIGKILL; returns when its children have ended too."""
 
     def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
@@ -109,11 +109,11 @@ class Database:
         """Start and wait until sessions are accepted. No-op when running. `ServerNotReady` after `timeout` seconds."""
         self.postmaster.start(timeout)
 
-    def stop(self, mode: StopMode = "fast", timeout: float = STOP_TIMEOUT) -> bool:
+    def stop(self, mode: StopMode = "fast", timeout: float | None = None) -> bool:
         """Stop; False when it did not end as `mode` says within `timeout` seconds and was killed."""
         return self.postmaster.stop(mode, timeout)
 
-    def restart(self, mode: StopMode = "fast", timeout: float = STOP_TIMEOUT) -> bool:
+    def restart(self, mode: StopMode = "fast", timeout: float | None = None) -> bool:
         """Stop and start on the same port; returns what `stop` did."""
         in_order = self.stop(mode, timeout)
         self.start()

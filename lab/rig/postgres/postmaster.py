@@ -17,12 +17,9 @@ from lab.fault import StopMode
 from lab.rig.machine import process
 from lab.rig.machine.process import Home, Identity
 from lab.rig.postgres.binaries import Binaries
+from lab.timing import CHILD_GRACE, STOP
 
 START_TIMEOUT = 20.0
-STOP_TIMEOUT = 5.0
-CHILD_GRACE = 2.0
-"""Seconds in which the children of a killed postmaster may end by themselves before they are killed too."""
-
 RETRY_INTERVAL = 0.05
 STOP_SIGNALS: dict[StopMode, signal.Signals] = {
     "smart": signal.SIGTERM,
@@ -88,7 +85,7 @@ class Postmaster:
                 f"PostgreSQL is not ready after {timeout:.0f} s: {process.tail(self.installation.log)}"
             )
 
-    def stop(self, mode: StopMode = "fast", timeout: float = STOP_TIMEOUT) -> bool:
+    def stop(self, mode: StopMode = "fast", timeout: float | None = None) -> bool:
         """Stop as PostgreSQL's `mode` says; True when it ended so, False when it was killed after `timeout` seconds.
 
         A frozen session keeps every mode from ending, a connected one keeps smart from ending.
@@ -98,20 +95,20 @@ class Postmaster:
         children = self.children()
         if self.running():
             self._child.send_signal(STOP_SIGNALS[mode])
-        in_order = process.ended(self._child, timeout)
+        in_order = process.ended(self._child, STOP.seconds if timeout is None else timeout)
         if not in_order:
             children = self.children()
             self._child.kill()
         self._bury(children, 0.0)
         return in_order
 
-    def kill(self, grace: float = CHILD_GRACE) -> None:
+    def kill(self, grace: float | None = None) -> None:
         """SIGKILL the postmaster; its children find out and end, or are killed after `grace` seconds."""
         if self._child is None:
             return
         children = self.children()
         self._child.kill()
-        self._bury(children, grace)
+        self._bury(children, CHILD_GRACE.seconds if grace is None else grace)
 
     def children(self) -> list[psutil.Process]:
         """All processes that the postmaster started: sessions, checkpointer, WAL writer..."""
@@ -168,7 +165,7 @@ class Postmaster:
         for child in filter(_alive, children):
             with suppress(psutil.NoSuchProcess):
                 child.kill()
-        process.wait_until(lambda: not any(map(_alive, children)), STOP_TIMEOUT)
+        process.wait_until(lambda: not any(map(_alive, children)), STOP.seconds)
 
     def _log_size(self) -> int:
         return self.installation.log.stat().st_size if self.installation.log.exists() else 0

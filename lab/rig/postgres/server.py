@@ -15,15 +15,13 @@ from lab.errors import BadInput, ServerNotReady
 from lab.fault import StopMode
 from lab.rig.machine import process
 from lab.rig.postgres.database import Database
+from lab.timing import FREE, RELOAD
 
 FILLER = "lab_spare"
 """A role of its own (template.sql): its sessions are in no plan's census."""
 
 FULL = ("connection slots are reserved", "too many clients already")
 """How the server words 53300 (in English: our servers have lc_messages = C); libpq does not give its code."""
-
-RELOAD_TIMEOUT = 5.0
-FREE_TIMEOUT = 5.0
 
 
 class PostgresServer:
@@ -147,15 +145,15 @@ class PostgresServer:
 
     def _wait_gone(self, pids: list[int]) -> None:
         count = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND pid = ANY(%s)"
-        if not process.wait_until(lambda: self._ask(count, FILLER, pids) == 0, FREE_TIMEOUT):
-            raise ServerNotReady(f"connection slots were not freed within {FREE_TIMEOUT:.0f} s")
+        if not process.wait_until(lambda: self._ask(count, FILLER, pids) == 0, FREE.seconds):
+            raise ServerNotReady(f"connection slots were not freed within {FREE.seconds:.0f} s")
 
     def _alter(self, statement: sql.Composed) -> None:
         self._execute(statement)
         before = self._ask("SELECT pg_conf_load_time()")
         self._execute(sql.SQL("SELECT pg_reload_conf()"))
-        if not process.wait_until(lambda: self._ask("SELECT pg_conf_load_time()") != before, RELOAD_TIMEOUT):
-            raise ServerNotReady(f"PostgreSQL did not reload its settings within {RELOAD_TIMEOUT:.0f} s")
+        if not process.wait_until(lambda: self._ask("SELECT pg_conf_load_time()") != before, RELOAD.seconds):
+            raise ServerNotReady(f"PostgreSQL did not reload its settings within {RELOAD.seconds:.0f} s")
 
     def _ask(self, query: LiteralString, *parameters: object) -> object:
         row = self._execute(sql.SQL(query), *parameters).fetchone()

@@ -13,9 +13,7 @@ import toxiproxy.api
 from toxiproxy.api import APIConsumer
 
 from lab.errors import ProxyLost
-
-CALL_TIMEOUT = 2.0
-"""Seconds for one call; a healthy server answers in 1-5 ms, the slowest delete took 63."""
+from lab.timing import CALL
 
 IDLE_LIMIT = 20.0
 """Seconds after which a kept connection is not used again: the server closes idle ones on its side."""
@@ -28,8 +26,8 @@ _LOCK = threading.RLock()
 class Transport:
     """Stands where toxiproxy-python expects the module `requests`."""
 
-    def __init__(self, timeout: float = CALL_TIMEOUT) -> None:
-        self.timeout = timeout
+    def __init__(self, timeout: float | None = None) -> None:
+        self.timeout = CALL.seconds if timeout is None else timeout
         self._session = _new_session()
         self._used = time.monotonic()
 
@@ -70,7 +68,7 @@ class Transport:
 class Api:
     """The address and transport of one server. toxiproxy-python keeps both as class-level state: we lend it ours."""
 
-    def __init__(self, host: str, port: int, timeout: float = CALL_TIMEOUT) -> None:
+    def __init__(self, host: str, port: int, timeout: float | None = None) -> None:
         self.host = host
         self.port = port
         self.transport = Transport(timeout)

@@ -28,7 +28,7 @@ REMEDY = f"run make setup, or set {PATH_VARIABLE} to a toxiproxy-server {VERSION
 # What would change the build, or break it, on a machine set up for other Go work.
 _GO_UNSET = ("GOOS", "GOARCH", "GOEXPERIMENT", "GO111MODULE", "GOMODCACHE", "GOROOT", "GOWORK")
 
-Progress = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Found:
     origin: str
 
 
-def ensure_toxiproxy(progress: Progress = lambda _: None, owner: str | None = None) -> Found:
+def ensure_toxiproxy(progress: Notify = lambda _: None, owner: str | None = None) -> Found:
     """Return a usable server, building it when there is none (25-76 s, once per machine and user).
 
     `progress` gets a line before anything slow. `owner` is the lab's id, when there is one (see `cache.publish`).
@@ -135,7 +135,7 @@ def _go_version(path: Path) -> str | None:
     return match[1] if match else None
 
 
-def _build(stage: Path, progress: Progress, mark: Mapping[str, str]) -> None:
+def _build(stage: Path, progress: Notify, mark: Mapping[str, str]) -> None:
     """Fill `stage` with the server alone: Go's own caches (285 MB) are built beside it and deleted.
 
     `mark` is what the lab's guardian knows Go's processes by.

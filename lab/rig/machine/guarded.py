@@ -16,7 +16,7 @@ PIDFD = "PIDFD"
 """Stands for the number of the lab's pidfd among the arguments of a script."""
 
 
-class Watch:
+class Guardian:
     """A process that outlives the lab, told of its end: the script `path`, with `arguments` and our pidfd among them.
 
     It reads from a pipe whose write end only we have, and prints a line when it stands guard.
@@ -65,11 +65,11 @@ class Watch:
         process.ended(self._child, timeout)
 
 
-class Guard(Watch):
+class ProcessGuardian(Guardian):
     """The guardian process of one lab.
 
-    From the return of `Guard(...)` on, the end of this process, however it comes, is the end of `folders` and of all
-    processes that live in them or carry `lab_id`.
+    Once it is made, the end of this process, however it comes, is the end of `folders` and of all processes that live
+    in them or carry `lab_id`.
     """
 
     def __init__(self, lab_id: str, folders: list[Path]) -> None:

@@ -1,0 +1,80 @@
+"""What the lab's own connection to the server sees and does for one plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+
+from lab.errors import ServerNotReady
+from lab.records.census import Row, Session
+from lab.rig.protocol import RigProtocol
+
+CENSUS = """
+SELECT a.pid, extract(epoch FROM a.backend_start)::numeric(20, 6)::text, a.usename, a.datname, coalesce(a.state, ''),
+       coalesce(a.wait_event_type || ':' || a.wait_event, ''), a.xact_start IS NOT NULL,
+       count(l.pid) FILTER (WHERE l.locktype NOT IN ('virtualxid', 'advisory')),
+       count(l.pid) FILTER (WHERE l.locktype = 'advisory' AND l.granted)
+FROM pg_stat_activity a LEFT JOIN pg_locks l USING (pid)
+WHERE a.usename = ANY(%s) AND a.pid <> pg_backend_pid()
+GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 2, 1
+"""
+
+TAKE_ROWS = """
+WITH gone AS (DELETE FROM lab.token WHERE plan = %s RETURNING id, token, xid::text, session)
+SELECT token, xid, session FROM gone ORDER BY id
+"""
+
+XACTS = "SELECT x, pg_xact_status(x::xid8) FROM unnest(%s::text[]) AS x"
+
+
+class ServerView:
+    """The sessions, locks and rows of the plan `run`, whose sessions log in as `users`. Raises ServerNotReady."""
+
+    def __init__(self, rig: RigProtocol, run: str, users: Sequence[str]) -> None:
+        self._rig = rig
+        self._run = run
+        self._users = list(users)
+
+    def sessions(self) -> tuple[Session, ...]:
+        """The census now."""
+        return tuple(Session(*row) for row in self._query(CENSUS, self._users))
+
+    def terminate(self) -> None:
+        """Tell every session to end."""
+        self._query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY(%s)", self._users)
+
+    def lock(self, keys: Iterable[int]) -> None:
+        """Shut the gates `keys`: a session that calls `lab.gate` with one of them waits."""
+        for key in keys:
+            self._query("SELECT pg_advisory_lock(%s)", key)
+
+    def unlock(self, key: int) -> None:
+        """Open a gate; a restart of the server has opened it already."""
+        try:
+            self._rig.control().execute("SELECT pg_advisory_unlock(%s)", (key,))
+        except (psycopg.Error, ServerNotReady):
+            return
+
+    def held(self) -> tuple[str, ...]:
+        """The tokens that are committed now, in the order in which they were written."""
+        return tuple(
+            row[0] for row in self._query("SELECT token FROM lab.token WHERE plan = %s ORDER BY id", self._run)
+        )
+
+    def rows(self, database: str) -> list[Row]:
+        """The tokens that one database holds, taken out so that the table stays small."""
+        found = self._rig.control(database).execute(TAKE_ROWS, (self._run,)).fetchall()
+        return [Row(token, xid, session, database) for token, xid, session in found]
+
+    def xacts(self, xids: Iterable[str]) -> dict[str, str]:
+        """What became of these transactions: `committed`, `aborted` or `in progress`; "" when it is forgotten."""
+        asked = list(xids)
+        return {xid: status or "" for xid, status in self._query(XACTS, asked)} if asked else {}
+
+    def _query(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+        try:
+            return self._rig.control().execute(sql, params).fetchall()
+        except psycopg.Error as error:
+            raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {error}") from None

@@ -1,0 +1,77 @@
+"""The server's view of a run, taken when the server has taken in what the client sent last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from lab.errors import LabError
+from lab.records.census import Census, Session
+from lab.rig.site.site import PlanSite
+from lab.run.actors import Actors
+from lab.run.diary import Diary
+from lab.timing import CLOSE, FAREWELL, SETTLE, Stopwatch
+
+LOOK = 0.002
+"""Seconds between two looks at the server's sessions, which make no event that the lab could wait for."""
+
+
+LONGEST_LOOK = 0.02
+"""Seconds that one look counts for at most, with the pause before it."""
+
+
+class CensusTaker:
+    """Writes censuses into the diary. `fault_at_work` says whether a fault may keep sessions from ending."""
+
+    def __init__(self, site: PlanSite, diary: Diary, actors: Actors, fault_at_work: Callable[[], bool]) -> None:
+        self._site = site
+        self._diary = diary
+        self._actors = actors
+        self._fault_at_work = fault_at_work
+
+    def take(self, at: str, step: int = -1, actor: str = "", settle: bool = False) -> None:
+        """Now, or with `settle` once nothing is on its way any more; not at all while the server is down."""
+        try:
+            sessions = self._settled() if settle else self._site.sessions()
+        except LabError:
+            if at == "after exit":
+                raise
+            return  # the server is down, which is what a fault may do
+        connects = self._site.connects()
+        self._diary.census.append(
+            Census(time=self._diary.now(), at=at, step=step, actor=actor, sessions=sessions, connects=connects)
+        )
+
+    def wait_for_farewell(self) -> None:
+        """What a process has said to the server when it ended takes a moment to have an effect."""
+        before = {session.id for session in self._site.sessions()}
+        until = time.monotonic() + FAREWELL.seconds
+        while before == {session.id for session in self._site.sessions()} and time.monotonic() < until:
+            time.sleep(LOOK)
+
+    def _settled(self) -> tuple[Session, ...]:
+        stopwatch = Stopwatch(LONGEST_LOOK)
+        while True:
+            sessions = self._site.sessions()
+            waited = stopwatch.look()
+            if waited >= SETTLE.seconds:
+                return sessions
+            closing = not self._fault_at_work() and waited < CLOSE.seconds and self._closing(sessions)
+            if not closing and not self._unsettled(sessions):
+                return sessions
+            time.sleep(LOOK)
+
+    def _unsettled(self, sessions: tuple[Session, ...]) -> bool:
+        """Whether more sessions are at work than steps, or more hold a transaction than there are requests in flight.
+
+        What a backend sends at the end of a request need not have been answered when the request has ended.
+        """
+        if any(session.locks and not session.xact for session in sessions):
+            return True  # states and locks are read one after the other, and a transaction has just begun or ended
+        active = sum(session.state == "active" for session in sessions)
+        in_transaction = sum(session.xact for session in sessions)
+        return active > len(self._actors.pending) or in_transaction > len(self._actors.in_request)
+
+    def _closing(self, sessions: tuple[Session, ...]) -> bool:
+        """Whether there are more than the subject has connections: it has closed some, and they are about to end."""
+        return len(sessions) > self._site.open_files()
