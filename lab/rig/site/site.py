@@ -188,7 +188,7 @@ class PlanSite(FaultSite):
                 raise ServerNotReady(f"sessions do not end: {', '.join(session.id for session in left)}")
             time.sleep(0.001)  # a process that ends makes no event that we could wait for
         if self._epoch != self.server.epoch() and self._restarts == self.server.restarts:
-            raise ServerNotReady("PostgreSQL was restarted under this plan by something else")
+            raise ServerNotReady("PostgreSQL was restarted under this plan by somebody else")
         for line in self._each:
             if not (knock := line.knock(ANSWER.seconds)).answered:
                 raise ProxyLost(f"the plan's line does not answer after the heal ({knock.end})")
