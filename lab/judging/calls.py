@@ -41,6 +41,16 @@ class Call:
         return bool(self.chain) and self.chain[0].cls == HUNG.cls
 
     @property
+    def visible(self) -> tuple[Cause, ...]:
+        """The exception that left the call and its explicit causes: what handlers, retries and log lines read."""
+        return tuple(cause for cause in self.chain if not cause.hidden)
+
+    @property
+    def hidden(self) -> tuple[Cause, ...]:
+        """What was only being handled when that exception was raised, the latest first."""
+        return tuple(cause for cause in self.chain if cause.hidden)
+
+    @property
     def failed(self) -> bool:
         """Whether it raised, or never returned."""
         return self.ending in ("fail", "info")

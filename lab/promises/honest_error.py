@@ -6,46 +6,37 @@ from collections.abc import Iterator
 
 from lab.judging import loss
 from lab.judging.calls import FOREVER, Call
+from lab.judging.errors import (
+    UNUSABLE,
+    hides_an_earlier_one,
+    names_attempt,
+    nearest,
+    of_database,
+    of_statement,
+    quotes_an_attempt,
+    sent_commit,
+    stands_for_an_attempt,
+)
 from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, inject, query, request
-from lab.judging.reason import Reason, reason
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
+from lab.records.landing import Landing
 from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Fail, Heal, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
-GONE: frozenset[Reason] = frozenset({"lost", "ended"})
-SILENT: frozenset[Reason] = frozenset({"waited", "hung"})
-RAISES: dict[str, frozenset[Reason]] = {
-    "sever-fin": GONE,
-    "sever-rst": GONE,
-    "terminate": GONE,
-    "cut-fin": GONE,
-    "cut-rst": GONE,
-    "half-close": GONE,
-    "drop-reply": GONE | SILENT,
-    "limit-data": GONE,
-    "refuse": GONE | {"refused"},
-    "lock-out": frozenset({"authentication"}),
-    "fill-slots": frozenset({"slots"}),
-    "abort": GONE,
-    **dict.fromkeys(loss.SILENT, GONE | SILENT),
-}
-"""What a fault makes the driver say. Of the other faults nothing is judged: what they raise is not one thing."""
-COMMITS = ("leave", "commit")
-RAISED_BY = (
-    "django.db.",
-    "psycopg",
-    "builtins.OSError",
-    "builtins.Connection",
-    "builtins.BrokenPipe",
-    "builtins.Timeout",
+JUDGED = frozenset(
+    {
+        *("sever-fin", "sever-rst", "terminate", "cut-fin", "cut-rst", "half-close", "drop-reply", "limit-data"),
+        *("refuse", "lock-out", "fill-slots", "abort", "interrupt", *loss.SILENT),
+    }
 )
-"""How the names of the classes begin that a lost session raises, or their bases': Django's, drivers', sockets'."""
-CONNECTING = ("connection to server at", "connection timeout expired", "couldn't get a connection")
-"""How drivers and pools word that a new connection could not be had, whatever kept it."""
+"""Faults that end a session, keep it from being made, or raise in the application: others raise more than one thing."""
+CONNECTING = frozenset({"refuse", "lock-out", "fill-slots"})
+"""Faults that an attempt to connect meets."""
+COMMITS = ("leave", "commit")
 
 
 @promise
@@ -78,6 +69,8 @@ class HonestError(Promise):
         yield self.plan(variant, "at COMMIT, then refused", *then, *after)
         then = request("t0", *manual, refused, Commit("t0"), Heal())
         yield self.plan(variant, "at COMMIT, then refused", *then, *after, title="autocommit off")
+        at_work = request("t0", Enter("t0"), Write("t0", hold="commit"), Leave("t0"), inject("interrupt"))
+        yield self.plan(variant, "at COMMIT, interrupted", *at_work, *after)
         for at in ("query-sent", "command-complete+0"):
             cut = inject("cut-fin", moment=at)
             yield self.plan(variant, "INSERT", *request("t0", Read("t0"), cut, Write("t0")), Heal(), *after, title=at)
@@ -100,23 +93,19 @@ class HonestError(Promise):
                 assert unit.closer is not None
                 return self.broken("a COMMIT that was lost is reported as success", unit.closer.step)
         meant = [unit for unit in commits if unit.outcome != "aborted" and not unit.swallowed]
-        at_commit = [unit.closer for unit in meant if unit.closer and unit.closer.failed]
+        at_commit = {unit.closer.step: unit for unit in meant if unit.closer and unit.closer.failed}
         seen: list[str] = []
         for call in _first_errors(trace):
-            kinds = {landing.kind for landing in trace.landed if landing.at <= call.end}
-            said = [reason(cause) for cause in call.chain]
-            if not said or not kinds or not kinds <= RAISES.keys():
+            kinds = {landing.kind for landing in trace.landed if _struck_at(landing) <= call.end}
+            # A call that hangs has raised nothing: that is bounded-wait's matter.
+            if not call.visible or call.hung or not kinds or not kinds <= JUDGED:
                 continue
-            if call.hung:
-                continue  # nothing was raised: that is bounded-wait's matter
-            if call in at_commit:
-                if said[-1] not in GONE | SILENT | {"statement"}:
-                    return self.broken(f"COMMIT was lost and its error says {said[-1]}", call.step)
-                # Behind a loss a later reconnect waits in vain as well: what it says is not what became of the COMMIT.
-                if any(sign in call.chain[-1].text.lower() for sign in CONNECTING):
-                    return self.broken("COMMIT was lost and its error is that of a later connect", call.step)
-            if fault := _dishonest(call, kinds, said):
+            in_doubt = call.step in at_commit and _in_doubt(at_commit[call.step], record)
+            fault = _dishonest_commit(call) if in_doubt else ""
+            if fault := fault or _dishonest(call, kinds):
                 return self.broken(fault, call.step)
+            if _quotes_the_attempt(call, kinds):
+                return self.unknown(f"the error of {call.f} has its cause in its text alone")
             seen.append(call.f + (f" ({call.value['wire']})" if call.value.get("wire") else ""))
         if not seen and trace.landed and not _met(trace):
             return self.none("no call met the fault, and none raised: it was waited out, or the session replaced")
@@ -125,14 +114,63 @@ class HonestError(Promise):
         return self.kept(f"the first error named its cause, at {', '.join(dict.fromkeys(seen))}")
 
 
-def _dishonest(call: Call, kinds: set[str], said: list[Reason]) -> str:
-    """What is wrong with an error that was raised for faults of these kinds, "" when nothing is."""
-    expected = frozenset().union(*(RAISES[kind] for kind in kinds))
-    if not expected & set(said):
-        return f"the fault was {', '.join(sorted(kinds))}, and the error of {call.f} says {said[-1]}"
-    if said[-1] in GONE and not any((cause.base or cause.cls).startswith(RAISED_BY) for cause in call.chain):
-        return f"the error of {call.f} repeats what another one said, which is not among its causes"
+def _struck_at(landing: Landing) -> int:
+    """When it struck. That a signal's handler has run is seen only after the call that it ran in has ended."""
+    return landing.time if landing.kind == "interrupt" else landing.at
+
+
+def _in_doubt(unit: Unit, record: Record) -> bool:
+    """Whether the COMMIT that met a fault was sent, as far as the driver knows: it may then have been executed."""
+    assert unit.closer is not None
+    numbers = {str(token.call.value.get("xid", "")) for token in unit.written}
+    executed = any(record.xacts.get(number) == "committed" for number in numbers)
+    return executed or unit.closer.value.get("wire") in ("sent", "acked") or sent_commit(unit.closer)
+
+
+def _dishonest_commit(call: Call) -> str:
+    """What is wrong with the error of a COMMIT that may have been executed, "" when nothing is: it must be its own.
+
+    Not that of a later attempt to connect, nor that of a rollback or close on what is left. A backend's own words for
+    what COMMIT met are COMMIT's own, and of one that was never sent nothing is in doubt.
+    """
+    if stands_for_an_attempt(call):
+        return "COMMIT was lost and its error is that of a later connect"
+    if hides_an_earlier_one(call):
+        return "COMMIT was lost and its error is that of what was tried after it"
+    if nearest(call.visible[-1]) in UNUSABLE:
+        return "COMMIT was sent and lost, and its error is the driver's refusal to use what was left"
     return ""
+
+
+def _dishonest(call: Call, kinds: set[str]) -> str:
+    """What is wrong with an error that was raised for faults of these kinds, "" when nothing is."""
+    struck = ", ".join(sorted(kinds))
+    if "interrupt" in kinds and not any(cause.origin == "signal" for cause in call.visible):
+        raised_here = any(cause.origin == "signal" for cause in call.hidden)
+        return (
+            f"the signal handler's exception is not what leaves {call.f}, nor among its causes" if raised_here else ""
+        )
+    if not any(of_database(cause) or cause.origin for cause in call.visible):
+        return f"the fault was {struck}, and what leaves {call.f} is no database error and has none as its cause"
+    if _hides_the_attempt(call, kinds) and not quotes_an_attempt(call):
+        return f"the fault was {struck}, and the error of {call.f} hides what the attempt to connect had met"
+    return ""
+
+
+def _hides_the_attempt(call: Call, kinds: set[str]) -> bool:
+    """Whether the call's own attempts to connect have all met the fault, and what leaves has none of their errors.
+
+    An attempt of another thread, such as a pool's worker, has raised there: its waiting clients have an error of their
+    own.
+    """
+    failed = call.value.get("attempts_failed", 0)
+    return bool(kinds & CONNECTING and failed and failed == call.value.get("attempts")) and not names_attempt(
+        call.visible
+    )
+
+
+def _quotes_the_attempt(call: Call, kinds: set[str]) -> bool:
+    return _hides_the_attempt(call, kinds) and quotes_an_attempt(call)
 
 
 def _met(trace: Trace) -> bool:
@@ -159,7 +197,7 @@ def _feigned(unit: Unit, trace: Trace) -> bool:
     met = trace.during(unit.begin, closer.end)
     meant = [token for token in unit.written if not token.undone]
     gone = bool(meant) and not any(trace.present.get(token.name) for token in meant)
-    return bool(met) and gone and {landing.kind for landing in met} <= RAISES.keys()
+    return bool(met) and gone and {landing.kind for landing in met} <= JUDGED
 
 
 def _first_errors(trace: Trace) -> list[Call]:
@@ -175,7 +213,7 @@ def _first_errors(trace: Trace) -> list[Call]:
     for call in trace.calls:
         if call.begin >= abandoned:
             break
-        answered = bool(call.chain) and reason(call.chain[-1]) == "statement"  # the server was there to refuse it
+        answered = any(of_statement(cause) for cause in call.visible)
         unexpected = call.failed and not call.meant and not answered and not trace.crowded(call)
         echo = bool(found) and call.actor not in victims
         if unexpected and not echo and any(landing.time <= call.end for landing in trace.landed):

@@ -20,12 +20,17 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     """One exception of a chain: class, SQLSTATE if the server sent one. `text` is for people, never for a judge.
 
     `base` is the nearest ancestor that is Django's, a driver's or Python's own, where the class is none of those.
+    `origin`: an attempt to `connect` has raised this very exception, or the handler of a `signal`, or it comes out of
+    the function that sends `commit`. `hidden`: the exception that left the call does not have it as an explicit cause;
+    it was only being handled at the time.
     """
 
     cls: str
     sqlstate: str = ""
     text: str = ""
     base: str = ""
+    origin: Literal["", "connect", "signal", "commit"] = ""
+    hidden: bool = False
 
 
 HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")
@@ -39,7 +44,8 @@ class Op(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `step` is the index in the plan; steps of the liveness phase count on from there. `f` is the step's name, its `do`
     in the plan. `request` counts the requests of the actor from 0; -1 is outside any. `value` holds what came back:
-    `token`, `nonce`, `session`, `xid`, `in_atomic`. `chain` is the exception that left the call, then its causes.
+    `token`, `nonce`, `session`, `xid`, `in_atomic`; `attempts` and `attempts_failed` count the connects of a call that
+    raised. `chain` is the exception that left the call, its explicit causes, then what is hidden.
     """
 
     time: int

@@ -130,7 +130,7 @@ class Steps:
             return True  # the late answer of a step that was given up
         if isinstance(pending.step, Exit) and answer["ending"] == "ok":
             return True  # it has ended when its channel is closed
-        states = [str(link.get("sqlstate", "")) for link in answer.get("chain", ())]
+        states = [str(link.get("sqlstate", "")) for link in answer.get("chain", ()) if not link.get("hidden")]
         how = ending.from_answer(pending.step.do, answer["ending"], states)
         value = dict(answer.get("value", {}))
         if "left" in answer:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from lab.judging.reason import reason
-from lab.records.history import HUNG, Cause
+from lab.records.history import Cause
 from lab.records.plan import Begin, Commit, End, Enter, Leave, Read, Write
 from lab.records.variant import Variant
 from unit.histories import Line, finding, heal, hung, ok, record, strike, verdict
@@ -13,17 +13,39 @@ T = "t0"
 WROTE = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a", xid=7))
 LOST = Cause("psycopg2.OperationalError", text="server closed the connection unexpectedly")
 ENDED = Cause("psycopg.errors.AdminShutdown", "57P01", "terminating connection due to administrator command")
-REFUSED = Cause("psycopg2.OperationalError", text='connection to server at "127.0.0.1" failed: Connection refused')
+REFUSED = Cause(
+    "psycopg2.OperationalError",
+    text='connection to server at "127.0.0.1" failed: Connection refused',
+    origin="connect",
+)
 CLOSED = Cause("psycopg2.InterfaceError", text="connection already closed")
-WRONG = Cause("psycopg.OperationalError", text='FATAL:  password authentication failed for user "lab_s00"')
-FULL = Cause("psycopg.OperationalError", text="FATAL:  sorry, too many clients already")
+WRONG = Cause(
+    "psycopg.OperationalError", text='FATAL:  password authentication failed for user "lab_s00"', origin="connect"
+)
+FULL = Cause("psycopg.OperationalError", text="FATAL:  sorry, too many clients already", origin="connect")
 VAGUE = Cause("django.db.utils.OperationalError", text="the database is unavailable")
 DJANGO = Cause("django.db.utils.OperationalError", text="server closed the connection unexpectedly")
+SIGNAL = Cause("chain.Interrupted", text="the worker's time limit", base="builtins.Exception", origin="signal")
 
 
 def raised(step: Leave | Commit | Read | Write, *chain: Cause) -> Line:
-    """It raised, with this chain: what left the call first, the first cause last."""
+    """It raised, with this chain: what left the call first, the first cause last, then what is hidden."""
     return Line(step, "info", chain=chain)
+
+
+def hidden(*causes: Cause) -> tuple[Cause, ...]:
+    """The same, but only being handled when what left was raised."""
+    return tuple(msgspec.structs.replace(cause, hidden=True) for cause in causes)
+
+
+def committed(line: Line) -> Line:
+    """The same, though the server has executed it."""
+    return Line(**{**line.__dict__, "value": {"wire": "acked"}})
+
+
+def tried(line: Line, attempts: int = 1, failed: int = 1) -> Line:
+    """The same, after the call had tried to connect."""
+    return Line(**{**line.__dict__, "value": {"attempts": attempts, "attempts_failed": failed}})
 
 
 @pytest.mark.parametrize("cause", [LOST, ENDED])
@@ -36,15 +58,49 @@ def test_at_commit_the_error_is_commits_own(cause: Cause) -> None:
     ("chain", "expected"),
     [
         ((REFUSED,), "broken"),
+        ((REFUSED, *hidden(LOST)), "broken"),
+        ((VAGUE, *hidden(REFUSED, LOST)), "broken"),
         ((REFUSED, LOST), "kept"),
-        ((CLOSED,), "broken"),
+        ((CLOSED, *hidden(LOST)), "broken"),
         ((CLOSED, LOST), "kept"),
-        ((VAGUE,), "broken"),
+        ((VAGUE,), "kept"),
+        ((VAGUE, *hidden(LOST)), "kept"),
+        ((LOST, *hidden(REFUSED)), "kept"),
     ],
-    ids=["refused", "refused after it", "closed", "closed after it", "vague"],
+    ids=[
+        *("the attempt's", "the attempt's over its own", "words for the attempt's", "its own is the cause"),
+        *("of a close", "of a close, with its own", "own words", "own words, implicitly chained", "its own, retried"),
+    ],
 )
-def test_a_later_error_must_have_it_as_its_first_cause(chain: tuple[Cause, ...], expected: str) -> None:
-    told = (*WROTE, strike("refuse", "1@a"), raised(Leave(T), *chain), heal(), ok(End(T)))
+def test_the_error_of_an_executed_commit_is_not_that_of_what_was_tried_later(
+    chain: tuple[Cause, ...], expected: str
+) -> None:
+    told = (*WROTE, strike("refuse", "1@a"))
+    done = record(*told, committed(raised(Leave(T), *chain)), heal(), ok(End(T)))
+    assert verdict(HONEST, done) == expected
+    if any(cause.origin == "commit" for cause in chain):
+        return
+    never_sent = record(*told, raised(Leave(T), *chain), heal(), ok(End(T)))
+    assert verdict(HONEST, never_sent) == "kept"
+
+
+@pytest.mark.parametrize(("wire", "expected"), [("sent", "broken"), ("acked", "broken"), ("unsent", "kept")])
+def test_a_driver_that_refuses_to_work_says_nothing_of_a_commit_that_was_sent(wire: str, expected: str) -> None:
+    failed = Line(Leave(T), "info", {"wire": wire}, (CLOSED,))
+    told = (*WROTE, strike("cut-fin", "1@a"), failed, ok(End(T)))
+    assert verdict(HONEST, record(*told)) == expected
+
+
+@pytest.mark.parametrize(
+    ("chain", "expected"),
+    [((SIGNAL,), "kept"), ((DJANGO, SIGNAL), "kept"), ((LOST, *hidden(SIGNAL)), "broken")],
+    ids=["itself", "as the cause", "hidden"],
+)
+@pytest.mark.parametrize("step", [Leave(T), Read(T)], ids=["COMMIT", "query"])
+def test_a_signal_handlers_exception_leaves_the_call(
+    step: Leave | Read, chain: tuple[Cause, ...], expected: str
+) -> None:
+    told = (*WROTE, strike("interrupt"), raised(step, *chain), ok(End(T)))
     assert verdict(HONEST, record(*told)) == expected
 
 
@@ -78,30 +134,52 @@ def test_a_rollback_that_cannot_be_sent_may_end_its_chain_with_why_it_was_wanted
 @pytest.mark.parametrize(("kind", "cause"), [("refuse", REFUSED), ("lock-out", WRONG), ("fill-slots", FULL)])
 def test_while_connecting_the_cause_is_named_somewhere_in_the_chain(kind: str, cause: Cause) -> None:
     told = (ok(Begin(T)), strike(kind))
-    assert verdict(HONEST, record(*told, raised(Read(T), VAGUE, cause), ok(End(T)))) == "kept"
-    found = finding(HONEST, record(*told, raised(Read(T), VAGUE), ok(End(T))))
-    assert (found.verdict, found.steps) == ("broken", (2,))
+    assert verdict(HONEST, record(*told, tried(raised(Read(T), VAGUE, cause)), ok(End(T)))) == "kept"
+    assert verdict(HONEST, record(*told, tried(raised(Read(T), cause)), ok(End(T)))) == "kept"
+    for gone in ((), hidden(cause)):
+        found = finding(HONEST, record(*told, tried(raised(Read(T), VAGUE, *gone)), ok(End(T))))
+        assert (found.verdict, found.steps) == ("broken", (2,))
+
+
+def test_an_attempts_error_that_is_quoted_is_not_judged() -> None:
+    quoting = Cause("django.db.utils.OperationalError", text=f"no database: {REFUSED.text}")
+    told = (ok(Begin(T)), strike("refuse"), tried(raised(Read(T), quoting, *hidden(REFUSED))), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == "unknown"
+
+
+def test_attempts_of_another_thread_have_raised_there() -> None:
+    waited = Cause("psycopg_pool.PoolTimeout", text="couldn't get a connection after 3.00 sec")
+    told = (ok(Begin(T)), strike("refuse"), raised(Read(T), waited), heal(), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == "kept"
+
+
+def test_an_attempt_that_succeeded_hides_nothing() -> None:
+    told = (ok(Begin(T)), strike("refuse"), tried(raised(Read(T), VAGUE), attempts=2), heal(), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == "kept"
 
 
 SILENT = ["blackout", "drop-to-server", "drop-to-client", "drop-connection", "link-down"]
 TIMED_OUT = Cause("psycopg2.OperationalError", text="could not receive data from server: Connection timed out")
-NO_CONNECTION = Cause("psycopg2.OperationalError", text='connection to server at "127.0.0.1" failed: timeout expired')
+NO_CONNECTION = Cause(
+    "psycopg2.OperationalError", text='connection to server at "127.0.0.1" failed: timeout expired', origin="connect"
+)
 
 
 @pytest.mark.parametrize("kind", SILENT)
 def test_behind_a_loss_the_error_says_that_nobody_answered(kind: str) -> None:
     told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike(kind, "1@a"))
     assert verdict(HONEST, record(*told, raised(Read(T), DJANGO, TIMED_OUT), heal(), ok(End(T)))) == "kept"
-    assert verdict(HONEST, record(*told, raised(Read(T), CLOSED), heal(), ok(End(T)))) == "broken"
-    assert verdict(HONEST, record(*told, raised(Read(T), WRONG), heal(), ok(End(T)))) == "broken"
+    alien = Cause("backend.Gone", text=TIMED_OUT.text, base="builtins.Exception")
+    assert verdict(HONEST, record(*told, raised(Read(T), alien), heal(), ok(End(T)))) == "broken"
+    assert verdict(HONEST, record(*told, raised(Read(T), alien, TIMED_OUT), heal(), ok(End(T)))) == "kept"
 
 
 @pytest.mark.parametrize("kind", SILENT)
 def test_a_commit_behind_a_loss_is_not_reported_by_the_reconnect_that_came_after_it(kind: str) -> None:
     told = (*WROTE, strike(kind, "1@a"))
-    found = finding(HONEST, record(*told, raised(Leave(T), NO_CONNECTION), heal(), ok(End(T))))
+    found = finding(HONEST, record(*told, committed(raised(Leave(T), NO_CONNECTION)), heal(), ok(End(T))))
     assert (found.verdict, found.steps) == ("broken", (4,))
-    chained = raised(Leave(T), NO_CONNECTION, TIMED_OUT)
+    chained = committed(raised(Leave(T), NO_CONNECTION, TIMED_OUT))
     assert verdict(HONEST, record(*told, chained, heal(), ok(End(T)))) == "kept"
 
 
@@ -116,10 +194,11 @@ def test_a_call_that_a_loss_keeps_for_ever_has_raised_nothing() -> None:
     assert verdict(HONEST, record(*told)) == "unknown"
 
 
-@pytest.mark.parametrize(("cause", "expected"), [(LOST, "kept"), (CLOSED, "broken")])
-def test_of_an_aborted_socket_the_error_says_that_it_is_lost(cause: Cause, expected: str) -> None:
-    told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("abort", "1@a"), raised(Read(T), cause), ok(End(T)))
-    assert verdict(HONEST, record(*told)) == expected
+def test_of_an_aborted_socket_the_error_is_one_of_the_database() -> None:
+    told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("abort", "1@a"))
+    assert verdict(HONEST, record(*told, raised(Read(T), LOST), ok(End(T)))) == "kept"
+    alien = Cause("backend.Gone", base="builtins.Exception")
+    assert verdict(HONEST, record(*told, raised(Read(T), alien), ok(End(T)))) == "broken"
 
 
 def test_what_follows_the_first_error_may_be_its_echo() -> None:
@@ -155,28 +234,11 @@ def test_of_a_fault_that_raises_many_things_nothing_is_said() -> None:
     assert verdict(HONEST, record(*told)) == "unknown"
 
 
-@pytest.mark.parametrize(
-    ("cause", "expected"),
-    [
-        (LOST, "lost"),
-        (ENDED, "ended"),
-        (REFUSED, "refused"),
-        (CLOSED, "closed"),
-        (WRONG, "authentication"),
-        (FULL, "slots"),
-        (Cause("x", "23505", "duplicate key"), "statement"),
-        (Cause("psycopg_pool.PoolTimeout", text="couldn't get a connection after 3.00 sec"), "waited"),
-        (HUNG, "hung"),
-        (VAGUE, "other"),
-    ],
-)
-def test_what_an_exception_says(cause: Cause, expected: str) -> None:
-    assert reason(cause) == expected
-
-
 @pytest.mark.parametrize(("threads", "expected"), [(1, "unknown"), (2, "broken"), (None, "broken")])
 def test_more_requests_than_it_is_made_for_may_be_told_so(threads: int | None, expected: str) -> None:
-    in_use = Cause("backend.SessionInUse", text="another thread is in the middle of a request")
+    in_use = Cause(
+        "backend.SessionInUse", text="another thread is in the middle of a request", base="builtins.Exception"
+    )
     told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("sever-fin"), ok(Begin("t1")), raised(Read("t1"), in_use))
     variant = Variant(name="v", keeps=True, threads=threads)
     assert verdict(HONEST, record(*told, ok(End("t1")), ok(End(T)), variant=variant)) == expected
@@ -194,8 +256,9 @@ def test_a_fault_that_is_waited_out_raises_nothing() -> None:
 
 def test_the_error_of_another_who_had_no_session_is_an_echo() -> None:
     mine = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("sever-fin", "1@a"), raised(Read(T), LOST), ok(End(T)))
-    theirs = (ok(Begin("t1")), raised(Read("t1"), CLOSED), ok(End("t1")))
+    alien = Cause("backend.Gone", base="builtins.Exception")
+    theirs = (ok(Begin("t1")), raised(Read("t1"), alien), ok(End("t1")))
     assert verdict(HONEST, record(*mine, *theirs)) == "kept"
     had = (ok(Begin("t1")), ok(Read("t1"), on="2@a"), *mine[:2], strike("sever-fin", "1@a", "2@a"))
-    told = (*had, raised(Read(T), LOST), raised(Read("t1"), CLOSED), ok(End(T)), ok(End("t1")))
+    told = (*had, raised(Read(T), LOST), raised(Read("t1"), alien), ok(End(T)), ok(End("t1")))
     assert verdict(HONEST, record(*told)) == "broken"

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import attempts
 from chain import chain_of
 from django.core import signals
 from django.db import connections, transaction
@@ -31,10 +32,6 @@ LOOK_FIELDS = (
     *("read_only", "statement_timeout", "mark", "alias", "temp_tables", "advisory_locks", "channels", "prepared"),
 )
 """Prepared statements are those of PREPARE: what the driver prepares by itself is its own business."""
-
-
-class Interrupted(Exception):
-    """Raised by the signal handler in whatever the main actor is doing, as a worker's time limit does."""
 
 
 class ViewRaised(Exception):
@@ -93,6 +90,7 @@ class Actor:
             answer["ending"] = "skip"
             self._reply(answer)
             return
+        tried, refused = attempts.begun(), attempts.failed()
         try:
             self.busy = True
             try:
@@ -106,6 +104,9 @@ class Actor:
         except Exception as error:  # whatever the variant raises is what we came to see
             answer["ending"] = "error"
             answer["chain"] = chain_of(error)
+            if attempts.begun() > tried:
+                answer["value"]["attempts"] = attempts.begun() - tried
+                answer["value"]["attempts_failed"] = attempts.failed() - refused
             if not message.get("swallow") and do != "end":
                 self._view_ends(error, answer)
         answer["value"]["in_atomic"] = bool(self._blocks)

@@ -21,7 +21,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import actor as actors
+import attempts
 import config as configuration
+from chain import Interrupted
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -44,6 +46,7 @@ def main(channel: socket.socket) -> None:
     config = json.loads(channel.recv(LONGEST_MESSAGE))
     try:
         configuration.prepare_process(config)
+        attempts.watch(config["driver"])  # before any ENGINE can take a name of the driver for its own
         database, extra, notes = configuration.database(config)
         wrapper = configuration.configure(database, extra)
         hello = configuration.traits(wrapper, database, config["driver"], notes)
@@ -151,13 +154,13 @@ class Stage:
             try:
                 self._main.loop()
                 return
-            except actors.Interrupted:  # it struck between two steps
+            except Interrupted:  # it struck between two steps
                 continue
 
     def _interrupt(self, signum: int, frame: Any) -> None:
         if self._main.busy:  # the main thread is not replying then, so this cannot mix with a reply
             self._channel.send(b'{"interrupted": true}')
-            raise actors.Interrupted("the worker's time limit")
+            raise Interrupted("the worker's time limit")
 
     def _read(self) -> None:
         while True:

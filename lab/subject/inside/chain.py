@@ -1,31 +1,68 @@
-"""An exception as data: its class, its SQLSTATE, and those of its causes."""
+"""An exception as data: its class, its SQLSTATE, where it comes from, and its causes."""
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
 from typing import Any
+
+from attempts import MARK
 
 _KNOWN = ("django", "psycopg", "psycopg2", "psycopg_pool", "builtins")
 _LONGEST = 8
 _TEXT = 500
+COMMIT = ("commit", "_commit")
+"""The functions below which Django, and every ENGINE that it calls, sends COMMIT."""
+
+
+class Interrupted(Exception):
+    """Raised by the signal handler in whatever the main actor is doing, as a worker's time limit does."""
 
 
 def chain_of(error: BaseException) -> list[dict[str, Any]]:
-    """The exception, then what it was raised from or during, at most eight links."""
-    links: list[dict[str, Any]] = []
+    """The exception and its explicit causes, then what is only in a `__context__`; at most eight links of each.
+
+    An `except` clause, a retry and a log line's class see what leaves and, by `__cause__`, what it says it was raised
+    from. What was merely being handled at the time (also after `from None`) is marked `hidden`; the latest comes first.
+    """
+    visible = list(_causes(error))[:_LONGEST]
+    seen = {id(each) for each in visible}
+    hidden: list[BaseException] = []
+    waiting = [each.__context__ for each in visible]
+    while waiting and len(hidden) < _LONGEST:
+        current = waiting.pop(0)
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        hidden.append(current)
+        waiting += [current.__cause__, current.__context__]
+    return [_link(each) for each in visible] + [{**_link(each), "hidden": True} for each in hidden]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     current: BaseException | None = error
-    while current is not None and len(links) < _LONGEST and id(current) not in seen:
+    while current is not None and id(current) not in seen:
         seen.add(id(current))
-        cls = type(current)
-        state = getattr(current, "sqlstate", None) or getattr(current, "pgcode", None) or ""
-        link = {"cls": _name(cls), "text": str(current)[:_TEXT].strip()}
-        if state:
-            link["sqlstate"] = str(state)
-        if not _known(cls):
-            link["base"] = next(_name(each) for each in cls.__mro__ if _known(each))
-        links.append(link)
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return links
+        yield current
+        current = current.__cause__
+
+
+def _link(error: BaseException) -> dict[str, Any]:
+    cls = type(error)
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    link: dict[str, Any] = {"cls": _name(cls), "text": str(error)[:_TEXT].strip()}
+    if state:
+        link["sqlstate"] = str(state)
+    if not _known(cls):
+        link["base"] = next(_name(each) for each in cls.__mro__ if _known(each))
+    if getattr(error, MARK, False):
+        link["origin"] = "connect"
+    elif isinstance(error, Interrupted):
+        link["origin"] = "signal"
+    elif any(frame.f_code.co_name in COMMIT for frame, _ in traceback.walk_tb(error.__traceback__)):
+        link["origin"] = "commit"
+    return link
 
 
 def _name(cls: type) -> str:
