@@ -23,7 +23,10 @@ class Writable(Promise):
     """At stake when a request got "read-only" (25006) from a server that had turned so, and the next one asked."""
 
     id = "writable"
-    sentence = 'After the first "read-only" error (25006, failover) the next request runs on a new session.'
+    sentence = (
+        'After the first "read-only" error (25006, failover) the next request runs on a new session while the server '
+        "takes no writes, and works once it does."
+    )
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         write, read = (Write("t0"),), (Read("t0"),)
@@ -49,18 +52,22 @@ class Writable(Promise):
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
-        turned = min((landing.time for landing in trace.landed if landing.kind == "read-only"), default=-1)
-        if turned < 0:
+        fault = next((landing for landing in trace.landed if landing.kind == "read-only"), None)
+        if fault is None:
             return self.unknown("the server did not turn read-only")
         looked = 0
         for place, each in enumerate(trace.requests):
-            error = next((call for call in each.calls if call.end > turned and _read_only(call)), None)
+            error = next((call for call in each.calls if call.end > fault.time and _read_only(call)), None)
             if error is None:
                 continue
             following = _next(trace.requests[place + 1 :], each)
             if following is None:
                 continue
             looked += 1
+            if following.begin >= fault.healed > 0:  # the server takes writes: which session it is does not matter
+                if again := next((call for call in following.calls if _read_only(call)), None):
+                    return self.broken(f"a request of {each.actor} is refused as read-only after the heal", again.step)
+                continue
             known = {session for other in trace.requests[: place + 1] for session in other.sessions}
             known |= {s.id for census in record.census if census.time <= error.end for s in census.sessions}
             if stayed := [call for call in following.calls if call.session in known]:
@@ -70,7 +77,7 @@ class Writable(Promise):
                 )
         if not looked:
             return self.unknown("no request asked for anything after one that got the error 25006")
-        return self.kept(f"{looked} requests after the error 25006 ran on new sessions")
+        return self.kept(f"{looked} requests after the error 25006 had a new session, or a server that takes writes")
 
 
 def _read_only(call: Call) -> bool:

@@ -21,12 +21,21 @@ def test_the_next_request_has_a_new_session() -> None:
 
 
 def test_the_next_request_has_the_old_one() -> None:
-    assert verdict(WRITABLE, record(*asks(T, "1@a"), TURNS, *told_so("1@a"), heal(), *asks(T, "1@a"))) == "broken"
+    assert verdict(WRITABLE, record(*asks(T, "1@a"), TURNS, *told_so("1@a"), *asks(T, "1@a"), heal())) == "broken"
+
+
+def test_an_old_session_whose_server_takes_writes_again_is_as_good_as_a_new_one() -> None:
+    assert verdict(WRITABLE, record(*asks(T, "1@a"), TURNS, *told_so("1@a"), heal(), *asks(T, "1@a"))) == "kept"
+
+
+def test_a_session_that_stays_read_only_after_the_heal() -> None:
+    told = (*asks(T, "1@a"), TURNS, *told_so("1@a"), heal(), *told_so("1@a"), *asks(T, "1@a"))
+    assert verdict(WRITABLE, record(*told)) == "broken"
 
 
 def test_any_session_from_before_the_error_is_an_old_one() -> None:
     known = census(session("1@a"), session("9@i"), at="inject")
-    assert verdict(WRITABLE, record(TURNS, known, *told_so("1@a"), heal(), *asks(T, "9@i"))) == "broken"
+    assert verdict(WRITABLE, record(TURNS, known, *told_so("1@a"), *asks(T, "9@i"), heal())) == "broken"
 
 
 def test_still_read_only_each_error_counts() -> None:
