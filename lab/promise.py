@@ -34,10 +34,6 @@ class Promise(ABC):
         """Why a run shows that this promise does not apply, where the configuration leaves that open; "" else."""
         return ""
 
-    def optional(self, variant: Variant, traits: Traits) -> bool:
-        """Whether a variant that breaks it in every run without a fault just does not make it: then it is n/a."""
-        return False
-
     @abstractmethod
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         """The directed plans, at least one for each moment at which the promise is at stake."""

@@ -48,15 +48,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Gathered:
-    """The cases of one variant, why some promises do not apply to it, and how many plans this rig cannot run.
-
-    `optional`: the promises that it does not make if it breaks them in every run without a fault.
-    """
+    """The cases of one variant, why some promises do not apply to it, and how many plans this rig cannot run."""
 
     cases: tuple[Case, ...]
     not_applicable: dict[str, str] = field(default_factory=dict)
     beyond: int = 0
-    optional: frozenset[str] = frozenset()
 
     @property
     def variants(self) -> list[Variant]:
@@ -107,8 +103,7 @@ def gather(
     cases = (
         Case(number, plan, tuple(dict.fromkeys(made_for[key]))) for number, (key, plan) in enumerate(plans.items(), 1)
     )
-    optional = frozenset(promise.id for promise in promises if promise.optional(variant, traits))
-    return Gathered(tuple(cases), not_applicable, beyond, optional)
+    return Gathered(tuple(cases), not_applicable, beyond)
 
 
 def lane(plan: Plan) -> Lane:

@@ -238,9 +238,7 @@ class _Check:
         cuts, searched = ledger.cut, ledger.searched
         at_stake = cuts.at_stake + searched.at_stake
         gathered = ledger.gathered
-        promises = tally(
-            entry.variant, entry.promises, gathered.not_applicable, trials, at_stake, optional=gathered.optional
-        )
+        promises = tally(entry.variant, entry.promises, gathered.not_applicable, trials, at_stake)
         result = Result(
             verdict=overall(promises),
             variant=_describe(entry),
@@ -266,6 +264,7 @@ def _describe(entry: Entry) -> VariantInfo:
         driver=variant.driver,
         settings={**inherited, **variant.settings},
         options={**(options if isinstance(options, dict) else {}), **variant.options},
+        keeping=traits.keeping,
     )
 
 

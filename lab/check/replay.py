@@ -11,6 +11,7 @@ import msgspec
 
 from lab.check.cases import lane
 from lab.check.lanes import run_in_lanes
+from lab.check.probe import probe
 from lab.judging.judge import judge
 from lab.records.plan import Plan
 from lab.records.record import Record
@@ -97,6 +98,7 @@ def replay(plan: Plan, rig: RigProtocol, zygote: Zygote, times: int = 1, on_run:
 
     `on_run` hears of each run when it has been judged.
     """
+    zygote.traits = probe(plan.variant, rig, zygote)
     lock = threading.Lock()
     runs: list[tuple[Finding, ...]] = []
     void = 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 
+from lab.check.probe import probe
 from lab.records.variant import Variant
 from lab.rig.protocol import RigProtocol
 from lab.subject.handle import Zygote
@@ -22,7 +23,10 @@ class Subjects:
         self._stack = stack
 
     def start(self, variants: Sequence[Variant]) -> list[Zygote]:
-        """One zygote for each; raises EngineUnusable for the first that cannot be imported or configured."""
+        """One zygote for each, which knows what it was seen to keep.
+
+        Raises EngineUnusable for the first that cannot be imported or configured.
+        """
         futures = [self._threads.submit(self._start, variant) for variant in variants]
         try:
             wait(futures)
@@ -32,7 +36,9 @@ class Subjects:
         return [future.result() for future in futures]
 
     def _start(self, variant: Variant) -> Zygote:
-        return Zygote(variant, self._rig.folder, self._rig.environ())
+        zygote = Zygote(variant, self._rig.folder, self._rig.environ())
+        zygote.traits = probe(variant, self._rig, zygote)
+        return zygote
 
 
 def _close(future: Future[Zygote]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.check.trial import Trial
@@ -11,7 +11,6 @@ from lab.records.result import PromiseResult
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict, worst
 
-NEVER_MADE = "it is broken without any fault, so that it is not what the ENGINE means to do"
 SEEN = (Verdict.KEPT, Verdict.BROKEN)
 DEAD = ("recovers", "bounded-wait")
 """Where one of these is broken nothing is served, or no call returns: what would come after that cannot come about."""
@@ -46,8 +45,6 @@ def tally(
     not_applicable: Mapping[str, str],
     trials: Sequence[Trial],
     random: Mapping[str, int] | None = None,
-    *,
-    optional: Collection[str] = (),
 ) -> dict[str, PromiseResult]:
     """The result of every promise, in the order of their names; `random` runs put so many of them at stake."""
     results = {}
@@ -57,17 +54,8 @@ def tally(
             results[promise.id] = PromiseResult(verdict=Verdict.NA, claimed=claimed, summary=reason)
         else:
             views = [_view(promise.id, trial) for trial in trials]
-            if promise.id in optional and _never_made(views):
-                results[promise.id] = PromiseResult(verdict=Verdict.NA, claimed=claimed, summary=NEVER_MADE)
-                continue
             results[promise.id] = _result(promise.id, claimed, views, (random or {}).get(promise.id, 0))
     return results
-
-
-def _never_made(views: list[_View]) -> bool:
-    """Whether the promise is broken in every run that was made for it and in which no fault struck."""
-    calm = [view.finding.verdict for view in views if view.own and not view.trial.case.plan.faults()]
-    return bool(calm) and set(calm) == {Verdict.BROKEN}
 
 
 def _view(promise: str, trial: Trial) -> _View:

@@ -60,10 +60,25 @@ def at_once(*actors: str) -> tuple[Step, ...]:
 
 
 def keeps(variant: Variant, traits: Traits) -> bool:
-    """Whether sessions are kept between requests: the row says so, or the settings, or the ENGINE closes by itself."""
+    """Whether sessions are kept between requests: the row or the settings say so, else whether it was seen.
+
+    Where nobody has looked, an ENGINE that closes by itself is taken to keep some.
+    """
     if variant.keeps is not None:
         return variant.keeps
-    return traits.conn_max_age != 0 or traits.pool_max > 0 or traits.own_close
+    if traits.conn_max_age != 0 or traits.pool_max > 0:
+        return True
+    return traits.own_close if traits.kept is None else traits.kept > 0
+
+
+def commits_at_close(variant: Variant, traits: Traits) -> bool:
+    """Whether close() means to commit what is pending: it is claimed, or was seen to.
+
+    Where nobody has looked, an ENGINE that closes by itself is taken to mean it.
+    """
+    if variant.claims is not None:
+        return variant.claimed("commits-on-close")
+    return traits.own_close if traits.commits is None else traits.commits
 
 
 def kept_nothing(record: Record) -> str:
@@ -91,4 +106,4 @@ def several(variant: Variant, number: int = 2) -> bool:
 
 
 NOTHING_SEEN_KEPT = "no request was seen to get a session that an earlier one had used"
-NOTHING_KEPT = "nothing is kept between requests (CONN_MAX_AGE is 0, no pool, Django's own close)"
+NOTHING_KEPT = "nothing is kept between requests"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, LOSE_ANSWER, TERMINATE, autocommit_off, count, query, request
+from lab.judging.plan_parts import FIN, LOSE_ANSWER, TERMINATE, autocommit_off, commits_at_close, count, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -25,15 +25,11 @@ class CommitsOnClose(Promise):
     )
 
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
-        if variant.claims is not None and not variant.claimed(self.id):
-            return "it is not claimed: Django documents that close() does not commit"
-        if variant.claims is None and not traits.own_close:
-            return "it closes as Django does, which documents that close() does not commit"
-        return ""
-
-    def optional(self, variant: Variant, traits: Traits) -> bool:
-        """A pool with a `_close` of its own may well roll back there, which is what Django documents."""
-        return variant.claims is None and not traits.replaces_close
+        if commits_at_close(variant, traits):
+            return ""
+        claimed_otherwise = variant.claims is not None
+        why = "it is not claimed" if claimed_otherwise else "without any fault close() commits nothing that is pending"
+        return f"{why}: Django documents that it does not"
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         off = autocommit_off(variant)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import loss
-from lab.judging.plan_parts import FIN, RST, TERMINATE, count, inject, query, request
+from lab.judging.plan_parts import FIN, RST, TERMINATE, commits_at_close, count, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -66,8 +66,7 @@ class Durable(Promise):
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
-        commits = record.plan.variant.claims is not None and record.plan.variant.claimed("commits-on-close")
-        commits = commits or (record.plan.variant.claims is None and record.traits.replaces_close)
+        commits = commits_at_close(record.plan.variant, record.traits)
         units = [unit for unit in trace.units if unit.written]
         told = [unit for unit in units if acknowledged(unit, commits)]
         for unit in told:

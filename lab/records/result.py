@@ -29,13 +29,17 @@ class PromiseResult(Struct, frozen=True, kw_only=True):
 
 
 class VariantInfo(Struct, frozen=True, kw_only=True):
-    """The variant as it really ran. What is no JSON value in its settings or OPTIONS is given as text."""
+    """The variant as it really ran. What is no JSON value in its settings or OPTIONS is given as text.
+
+    `keeping` says what was seen of the sessions that it keeps between requests.
+    """
 
     name: str
     engine: str
     driver: str
     settings: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    keeping: str = ""
 
 
 class Result(Struct, frozen=True, kw_only=True):

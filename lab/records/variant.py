@@ -43,7 +43,9 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the subject found when it imported the variant: versions, resolved settings, what the ENGINE replaces.
 
     `overrides` are the methods of `BaseDatabaseWrapper` that the ENGINE replaces with its own, beyond those that
-    Django's own PostgreSQL backend replaces. `settings` are printable.
+    Django's own PostgreSQL backend replaces. `settings` are printable. `kept` is the number of sessions that were seen
+    to stay idle after requests, 0 where no request got a session that an earlier one had used, None where nobody has
+    looked; `keeping` says it in words. `commits`: close() was seen to commit what was pending (None: it was not asked).
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -54,11 +56,9 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     autocommit: bool = True
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def replaces_close(self) -> bool:
-        """Whether close() itself is the ENGINE's own: then what becomes of pending work is its decision."""
-        return "close" in self.overrides
+    kept: int | None = None
+    keeping: str = ""
+    commits: bool | None = None
 
     @property
     def own_close(self) -> bool:

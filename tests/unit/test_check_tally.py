@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -254,18 +253,3 @@ def test_brief_is_one_plan_for_each_moment_and_those_that_run_anyway() -> None:
         (3, ("beta", "idle")),
         (6, ("beta", "idle")),
     ]
-
-
-def test_an_optional_promise_that_is_broken_without_a_fault_is_not_made() -> None:
-    cut = Case(3, Plan(variant=VARIANT, steps=(*QUERY, Inject(FaultSpec("sever-fin")))), (("alpha", "cut"),))
-    calm = trial(1, "alpha", "idle", finding("alpha", BROKEN))
-    struck = replace(trial(3, "alpha", "cut", finding("alpha", BROKEN)), case=cut)
-    fine = trial(2, "alpha", "long", finding("alpha", KEPT))
-
-    def verdict(*trials: Trial, optional: tuple[str, ...] = ("alpha",)) -> Verdict:
-        return tally(VARIANT, [ALPHA], {}, trials, optional=optional)["alpha"].verdict
-
-    assert verdict(calm, struck) is NA
-    assert verdict(calm, struck, optional=()) is BROKEN
-    assert verdict(calm, fine) is BROKEN, "it does so at one moment: then it means to"
-    assert verdict(fine, struck) is BROKEN

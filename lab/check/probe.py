@@ -1,0 +1,66 @@
+"""What a variant keeps between requests is seen, not believed: one run without any fault, before anything is judged."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lab.judging.calls import Request
+from lab.judging.plan_parts import at_once, count, query, request, several
+from lab.judging.trace import Trace
+from lab.records.plan import Autocommit, Close, Plan, Read, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.rig.protocol import RigProtocol
+from lab.run import run
+from lab.subject.handle import Zygote
+
+COMMAND = "t2"
+"""The actor that never begins a request, as a management command or a worker does not."""
+
+
+def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
+    """The zygote's traits, with what was seen of the sessions that the variant keeps; as they were if nothing was.
+
+    Three requests on one thread, two at once on two threads, a query on a third thread that begins no request. Then
+    pending work at the end of a request and at a close() by hand.
+    """
+    both = at_once("t0", "t1") if several(variant) else ()
+    plan = Plan(variant=variant, steps=(*query("t0") * 3, *both, Read(COMMAND)), title="probe", source="probe")
+    record = run(plan, rig, zygote, liveness=False)
+    if record.void or any(op.chain for op in record.ops):
+        return zygote.traits
+    requests = [each for each in Trace(record).requests if each.sessions]
+    idle = max((len(census.sessions) for census in record.census if census.at == "end"), default=0)
+    again = _used_again(requests)
+    pending = (Autocommit("t0"), Write("t0"))
+    closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
+    closed = run(msgspec.structs.replace(plan, steps=closing), rig, zygote, liveness=False)
+    return msgspec.structs.replace(
+        zygote.traits,
+        kept=idle if again else 0,
+        keeping=_in_words(record, requests, again),
+        commits=None if closed.void else bool(closed.rows),
+    )
+
+
+def _used_again(requests: list[Request]) -> bool:
+    """Whether a request ran on a session that an earlier one had used."""
+    known: set[str] = set()
+    for each in requests:
+        if known & set(each.sessions):
+            return True
+        known |= set(each.sessions)
+    return False
+
+
+def _in_words(record: Record, requests: list[Request], again: bool) -> str:
+    command = any(census.at == "final" and census.sessions for census in record.census)
+    outside = "; a thread that begins no request keeps its session" if command and not again else ""
+    if not again:
+        return f"no session is kept across requests{outside}"
+    own = {actor: {s for each in requests if each.actor == actor for s in each.sessions} for actor in ("t0", "t1")}
+    if not own["t1"]:
+        return f"{count(len(own['t0']), 'session')} kept across requests"
+    if own["t0"] & own["t1"]:
+        return "sessions are shared by threads and kept across requests"
+    return "one session per thread, kept across requests" if len(own["t0"]) == 1 else "sessions kept across requests"
