@@ -112,7 +112,10 @@ def _transactions(request: Request) -> dict[tuple[str, str], int]:
 
 
 def _holds(request: Request, session: str) -> list[tuple[int, int]]:
-    """From when to when a request has a session: each time until it closes it by hand, or begins to end."""
+    """From when to when a request has a session: each time until it closes it by hand, or begins to end.
+
+    One that never ends has it until the actor's next request arrives, which tidies up as an end does.
+    """
     found: list[tuple[int, int]] = []
     since = -1
     for call in request.calls:
@@ -121,7 +124,7 @@ def _holds(request: Request, session: str) -> list[tuple[int, int]]:
         elif call.f in ("close", "end") and since >= 0:
             found.append((since, call.begin))
             since = -1
-    return found if since < 0 else [*found, (since, FOREVER)]
+    return found if since < 0 else [*found, (since, request.end)]
 
 
 def _at_once(one: Request, other: Request, session: str) -> bool:
