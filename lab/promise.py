@@ -17,7 +17,7 @@ from lab.records.verdict import Finding, Verdict
 from lab.registry import Registry
 
 BLAME = ("isolated-threads", "alias-separate", "fork-safe")
-"""Causes before effects; after these the order of the moments decides (promises.md, "Order of blame")."""
+"""Causes before effects; after these the order of the moments decides (docs/promises.md, "Order of blame")."""
 
 
 class Promise(ABC):

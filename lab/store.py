@@ -13,8 +13,8 @@
                     verdicts.json       every promise's finding, and how many replays agree
                     server.log          PostgreSQL's own lines about it
 
-A file is written under another name and renamed when it is whole, a case's folder likewise: whoever reads never sees
-half of one, and a full disk costs what comes after, not what was there.
+A file is written under another name and renamed when it is whole, and so is a case's folder: a reader never sees half
+of one, and a full disk loses only what would have been written next.
 """
 
 from __future__ import annotations

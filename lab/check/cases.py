@@ -76,8 +76,8 @@ def gather(
 ) -> Gathered:
     """The directed plans of all promises that apply, in their order, as far as a rig of these capabilities runs them.
 
-    `brief`: of those for one moment of a promise the first, and such as run anyway.
-    B is `bound` seconds, else what the variant claims, else what the plan says (10).
+    `brief`: of the plans for one moment of a promise only the first, and those that run for another promise anyway.
+    The bound of a plan is `bound` seconds, else what the variant claims, else what the plan says (10).
     """
     not_applicable: dict[str, str] = {}
     beyond = 0
@@ -107,7 +107,7 @@ def gather(
 
 
 def lane(plan: Plan) -> Lane:
-    """Where a plan runs: alone where a fault concerns everybody, wide where it mostly waits, else narrow."""
+    """The lane of a plan: alone where a fault concerns all plans, wide where it mostly waits, else narrow."""
     faults = [FAULTS.get(spec.kind) for spec in plan.faults()]
     if any(fault.exclusive for fault in faults):
         return "alone"

@@ -148,7 +148,7 @@ class _Check:
     def _jobs(self) -> list[tuple[_Ledger, Case]]:
         """The variants take turns, so that a budget that is spent costs all of them the same.
 
-        In brief the promises take turns too: whoever watches sees something of each of them soon.
+        In brief the promises take turns too, so that the table which fills while they run soon shows each of them.
         """
         jobs = []
         for order, ledger in enumerate(self._ledgers):

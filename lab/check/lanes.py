@@ -1,6 +1,7 @@
-"""Which cases run side by side: those that need a rig alone first, or on a rig of their own; then two lanes at once.
+"""Lanes: which cases run side by side. Cases that need a rig alone run first, or on a rig of their own; then the two
+other lanes run at once.
 
-Waiting costs nothing, so what mostly waits has a lane of many threads; what keeps the processor busy has few.
+Waiting costs nothing, so the lane of cases that mostly wait has many threads; the lane of those that compute has few.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from lab.check.cases import Lane
 from lab.explore.threads import finish
 
 NARROW = 3
-"""Cases that compute: a little more than two processors can do, because each waits for a server now and then."""
+"""Threads of the lane for cases that compute: one more than two processors, because each case waits for a server now
+and then."""
 WIDE = 32
-"""Cases that wait; with the narrow lane's they must fit into the rig's 40 seats."""
+"""Threads of the lane for cases that wait. Every case takes a seat of the rig, which has 40: WIDE + NARROW must fit."""
 SLOTS = 250
-"""Connections that the server must take: each of the plans that run side by side may need half a dozen."""
+"""max_connections of a rig on which the lanes run: each of the WIDE + NARROW cases may need half a dozen."""
 STAGGER = 0.1
-"""Seconds between two beginnings in the wide lane: all at once, they would seem to wait while they merely begin."""
+"""Seconds between two beginnings in the wide lane. If all began at once, each would be so slow that the lab took its
+steps for steps that wait."""
 
 J = TypeVar("J")
 

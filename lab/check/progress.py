@@ -1,4 +1,4 @@
-"""How a check says how far it is. A face implements it; the calls come from the check's threads, one at a time."""
+"""Progress: how a check reports how far it is. A face implements it; the check's threads call it, one at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.records.verdict import Verdict
 
 
 class Progress(Protocol):
-    """Told while a check runs."""
+    """What a check calls while it runs."""
 
     def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
         """The promises for which each of a variant's plans was made, and those that do not apply to it."""
@@ -31,7 +31,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Nobody listens."""
+    """Progress that is reported to no face."""
 
     def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""The zygotes of a check, several started at once: each spends most of a second importing Django and its variant."""
+"""The zygotes of a check, several started at once: each spends most of a second on importing Django and its variant."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from lab.rig.protocol import RigProtocol
 from lab.subject.handle import Zygote
 
 STARTERS = 8
+"""Zygotes that are started at the same time."""
 
 
 class Subjects:
-    """Starts zygotes on threads that live until all is over: a zygote dies with the thread that started it."""
+    """Starts zygotes on threads that live until the check is over.
+
+    A zygote ends with the thread that started it: Linux sends its death signal (PR_SET_PDEATHSIG) to the children of a
+    thread that ends.
+    """
 
     def __init__(self, rig: RigProtocol, threads: ThreadPoolExecutor, stack: ExitStack) -> None:
         self._rig = rig

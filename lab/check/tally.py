@@ -1,4 +1,4 @@
-"""Trials -> verdicts: each promise's is the worst of its moments (design.md, section 7)."""
+"""Trials -> verdicts: the verdict on a promise is that of its worst moment (docs/verdicts.md)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.records.verdict import Finding, Verdict, worst
 
 SEEN = (Verdict.KEPT, Verdict.BROKEN)
 DEAD = ("recovers", "bounded-wait")
-"""Where one of these is broken nothing is served, or no call returns: what would come after that cannot come about."""
+"""Where one of these is broken no request is served, or no call returns: a later moment is never reached."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class _View:
 
     @property
     def verdict(self) -> Verdict:
-        """What it says of the moment: one that never comes, because the variant is dead, is none of its own."""
+        """The trial's verdict on the moment; n/a for one that was not reached because the variant was dead."""
         unseen = self.own and self.finding.verdict is Verdict.UNKNOWN and not self.trial.missing
         dead = [name for name in DEAD if self.trial.finding(name).verdict is Verdict.BROKEN]
         return Verdict.NA if unseen and dead else self.finding.verdict
@@ -74,7 +74,7 @@ def _result(promise: str, claimed: bool, views: list[_View], random: int) -> Pro
     broken = [view for view in views if view.finding.verdict is Verdict.BROKEN]
     broken.sort(key=_View.rank)
     verdict = worst(verdicts.values())
-    if verdict is Verdict.NA:  # it was at stake nowhere, and not because the configuration says so
+    if verdict is Verdict.NA:  # no moment was reached; n/a is kept for what the configuration rules out
         verdict = Verdict.UNKNOWN
     return PromiseResult(
         verdict=verdict,

@@ -19,8 +19,10 @@ from lab.run import run
 from lab.store import CheckFolder
 from lab.subject.handle import Zygote
 
-CONFIRM = 1  # further runs of a plan that broke a promise …
-DOUBT = 3  # … and so many more when they do not all agree
+CONFIRM = 1
+"""Further runs of a plan that broke a promise."""
+DOUBT = 3
+"""Runs beyond CONFIRM where those runs do not all agree, or none of them counted."""
 NOT_RUN = "not run: the budget was spent"
 
 
@@ -140,7 +142,7 @@ class Trials:
         )
 
     def _telling(self, case: Case, entry: Entry) -> tuple[Record, tuple[Finding, ...], list[Record]]:
-        """The first run of two that proves something, else the second; its findings, and what ran before it.
+        """The first of at most two runs that proves something, else the second; its findings, and the runs before it.
 
         A void run proves nothing, nor does one that did not put at stake what the plan was made for: a machine that
         is busy can do that to a plan.

@@ -1,1 +1,1 @@
-"""How a record is read and judged: what all promises share."""
+"""How a record is read and judged: what several promises share. A promise itself is a file of lab/promises."""

@@ -1,7 +1,7 @@
 """How a step ended: ok, fail or info. The one place where that is decided.
 
 First from the answer that the subject gave; then, where the wire was tapped, from how far its COMMIT (of an INSERT in
-autocommit: the INSERT itself) got. `ok` stays what the caller was told; one who got an error was told nothing, so an
+autocommit: the INSERT itself) got. `ok` is what the caller was told. An error tells the caller nothing, so an
 error is `fail` where the statement certainly had no effect and `info` where it may have had, even where the wire knows
 that it had. What the wire knows is kept in the op's value as `wire`:
 

@@ -30,7 +30,10 @@ def _finding(record: Record, promise: Promise) -> Finding:
 
 
 def cause(findings: tuple[Finding, ...]) -> str:
-    """Which of one run's broken promises explains the others, "" when none is broken (promises.md, order of blame)."""
+    """Which of one run's broken promises explains the others; "" when none is broken.
+
+    The order is that of docs/promises.md, "Order of blame".
+    """
     broken = [finding for finding in findings if finding.verdict is Verdict.BROKEN]
     for promise in BLAME:
         if any(finding.promise == promise for finding in broken):

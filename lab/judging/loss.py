@@ -24,7 +24,7 @@ TO_SERVER = inject("drop-to-server")
 TO_CLIENT = inject("drop-to-client")
 
 SILENT = ("blackout", "drop-to-server", "drop-to-client", "drop-connection", "link-down")
-"""Faults behind which nobody answers."""
+"""Faults during which no answer arrives at the client."""
 
 TIMERS: dict[str, Any] = {
     "connect_timeout": 3,
@@ -34,16 +34,17 @@ TIMERS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 4000,
 }
-"""libpq's, laid on a variant's OPTIONS where a plan asks what is said of a loss: without them nobody notices any."""
+"""Parameters of libpq, laid on a variant's OPTIONS where a plan asks how a loss is reported. Without them neither the
+driver nor the kernel notices a loss before the plan's deadline."""
 
 SERVER_TIMERS = (
     "-c tcp_keepalives_idle=1 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=1 -c tcp_user_timeout=2000"
 )
-"""The server's own, as a session may set them: its only way to notice a client that is gone without a word."""
+"""The same timers of the server, as a session may set them: its only way to notice a client that vanished."""
 
 
 def bounded_wait(promise: Promise, variant: Variant, traits: Traits) -> Iterator[Plan]:
-    """Calls that begin, wait and are retried behind a loss that nobody heals."""
+    """Calls that begin or wait during a loss that the plan does not heal."""
     yield promise.plan(variant, "connect, loss", BLACKOUT, *query("t0"))
     sends = request("t0", Read("t0"), BLACKOUT, Read("t0"))
     yield promise.plan(variant, "query, loss", *sends, title="sends into a blackout")

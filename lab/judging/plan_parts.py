@@ -1,4 +1,4 @@
-"""Phrases that directed plans are made of, and questions that several promises ask of a variant."""
+"""Parts that directed plans are put together from, and questions that several promises ask of a variant."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def commits_at_close(variant: Variant, traits: Traits) -> bool:
 
 
 def kept_nothing(record: Record) -> str:
-    """Why a run shows that an ENGINE which closes by itself keeps nothing, where nobody says that it does; "" else."""
+    """Why a run shows that an ENGINE with a close of its own keeps nothing, where no row or setting says; "" else."""
     variant, traits = record.plan.variant, record.traits
     if variant.keeps is not None or traits.conn_max_age != 0 or traits.pool_max or not traits.own_close:
         return ""

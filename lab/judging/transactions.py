@@ -125,7 +125,7 @@ class _Units:
             if self._unit.kind == "atomic":
                 self._decide("aborted", call)
             else:
-                self._unit.vague = True  # how much of what is pending is lost, nobody has said
+                self._unit.vague = True  # Django does not say how much of the pending work is lost
         self._marks = []
 
     def _new(self, kind: str) -> Unit:
@@ -205,7 +205,7 @@ class _Units:
             self._on_other(call)
             return
         on = bool(call.value.get("on"))
-        if on:  # switching autocommit on ends the transaction, how is not said
+        if on:  # switching autocommit on ends the transaction; Django does not say how
             self._decide("doubt", call)
         self._manual = not on
 
@@ -235,5 +235,5 @@ class _Units:
         self._on_close(call)
 
     def _on_stop(self, call: Call) -> None:
-        self._decide("doubt", call)  # whoever keeps the connection may end what is open as he likes
+        self._decide("doubt", call)  # a backend that keeps the session may commit or roll back what is open
         self._marks = []

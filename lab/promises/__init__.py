@@ -1,1 +1,1 @@
-"""The promises: one file each, found by the name under which it is registered (promises.md gives the sentences)."""
+"""The promises, one file each: every module here registers exactly one. docs/promises.md lists them."""

@@ -1,4 +1,9 @@
-"""aborts-cleanly."""
+"""aborts-cleanly: a transaction that the application gave up must not be committed by a clean-up.
+
+A backend that keeps its session has to end what a request left open. One that ends it with COMMIT
+stores writes of a view that raised: an order without its payment. The close() of the published snippet is a commit(),
+also inside a block.
+"""
 
 from __future__ import annotations
 

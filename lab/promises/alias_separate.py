@@ -1,4 +1,9 @@
-"""alias-separate."""
+"""alias-separate: one entry of DATABASES must never get a session that was made for another one.
+
+A store of sessions that is keyed by host, by user or by nothing serves the wrong database, the wrong role or the
+settings of another alias: rows land in the wrong place without an error. The published snippet keeps one session for
+all aliases.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +22,9 @@ from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
 DATABASES = {"default": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
-"""Where each alias belongs. All but `default` have options of their own, which a look shows as `alias`; `kin` has
-nothing else. `twin` and `other` log in as a second user, whose name ends with b; `twin` has another role, too."""
+"""The database of each alias. Every alias but `default` has OPTIONS of its own, which a look shows as `alias`; `kin`
+differs from `default` in nothing else. `twin` and `other` log in as a second user, whose name ends with b. `twin` also
+has a role, TWIN_ROLE."""
 TWIN_ROLE = "lab_other"
 
 
@@ -122,7 +128,7 @@ class AliasSeparate(Promise):
         return None
 
     def _states(self, trace: Trace) -> Finding | None:
-        """What was set on one alias is not seen on another; what was set on the alias itself is clean-session's."""
+        """What was set on one alias is not seen on another; clean-session judges what was set on the alias itself."""
         first: dict[str, Call] = {}
         for _, look in looks(trace):
             alias = _alias(look)

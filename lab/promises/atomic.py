@@ -1,4 +1,10 @@
-"""atomic."""
+"""atomic: a transaction is stored whole or not at all, also when its session is lost half-way.
+
+A backend that reconnects inside a block runs the rest of it on a session that knows nothing of the beginning, and
+PostgreSQL answers a COMMIT outside any transaction with success and a warning. jruby/activerecord-jdbc-adapter PR 1216
+describes that loss: COMMIT was retried after a reconnect. Stock Django has a milder form: an error that the application
+swallows makes COMMIT a ROLLBACK, and nothing is raised.
+"""
 
 from __future__ import annotations
 

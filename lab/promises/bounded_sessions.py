@@ -1,4 +1,9 @@
-"""bounded-sessions."""
+"""bounded-sessions: sessions that a backend has lost sight of still fill the server's connection slots.
+
+A session is lost sight of when it is replaced and not closed, when its thread ends, or when its client has given up
+while the server still works for it. Threads that never end a request leave theirs behind in stock Django (django-
+apscheduler #172, procrastinate #1551). At the end the server refuses everybody (53300).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ from lab.records.verdict import Finding
 SETTLED = ("final", "stop")
 """Occasions at which the census waits until the server knows of every connection that the subject has closed."""
 PASSING = 3
-"""At others a closed session may still be listed: one that so many lists in a row hold is open."""
+"""On other occasions a census may still list a session that was closed; one that so many in a row list is open."""
 
 
 WHILE_LOCKED = (
@@ -42,7 +47,7 @@ class BoundedSessions(Promise):
     )
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
-        good = query("t0") * (traits.pool_max + 2)  # so many may meet a stale session first
+        good = query("t0") * (traits.pool_max + 2)  # each of a pool's sessions may be stale, and cost one request
         for how, fault in SEVER.items():
             busy = request("t0", Read("t0"), fault, Read("t0"))
             yield self.plan(variant, f"replaced, {how}", *busy, *good, title="in a request")
@@ -103,7 +108,9 @@ class BoundedSessions(Promise):
         calm = [census for census in counted if not trace.during(census.time - 1, census.time + 1)]
         for place, census in enumerate(calm):
             allowed = _allowed(record, trace, census.time) * aliases
-            open_ = {session.id for session in census.sessions} - struck  # those are not the backend's to end
+            open_ = {
+                session.id for session in census.sessions
+            } - struck  # sessions that a fault cut off, which the backend cannot end
             if census.at not in SETTLED:
                 later = calm[place : place + PASSING]
                 for each in later:

@@ -1,4 +1,9 @@
-"""bounded-wait."""
+"""bounded-wait: a server that does not answer must cost a request a stated time, not its worker.
+
+libpq waits for an answer as long as the kernel thinks that the peer lives: about a quarter of an hour under Linux's
+defaults, and for ever behind a proxy that still acknowledges. A handful of such requests take all workers of a site.
+statement_timeout does not help: the server enforces it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from lab.records.verdict import Finding
 
 SILENT = ("black-hole", "stall", "freeze", "refuse", "fill-slots", *loss.SILENT)
 MANY = 4
-"""As many sessions as a backend may be thought to have that states no number, and as many as a plan of ours takes."""
+"""Sessions that a backend is taken to have where it states no number; a plan that exhausts a backend takes no more."""
 
 
 @promise
@@ -71,13 +76,13 @@ class BoundedWait(Promise):
 
 
 def _answer_lost(trace: Trace, call: Call) -> bool:
-    """Whether a call that the plan had held was let go, by the server, into a loss: its wait is then its own."""
+    """Whether a call that the plan had held was released during a loss: from then on only the loss makes it wait."""
     held = bool(getattr(call.plan, "hold", ""))
     return held and any(landing.kind in loss.SILENT for landing in trace.during(call.begin, call.end))
 
 
 def _waited(trace: Trace, call: Call) -> bool:
-    """Whether the call was made to a server that was silent or refused: it failed, or it only had to let go.
+    """Whether the call met a server that was silent or refused: it failed, or it only had to give its session back.
 
     A call that the heal released says nothing about how long it would have waited.
     """

@@ -1,4 +1,8 @@
-"""clean-session."""
+"""clean-session: what one request sets on its session must not be seen by the next request, which is another user's.
+
+A kept session carries SET, SET ROLE, search_path, temporary tables and locks on: the next user reads with the wrong
+role or in the wrong tenant's schema. hasura/graphql-engine #10852 is such a report: a pool without a reset.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,8 @@ from lab.records.verdict import Finding
 class CleanSession(Promise):
     """At stake when a request left state on its session, and a later one got that session or it was ended.
 
-    What the session was like before the first state was left is what it must be like for every later request: so
-    what OPTIONS or a connection_created receiver set up belongs to it.
+    Every later request must find the session as the first look found it, before any state was left there. What OPTIONS
+    or a connection_created receiver sets up is part of that first look.
     """
 
     id = "clean-session"

@@ -1,4 +1,9 @@
-"""commits-on-close."""
+"""commits-on-close: a backend that says that close() commits must commit, or raise.
+
+Django documents that pending work is lost when a connection is closed with autocommit off. The published snippet
+commits there, and its users rely on it. Where COMMIT cannot be sent, or its answer is lost, a close() that swallows the
+error reports lost work as stored.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""durable."""
+"""durable: what the application was told is stored must be there after any fault.
+
+The acknowledgement is the statement's return in autocommit, leaving the block, or commit(). A COMMIT that a retry has
+sent on a fresh session succeeds and stores nothing; close() inside a block of stock Django ends without an error and
+without the rows; `synchronous_commit = off` loses the last moments in a crash.
+"""
 
 from __future__ import annotations
 

@@ -1,15 +1,19 @@
-"""exactly-once."""
+"""exactly-once: a retry that the application did not ask for must not do its work twice.
+
+When the answer is lost, the statement may have been executed. Sending it again then inserts a second row: golang/go
+#11978 and lib/pq #939 are such retries below the application. Only the application can know whether its work may be
+repeated.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, inject, request
+from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, commits_at_close, inject, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.promises.commits_on_close import CommitsOnClose
 from lab.records.plan import Autocommit, Close, Commit, Enter, Heal, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -20,7 +24,7 @@ ENDS = ("cut-fin", "cut-rst")
 
 @promise
 class ExactlyOnce(Promise):
-    """At stake when a statement or COMMIT was sent and its caller got an error: who tries again may do it twice."""
+    """At stake when a statement or COMMIT was sent and its caller got an error: a hidden retry may do it twice."""
 
     id = "exactly-once"
     sentence = "No hidden retry, by the backend or anything it installs, writes twice or runs a block twice."
@@ -41,7 +45,7 @@ class ExactlyOnce(Promise):
             for kind in kinds:
                 steps = request("t0", *before, inject(kind, moment=at), struck, Heal())
                 yield self.plan(variant, name, *steps, *after_heal("t0"), title=kind)
-        if not CommitsOnClose().not_applicable(variant, traits):
+        if commits_at_close(variant, traits):
             closed = request("t0", *manual, LOSE_ANSWER, Close("t0"), Heal())
             yield self.plan(variant, "close(), answer lost", *closed, *after_heal("t0"))
         between = request("t0", Enter("t0"), Write("t0"), TERMINATE, Write("t0"), Leave("t0"))
@@ -55,7 +59,9 @@ class ExactlyOnce(Promise):
                 if (times := trace.present.get(token.name, 0)) > 1:
                     return self.broken(f"a write is there {times} times", token.call.step)
                 answer, held = token.call.value, _transaction(record, token.name)
-                mine = answer.get("token", token.name) == token.name  # else it is another's answer, own-answers' matter
+                mine = (
+                    answer.get("token", token.name) == token.name
+                )  # else the answer is another question's: own-answers judges that
                 if mine and held and answer.get("xid", held) != held:
                     return self.broken("a write that was answered is there from another transaction", token.call.step)
             if unit.tokens and any(_in_doubt(trace, call) for call in unit.calls):
@@ -74,5 +80,5 @@ def _in_doubt(trace: Trace, call: Call) -> bool:
 
 
 def _transaction(record: Record, token: str) -> str:
-    """The transaction that a token was held from at the end, "" when it is not there."""
+    """The transaction that had written the token which the server holds at the end; "" when it holds none."""
     return next((row.xid for row in record.rows if row.token == token), "")

@@ -1,4 +1,9 @@
-"""fork-safe."""
+"""fork-safe: a forked process inherits its parent's sockets, and both would speak on one session.
+
+Servers that load the application before they fork (gunicorn --preload, uWSGI without lazy-apps) and tasks that use
+multiprocessing do this. Answers go to the wrong process (psycopg2 #281: "error with status PGRES_TUPLES_OK"), and a
+child that ends says goodbye to the server in its parent's name.
+"""
 
 from __future__ import annotations
 

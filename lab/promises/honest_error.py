@@ -1,4 +1,9 @@
-"""honest-error."""
+"""honest-error: the exception must say what failed, because the application decides by it whether to try again.
+
+After a COMMIT without an answer, Django restores autocommit, which reconnects: the error that leaves atomic() can then
+be "connection refused", and the application takes a COMMIT that may have happened for one that was never sent. A
+backend that swallows the error reports lost work as stored.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""idle-after-close."""
+"""idle-after-close: a kept session that stays in a transaction holds locks and stops VACUUM while nothing runs.
+
+A BEGIN sent by hand, or autocommit off, leaves a transaction open when the request ends. It blocks migrations and, in
+the end, the whole table: canonical/test_observer PR 571 found 23 sessions "idle in transaction" for up to 40 minutes.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,15 @@ from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
 WHILE = "SELECT pg_sleep(0.5)"
-"""A statement that takes long enough for a keeper's own thread to have been at the idle sessions."""
+"""A statement that takes long enough for a thread of the backend's own to have looked at the idle sessions."""
 
 
 @promise
 class IdleAfterClose(Promise):
     """At stake whenever a request ended while the server could be reached; the census had time to settle.
 
-    Session-level advisory locks belong to clean-session. Sessions that a fault struck are not the backend's to tidy.
+    Session-level advisory locks belong to clean-session. A session that a fault struck is left out: the backend can no
+    longer tidy it.
     """
 
     id = "idle-after-close"
@@ -68,10 +73,10 @@ class IdleAfterClose(Promise):
 
 
 def _ended(trace: Trace, census: Census, session: str) -> bool:
-    """Whether the session is that of a request that has ended: nobody who is in flight has it, or may have it."""
+    """Whether the session is that of a request that has ended: no request in flight has it, or may have it."""
     before = [request for request in trace.requests if request.begin < census.time]
     running = [request for request in before if request.end > census.time]
     users = [request for request in before if session in request.sessions]
     if users and users[-1].calls[-1].f == "stop":
-        return False  # its thread died before the request ended: what that leaves behind is bounded-sessions' matter
+        return False  # its thread died before the request ended: bounded-sessions judges what that leaves behind
     return not running or bool(users and users[-1] not in running and all(request.sessions for request in running))

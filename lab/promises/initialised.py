@@ -1,4 +1,9 @@
-"""initialised."""
+"""initialised: every session must be set up as the configuration says, also one that replaces a lost one.
+
+Time zone, isolation level, role and what a connection_created receiver does are set once, when a session is new. A pool
+that makes sessions by itself, or a ROLLBACK after the set-up, loses them: times are then stored in another zone
+(django-postgrespool2 PR 28) or rows are read with too many rights.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,7 @@ from lab.records.verdict import Finding
 ZONE = "Pacific/Auckland"
 ROLE = "lab_other"
 ROLE_BOUND = 3.0
-"""Seconds. Django's pool cannot be set up with a role: it waits for itself, as long as it is let."""
+"""The bound, in seconds, of plans with a role: to set one, Django's pool waits for itself until its own timeout."""
 SERIALIZABLE = {"psycopg2": 3, "psycopg": 4}
 """Each driver has numbers of its own for the isolation levels."""
 INIT = ("SET lab.mark = 'initialised'", "SET statement_timeout = '55s'")
@@ -59,7 +64,7 @@ class Initialised(Promise):
             yield self.plan(off, f"{name}, after a rollback", *undone, *request("t0", Look("t0")), init=init)
 
     def _moments(self, which: Variant, name: str, init: tuple[str, ...], traits: Traits) -> Iterator[Plan]:
-        good = query("t0") * max(traits.pool_max, 1)  # so many may meet a stale session first
+        good = query("t0") * max(traits.pool_max, 1)  # each of a pool's sessions may be stale, and cost one request
         seen = (Look("t0"), Enter("t0"), Look("t0"), Leave("t0"), Look("t0"))
         look = request("t0", *seen)
         yield self.plan(which, f"{name}, first session", *look, *look, init=init)
@@ -108,7 +113,7 @@ class Initialised(Promise):
         if asked and not record.landings and all(call.failed or call.ending == "skip" for call in asked):
             cause = next((call.chain[0].cls.rpartition(".")[2] for call in asked if call.chain), "an error")
             return self.broken(f"no session could be set up under this configuration: {cause}", asked[0].step)
-        return self.unknown("nobody looked at a session")
+        return self.unknown("no request looked at a session")
 
 
 def _in_block(look: Call) -> bool:

@@ -1,4 +1,8 @@
-"""isolated-threads."""
+"""isolated-threads: two requests at the same time must not speak on one session.
+
+On a shared session, the end of one request commits or rolls back the half-done work of the other one. That is the
+published snippet's own warning ("not thread-safe"), and `lab demo thread-safety` shows it step by step.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ TROUBLE: dict[str, tuple[Step, ...]] = {
     "FIN": (Read("t0"), FIN, Read("t0")),
     "closed by hand": (Read("t0"), Close("t0")),
 }
-"""What may make a backend hand a connection back twice."""
+"""Trouble in a request after which a faulty backend gives its connection back twice, and so to two requests."""
 
 
 @promise
@@ -66,7 +70,7 @@ class IsolatedThreads(Promise):
             (one, other)
             for one, other in combinations(trace.requests, 2)
             if one.actor != other.actor and one.begin < other.end and other.begin < one.end
-            if one.process == other.process  # what processes share is fork-safe's
+            if one.process == other.process  # fork-safe judges what two processes share
         ]
         for one, other in pairs:
             for session in one.sessions.keys() & other.sessions.keys():

@@ -1,4 +1,8 @@
-"""keeps-healthy."""
+"""keeps-healthy: a refused statement says nothing against the session on which it was sent.
+
+A unique violation or a statement_timeout is everyday. A backend that throws its session away each time pays a connect
+for each, and a form that users fill in wrongly becomes a storm of connects.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from lab.records.verdict import Finding
 
 LATE = "CREATE TEMP TABLE lab_late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)"
 TWICE = "INSERT INTO lab_late VALUES (1), (1)"
-"""A constraint that the server looks at when it is to commit."""
+"""An INSERT that violates a deferred constraint, which the server checks at COMMIT."""
 CAUSES: tuple[Literal["unique", "statement_timeout"], ...] = ("unique", "statement_timeout")
 
 

@@ -1,4 +1,9 @@
-"""own-answers."""
+"""own-answers: an answer that comes late must not be taken for the answer to the next question.
+
+When a call is given up between its question and its answer, the answer stays on the socket. The next call, perhaps of
+another user, then reads it, and all later calls are one behind: redis-py #2665, known from an outage in which users saw
+other users' data.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +63,7 @@ class OwnAnswers(Promise):
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         if any(isinstance(step, Fork) for step in record.plan.steps):
-            return self.unknown("a process was forked: whose answer is whose is fork-safe's matter")
+            return self.unknown("a process was forked: fork-safe judges whose answer is whose")
         asked = [call for call in trace.calls if call.ending == "ok" and call.f in ("read", "write")]
         for call in asked:
             got = call.value.get("nonce" if call.f == "read" else "token", "")

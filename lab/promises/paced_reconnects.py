@@ -1,4 +1,8 @@
-"""paced-reconnects."""
+"""paced-reconnects: a server that is down or starting must not be kept down by clients that try again at once.
+
+A retry without a pause turns one refused connection into hundreds each second, from every worker: psycopg #709 is a
+pool whose failing check became such a loop.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,7 @@ class PacedReconnects(Promise):
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         meets: tuple[Step, ...] = (Begin("t0"), Read("t0"), Heal(), End("t0"))
         blocks: tuple[Step, ...] = (Begin("t0"), Enter("t0"), Heal(), Write("t0"), Leave("t0"), End("t0"))
-        # What is kept is stale then: who does not check spends a request on each before it connects.
+        # What is kept is stale then: a backend that does not check spends a request on each before it connects.
         spent = query("t0") * (traits.pool_max or 1) if not traits.health_checks else ()
         after = query("t0") * 2
         for how, faults in REFUSING.items():
@@ -82,7 +86,7 @@ class PacedReconnects(Promise):
             if attempts:
                 counts.append(attempts)
         if not counts:
-            return self.unknown("nobody tried to connect while the server refused")
+            return self.unknown("no request tried to connect while the server refused")
         return self.kept(f"{max(counts)} attempts to connect while the server refused")
 
 

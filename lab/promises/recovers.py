@@ -1,4 +1,9 @@
-"""recovers."""
+"""recovers: when the fault is over, the application must work again without a restart.
+
+A wrapper that keeps its dead connection, an atomic block whose state is never cleared, or a pool slot that is never
+given back makes every later request of that thread fail: commonsense/conceptnet5 #203 ("when a database connection
+breaks, it stays broken"), procrastinate #1134.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
 OFTEN = 10
-"""Failures in a row: as many as a pool may have slots, each of which could cost one."""
+"""Failures in a row in one plan: as many as a pool may have slots, of which each failure could cost one."""
 
 
 @promise
@@ -24,7 +29,8 @@ class Recovers(Promise):
 
     Also where the server refused one of its statements, or others had all sessions, and nothing else happened.
 
-    Each session that died idle may cost one later request an error, which belongs to replaces-stale; k is 1 beyond.
+    Each session that died idle may cost one later request an error, which replaces-stale judges. Apart from those the
+    first request after the heal must already succeed.
     """
 
     id = "recovers"
@@ -110,7 +116,7 @@ class Recovers(Promise):
         spare = trace.stale - sum(bool(request.errors) and request.begin > trace.struck for request in met[:1])
         for failed in (one for one in after if one.errors and not trace.crowded_out(one)):
             if crowded and failed.sessions:
-                continue  # it had one, and wanted another: whether there was to be one, nobody has said
+                continue  # it had a session and wanted a second one, which no promise says that it gets
             spare -= 1
             if spare < 0:
                 error = failed.errors[0]

@@ -1,4 +1,8 @@
-"""replaces-stale."""
+"""replaces-stale: a session that died while it was idle must be replaced before a request gets an error from it.
+
+Firewalls, load balancers, idle_session_timeout and each restart of the server end idle sessions. The first sign of it
+is the error of the next query, which is why Django has CONN_HEALTH_CHECKS.
+"""
 
 from __future__ import annotations
 

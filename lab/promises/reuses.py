@@ -1,4 +1,8 @@
-"""reuses."""
+"""reuses: a backend that keeps sessions must really use them again, or its users pay its risks for nothing.
+
+Connecting costs more than a simple query does: the published snippet reports 350 requests a second without a kept
+session and 1600 with one. A store whose key changes with each request opens a session every time, unnoticed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
 SPARE = 2
-"""Sessions for each actor that an ENGINE may open which states no number: the one in use, and one of its own."""
+"""Sessions that an ENGINE which states no number may open for each actor: the one in use, and a spare."""
 
 
 @promise
@@ -74,7 +78,7 @@ class Reuses(Promise):
         return self.kept(f"{len(requests)} requests, one at a time, used {count(len(used), 'session')}")
 
     def _failed(self, requests: list[Request], failed: Request, *, alone: bool) -> Finding:
-        """Nothing but what the backend keeps can be the reason, once an earlier request was served.
+        """A request without a fault failed: broken where only the sessions that the backend keeps can be the reason.
 
         `alone`: it says that it is made for one thread.
         """

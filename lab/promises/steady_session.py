@@ -1,4 +1,9 @@
-"""steady-session."""
+"""steady-session: a request must stay on its session, or what it has set there is gone at its next statement.
+
+A pooler in transaction mode gives each transaction another session: SET, temporary tables and advisory locks then
+belong to a stranger. goauthentik/authentik #23876: an advisory lock taken on one session could not be given back on the
+next.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
 PAUSE = "SELECT pg_sleep(0.3)"
-"""What another request does while this one does nothing."""
+"""A statement of another request, during which the first request does nothing."""
 
 
 @promise
@@ -110,7 +115,7 @@ def _lost(before: Call, after: Call, between: list[Call], ever: set[str]) -> str
     """What is not as it was before, or as it was set in between; "" when all is. `ever`: all that the request has set.
 
     Whether a block's isolation level, which the request has not touched, is the session's default or comes with BEGIN
-    is the driver's matter: psycopg2 changes its mind with autocommit. That a block has it is initialised's matter.
+    depends on the driver: psycopg2 chooses by autocommit. That a block has it is what initialised judges.
     """
     expected, found = state(before), state(after)
     if "default_isolation" not in ever and before.value.get("in_atomic") != after.value.get("in_atomic"):
@@ -120,5 +125,5 @@ def _lost(before: Call, after: Call, between: list[Call], ever: set[str]) -> str
             if isinstance(call.plan, Sql) and call.plan.text == text:
                 expected[field] = value
         if sets(call) == FIELDS:
-            return ""  # a statement that we do not know may have changed anything
+            return ""  # a statement of which the lab does not know what it sets may have changed anything
     return difference(expected, found)

@@ -1,4 +1,8 @@
-"""writable."""
+"""writable: after a failover, sessions to the old primary still work, and refuse every write.
+
+The server is alive, so that no health check that only asks for an answer finds anything: HikariCP #1802 (a read-only
+connection from the pool after a failover). The error 25006 itself is the only sign, and must cost the session.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from lab.records.verdict import Finding
 
 READ_ONLY = inject("read-only")
 REFUSED = "25006"
-"""read_only_sql_transaction: after a failover the session is still that of the old primary."""
+"""read_only_sql_transaction, the answer to a write on a session that a failover has left at the old primary."""
 
 
 @promise

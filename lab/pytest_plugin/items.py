@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lab.pytest_plugin.session import Lab
 
 PLANS_SHOWN = 3
+"""Plans that the report of a broken promise names."""
 
 
 class ClaimBroken(Exception):

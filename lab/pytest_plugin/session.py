@@ -1,4 +1,4 @@
-"""One test session's lab: what was asked for, and the servers once somebody needs them."""
+"""One test session's lab: what was asked for, and the servers once a test needs them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Results made readable: live progress and tables for the terminal, JSON for programs, one HTML page for everybody."""
+"""Results made readable: live progress and tables for a terminal, JSON for programs, one HTML page for a browser."""

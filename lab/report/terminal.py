@@ -18,7 +18,7 @@ NAMED_MOMENTS = 5
 """How many of the moments at which a promise breaks the matrix names; `lab check` names all."""
 
 PLAIN_WIDTH = 140
-"""Columns where nobody's terminal says how many there are."""
+"""Columns of a stream that is no terminal, where $COLUMNS is not set."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -30,7 +30,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def short(path: str) -> str:
-    """A path as one would type it here: relative where that is shorter."""
+    """A path as a person would type it in the current folder: relative where that is shorter."""
     try:
         relative = os.path.relpath(path)
     except ValueError:
