@@ -60,8 +60,8 @@ class Options:
 
 
 @dataclass
-class _Ledger:
-    """What is known of one variant so far."""
+class _VariantPart:
+    """One variant's part of a check: what is planned for it, and what is known so far."""
 
     entry: Entry
     gathered: Gathered
@@ -90,7 +90,7 @@ def check(
     with subjects(rig) as started:
         folders = [store.open(variant.name, options.seed) for variant in variants]
         zygotes = started.start(variants)
-        ledgers = []
+        parts = []
         for variant, zygote, folder in zip(variants, zygotes, folders, strict=True):
             gathered = gather(
                 variant,
@@ -103,12 +103,12 @@ def check(
             )
             if gathered.beyond:
                 progress.say(f"{variant.name}: {gathered.beyond} plans ask for packet loss: use --rig netns")
-            ledgers.append(_Ledger(Entry(variant, zygote, folder, promises), gathered))
-        changed = [other for ledger in ledgers for other in ledger.gathered.variants if other not in variants]
+            parts.append(_VariantPart(Entry(variant, zygote, folder, promises), gathered))
+        changed = [other for part in parts for other in part.gathered.variants if other not in variants]
         others = tuple(started.start(changed))
-        for ledger in ledgers:
-            ledger.entry = replace(ledger.entry, others=others)
-        return _Check(ledgers, rig, apart, options, store, progress).results()
+        for part in parts:
+            part.entry = replace(part.entry, others=others)
+        return _Check(parts, rig, apart, options, store, progress).results()
 
 
 class _Check:
@@ -116,14 +116,14 @@ class _Check:
 
     def __init__(
         self,
-        ledgers: list[_Ledger],
+        parts: list[_VariantPart],
         rig: RigProtocol,
         apart: RigProtocol | None,
         options: Options,
         store: Store,
         progress: Progress,
     ) -> None:
-        self._ledgers = ledgers
+        self._parts = parts
         self._rig = rig
         self._options = options
         self._store = store
@@ -135,90 +135,90 @@ class _Check:
 
     def results(self) -> list[Result]:
         """Run everything; the results are stored too."""
-        for ledger in self._ledgers:
-            plans = [case.promises for case in ledger.gathered.cases]
-            self._progress.begins(ledger.entry.variant, plans, ledger.gathered.not_applicable)
+        for part in self._parts:
+            plans = [case.promises for case in part.gathered.cases]
+            self._progress.begins(part.entry.variant, plans, part.gathered.not_applicable)
         run_in_lanes(self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None)
-        for ledger in self._ledgers:
-            self._cut(ledger)
-        for ledger in self._ledgers:
-            self._search(ledger)
-        return [self._result(ledger) for ledger in self._ledgers]
+        for part in self._parts:
+            self._cut(part)
+        for part in self._parts:
+            self._search(part)
+        return [self._result(part) for part in self._parts]
 
-    def _jobs(self) -> list[tuple[_Ledger, Case]]:
+    def _jobs(self) -> list[tuple[_VariantPart, Case]]:
         """The variants take turns, so that a budget that is spent costs all of them the same.
 
         In brief the promises take turns too, so that the table which fills while they run soon shows each of them.
         """
         jobs = []
-        for order, ledger in enumerate(self._ledgers):
+        for order, part in enumerate(self._parts):
             seen: Counter[str] = Counter()
-            for case in ledger.gathered.cases:
+            for case in part.gathered.cases:
                 promise = case.made_for[0][0] if self._options.brief else ""
-                jobs.append((seen[promise], case.number, order, ledger, case))
+                jobs.append((seen[promise], case.number, order, part, case))
                 seen[promise] += 1
         jobs.sort(key=lambda job: job[:3])
-        return [(ledger, case) for *_, ledger, case in jobs]
+        return [(part, case) for *_, part, case in jobs]
 
     @staticmethod
-    def _lane(job: tuple[_Ledger, Case]) -> Lane:
+    def _lane(job: tuple[_VariantPart, Case]) -> Lane:
         return lane(job[1].plan)
 
-    def _work(self, job: tuple[_Ledger, Case]) -> None:
-        ledger, case = job
+    def _work(self, job: tuple[_VariantPart, Case]) -> None:
+        part, case = job
         begun = time.monotonic()
-        if self._options.brief and ledger.entry.settled(case):
+        if self._options.brief and part.entry.settled(case):
             with self._lock:
-                self._progress.done(ledger.entry.variant, case.title, dict.fromkeys(case.promises, Verdict.NA), (), "")
+                self._progress.done(part.entry.variant, case.title, dict.fromkeys(case.promises, Verdict.NA), (), "")
             return
         trials = self._apart if self._apart is not None and self._lane(job) == "alone" else self._trials
-        trial = Trial(case, missing=NOT_RUN) if self._left() <= 0 else trials.trial(case, ledger.entry)
-        self._enter(ledger, trial, begun)
+        trial = Trial(case, missing=NOT_RUN) if self._left() <= 0 else trials.trial(case, part.entry)
+        self._enter(part, trial, begun)
 
-    def _cut(self, ledger: _Ledger) -> None:
-        options, entry = self._options, ledger.entry
+    def _cut(self, part: _VariantPart) -> None:
+        options, entry = self._options, part.entry
         if not options.cuts or self._left() < CUTS_NEED:
             return
         self._progress.say(f"{entry.variant.name}: one request, cut before each of its messages")
         begun = time.monotonic()
         bound = options.bound or entry.variant.bound or 10.0
-        number = len(ledger.gathered.cases) + 1
-        ledger.cut = cut(entry, self._rig, self._store, bound=bound, number=number)
-        ledger.ended = time.monotonic()
-        for trial in ledger.cut.trials:
+        number = len(part.gathered.cases) + 1
+        part.cut = cut(entry, self._rig, self._store, bound=bound, number=number)
+        part.ended = time.monotonic()
+        for trial in part.cut.trials:
             self._progress.further(entry.variant)
-            self._enter(ledger, trial, begun)
+            self._enter(part, trial, begun)
 
-    def _search(self, ledger: _Ledger) -> None:
-        options, entry = self._options, ledger.entry
-        waiting = len(self._ledgers) - self._ledgers.index(ledger)
+    def _search(self, part: _VariantPart) -> None:
+        options, entry = self._options, part.entry
+        waiting = len(self._parts) - self._parts.index(part)
         seconds = options.search if options.budget is None else self._left() / waiting
         if seconds <= 0:
             return
         self._progress.say(f"{entry.variant.name}: random search from seed {options.seed}, {seconds:.0f} s")
         begun = time.monotonic()
-        ledger.searched = search(
+        part.searched = search(
             entry,
             self._rig,
             seed=options.seed,
             seconds=seconds,
-            known={promise for trial in ledger.trials for promise in trial.broken},
-            number=len(ledger.gathered.cases) + len(ledger.cut.trials) + 1,
+            known={promise for trial in part.trials for promise in trial.broken},
+            number=len(part.gathered.cases) + len(part.cut.trials) + 1,
         )
-        ledger.ended = time.monotonic()
-        for trial in ledger.searched.trials:
+        part.ended = time.monotonic()
+        for trial in part.searched.trials:
             self._progress.further(entry.variant)
-            self._enter(ledger, trial, begun)
+            self._enter(part, trial, begun)
 
-    def _enter(self, ledger: _Ledger, trial: Trial, begun: float) -> None:
-        broken = tuple(promise for promise in trial.broken if promise in ledger.entry.ids)
-        note = trial.missing or (f"void {trial.void} of {trial.cases}" if trial.void else "")
+    def _enter(self, part: _VariantPart, trial: Trial, begun: float) -> None:
+        broken = tuple(promise for promise in trial.broken if promise in part.entry.ids)
+        note = trial.missing or (f"void {trial.void} of {trial.runs}" if trial.void else "")
         verdicts = {promise: trial.finding(promise).verdict for promise in trial.case.promises}
         with self._lock:
-            ledger.begun = begun if ledger.begun is None else min(ledger.begun, begun)
-            ledger.ended = time.monotonic()
-            ledger.trials.append(trial)
-            self._progress.done(ledger.entry.variant, trial.case.title, verdicts, broken, note)
+            part.begun = begun if part.begun is None else min(part.begun, begun)
+            part.ended = time.monotonic()
+            part.trials.append(trial)
+            self._progress.done(part.entry.variant, trial.case.title, verdicts, broken, note)
 
     def _left(self) -> float:
         """Seconds of the budget that are left."""
@@ -228,24 +228,24 @@ class _Check:
 
     def _abort(self) -> None:
         """End the subjects: every run in progress then ends at its next step."""
-        for ledger in self._ledgers:
-            for zygote in (ledger.entry.zygote, *ledger.entry.others):
+        for part in self._parts:
+            for zygote in (part.entry.zygote, *part.entry.others):
                 zygote.close()
 
-    def _result(self, ledger: _Ledger) -> Result:
-        entry = ledger.entry
-        trials = sorted(ledger.trials, key=lambda trial: trial.case.number)
-        cuts, searched = ledger.cut, ledger.searched
+    def _result(self, part: _VariantPart) -> Result:
+        entry = part.entry
+        trials = sorted(part.trials, key=lambda trial: trial.case.number)
+        cuts, searched = part.cut, part.searched
         at_stake = cuts.at_stake + searched.at_stake
-        gathered = ledger.gathered
+        gathered = part.gathered
         promises = tally(entry.variant, entry.promises, gathered.not_applicable, trials, at_stake)
         result = Result(
             verdict=overall(promises),
             variant=_describe(entry),
             versions={**self._rig.versions(), **entry.zygote.traits.versions},
             seed=self._options.seed,
-            seconds=round(ledger.ended - (ledger.begun or ledger.ended), 3),
-            cases=sum(trial.cases for trial in trials) + cuts.cases + searched.cases,
+            seconds=round(part.ended - (part.begun or part.ended), 3),
+            cases=sum(trial.runs for trial in trials) + cuts.runs + searched.runs,
             void=sum(trial.void for trial in trials) + cuts.void + searched.void,
             promises=promises,
         )

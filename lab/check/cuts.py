@@ -19,7 +19,7 @@ class CutTrials:
     """What an exploration showed: a trial for each class of broken cases; how many runs put which promise at stake."""
 
     trials: list[Trial] = field(default_factory=list)
-    cases: int = 0
+    runs: int = 0
     void: int = 0
     at_stake: Counter[str] = field(default_factory=Counter)
 
@@ -28,7 +28,7 @@ def cut(entry: Entry, rig: RigProtocol, store: Store, *, bound: float, number: i
     """Explore at message level; cases are numbered from `number`. Call it from the main thread."""
     exploration, target = Cuts(), Target(entry.variant, rig, entry.zygote, bound, entry.promises)
     explored = explore(exploration, target, store, folder=entry.folder)
-    done = CutTrials(cases=len(explored.outcomes), void=explored.table.void, at_stake=explored.at_stake)
+    done = CutTrials(runs=len(explored.outcomes), void=explored.table.void, at_stake=explored.at_stake)
     for each in explored.classes:
         if not each.promises:
             continue

@@ -28,7 +28,7 @@ class Searched:
     """What a random search did: the broken promises that it found, and how many runs put which promise at stake."""
 
     trials: list[Trial] = field(default_factory=list)
-    cases: int = 0
+    runs: int = 0
     void: int = 0
     at_stake: Counter[str] = field(default_factory=Counter)
 
@@ -43,7 +43,7 @@ def search(entry: Entry, rig: RigProtocol, *, seed: int, seconds: float, known: 
     done = Searched()
 
     def on_case(record: Record, findings: tuple[Finding, ...]) -> None:
-        done.cases += 1
+        done.runs += 1
         done.void += bool(record.void)
         done.at_stake.update(each.promise for each in findings if each.verdict in (Verdict.KEPT, Verdict.BROKEN))
         entry.folder.note(record, findings)

@@ -80,7 +80,7 @@ def _result(promise: str, claimed: bool, views: list[_View], random: int) -> Pro
         verdict=verdict,
         claimed=claimed,
         cause=(broken[0].trial.cause or promise) if broken else None,
-        cases=sum(view.trial.cases for view in counted) + random,
+        cases=sum(view.trial.runs for view in counted) + random,
         void=sum(view.trial.void for view in counted),
         summary=_summary(verdict, verdicts, broken, [view for view in views if view.own]),
         moments=verdicts,

@@ -79,13 +79,13 @@ class Agreement:
 class Trial:
     """What one case showed: the finding of each promise, the worst of all its runs.
 
-    `cases` counts its runs, `void` those that proved nothing. `evidence` is the path of the stored plan where it
+    `runs` counts its runs, `void` those that proved nothing. `evidence` is the path of the stored plan where it
     broke something or stayed void, `missing` why there is no counted run.
     """
 
     case: Case
     findings: tuple[Finding, ...] = ()
-    cases: int = 0
+    runs: int = 0
     void: int = 0
     cause: str = ""
     evidence: str = ""
@@ -134,7 +134,7 @@ class Trials:
         return Trial(
             case=case,
             findings=findings,
-            cases=spent,
+            runs=spent,
             void=void,
             cause=cause(findings),
             evidence=self._store(case, entry, record, findings, agreement, start),

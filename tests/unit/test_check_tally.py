@@ -52,7 +52,7 @@ def trial(number: int, made_for: str, moment: str, *findings: Finding, cause: st
     return Trial(
         case=case,
         findings=findings,
-        cases=2 if broken else 1,
+        runs=2 if broken else 1,
         cause=cause or (broken[0] if broken else ""),
         evidence=f"/store/{number}/plan.json" if broken else "",
         agreement={promise: Agreement(agree, 2) for promise in broken},

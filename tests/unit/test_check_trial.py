@@ -70,13 +70,13 @@ def conclude(runs: list[str], entry: Entry, *coming: str) -> trials.Trial:
 
 def test_kept_run_is_one_line(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, KEPT)
-    assert (done.cases, done.void, done.evidence) == (1, 0, "")
+    assert (done.runs, done.void, done.evidence) == (1, 0, "")
     assert len((entry.folder.path / "kept.jsonl").read_bytes().splitlines()) == 1
 
 
 def test_broken_run_is_confirmed_and_stored(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, BROKEN, BROKEN)
-    assert (done.cases, str(done.agreement["alpha"])) == (2, "2 of 2 runs agree")
+    assert (done.runs, str(done.agreement["alpha"])) == (2, "2 of 2 runs agree")
     assert Path(done.evidence).name == "plan.json"
     assert done.cause == "alpha"
 
@@ -89,32 +89,32 @@ def test_disagreement_is_looked_into_and_never_hidden(runs: list[str], entry: En
 
 def test_void_run_is_repeated_once_and_both_are_counted(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, VOID, KEPT)
-    assert (done.cases, done.void, done.finding("alpha").verdict) == (2, 1, KEPT)
+    assert (done.runs, done.void, done.finding("alpha").verdict) == (2, 1, KEPT)
 
 
 def test_run_that_put_nothing_at_stake_is_repeated_once(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, Verdict.UNKNOWN, KEPT)
-    assert (done.cases, done.void, done.finding("alpha").verdict) == (2, 0, KEPT)
+    assert (done.runs, done.void, done.finding("alpha").verdict) == (2, 0, KEPT)
     done = conclude(runs, entry, Verdict.UNKNOWN, Verdict.UNKNOWN)
     assert done.finding("alpha").verdict is Verdict.UNKNOWN
 
 
 def test_case_that_stays_void_is_unknown_and_stored(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, VOID, VOID)
-    assert (done.cases, done.void, done.finding("alpha").verdict) == (2, 2, Verdict.UNKNOWN)
+    assert (done.runs, done.void, done.finding("alpha").verdict) == (2, 2, Verdict.UNKNOWN)
     assert done.evidence
 
 
 def test_void_confirmation_is_counted_and_repeated(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, BROKEN, VOID, BROKEN, BROKEN, BROKEN)
-    assert (done.cases, done.void) == (5, 1)
+    assert (done.runs, done.void) == (5, 1)
     assert str(done.agreement["alpha"]) == "4 of 4 runs agree"
 
 
 def test_moment_that_is_confirmed_needs_no_second_confirmation(runs: list[str], entry: Entry) -> None:
     conclude(runs, entry, BROKEN, BROKEN)
     done = conclude(runs, entry, BROKEN)
-    assert (done.cases, str(done.agreement["alpha"])) == (1, "seen once")
+    assert (done.runs, str(done.agreement["alpha"])) == (1, "seen once")
     assert done.evidence
 
 
@@ -125,7 +125,7 @@ def test_plan_that_the_rig_cannot_do_is_said(monkeypatch: pytest.MonkeyPatch, en
     monkeypatch.setattr(trials, "run", run)
     rig: Any = SimpleNamespace(log=None)
     done = Trials(rig).trial(CASE, entry)
-    assert (done.cases, done.finding("alpha").summary) == (0, "not run: this rig cannot do it; choose another")
+    assert (done.runs, done.finding("alpha").summary) == (0, "not run: this rig cannot do it; choose another")
 
 
 # -- replays ----------------------------------------------------------------------------------------------------------
