@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from faults.network.silence import look_out
+from faults.network._silence import look_out
 from lab.fault import Fault, Seen, Site, fault
 from lab.records.words import Direction
 

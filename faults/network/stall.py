@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from faults.network.silence import look_out
+from faults.network._silence import look_out
 from lab.fault import Fault, Seen, Site, fault
 
 
