@@ -54,7 +54,7 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-# -- plug-ins -----------------------------------------------------------------------------------------------------------
+# -- plug-ins ---------------------------------------------------------------------------------------------------------
 
 
 def test_every_file_of_promises_registers_one() -> None:
@@ -84,11 +84,11 @@ def test_faults_share_helpers_and_never_import_each_other() -> None:
 
 
 def test_promises_page_has_each_promise_with_its_sentence() -> None:
-    below = [row for row in _table("promises.md", "# The promises")]
-    assert {_quoted(row[0])[0]: row[1] for row in below} == {each.id: each.sentence for each in PROMISES.values()}
+    rows = _table("promises.md", "# The promises")
+    assert {_quoted(row[0])[0]: row[1] for row in rows} == {each.id: each.sentence for each in PROMISES.values()}
 
 
-# -- words and pages ------------------------------------------------------------------------------------------------------
+# -- words and pages --------------------------------------------------------------------------------------------------
 
 
 def _exists(name: str) -> bool:
@@ -143,19 +143,17 @@ def test_code_points_to_pages_that_exist() -> None:
 
 
 def test_pages_link_to_files_that_exist() -> None:
-    dead = []
-    for page in [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "tests").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
-            if "://" not in target and not (page.parent / target).exists():
-                dead.append(f"{page.name}: {target}")
-    assert not dead
+    pages = [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "tests").glob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())]
+    assert links
+    assert not [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()]
 
 
 def test_a_dead_page_is_seen() -> None:
     assert _dead_pages("as docs/verdicts.md and design.md say", ROOT) == ["design.md"]
 
 
-# -- rooms --------------------------------------------------------------------------------------------------------------
+# -- rooms ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_subjects_inside_imports_neither_the_lab_nor_its_libraries() -> None:
@@ -184,7 +182,7 @@ def test_each_forbidden_import_breaks_a_contract(tmp_path: Path) -> None:
     for name in CODE:
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    expected = []
+    expected: list[str] = []
     for room, forbidden in _rooms():
         path = tmp_path.joinpath(*room.split("."))
         if path.is_dir():
