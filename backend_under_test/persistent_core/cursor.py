@@ -29,8 +29,8 @@ else:
 class _Leased(_Base):
     """Valid for the lease (connect to close) in which it was made.
 
-    The driver's connection object outlives close(), so a cursor of an earlier request would still work, inside the
-    request of somebody else.
+    The driver's connection object outlives close(), so a cursor of an earlier request would still work, on a session
+    that serves another request by then.
     """
 
     db: PersistentWrapper
@@ -46,7 +46,7 @@ class _Leased(_Base):
             self._refuse()
         if not apps.ready:
             return super()._execute(sql, params, *ignored_wrapper_args)  # which warns, in some versions
-        # What Django's own does from here on, without a second call: this is where each statement comes through.
+        # The rest of CursorWrapper._execute, without a second call: every statement comes through here.
         db.validate_no_broken_transaction()
         with db.wrap_database_errors:
             return self.cursor.execute(sql) if params is None else self.cursor.execute(sql, params)
@@ -63,7 +63,7 @@ class _Leased(_Base):
         return super().callproc(procname, params, kparams)
 
     def close(self) -> None:
-        """No-op after its lease: the reset has closed what it had in the server."""
+        """Close the cursor. No-op after its lease, because the reset has closed what the cursor had in the server."""
         if self._lease == self.db.lease:
             self.cursor.close()
 
@@ -72,9 +72,10 @@ class _Leased(_Base):
 
 
 class _LeasedClient(_Leased):
-    """One that lives in the client: fetching only hands out rows that have arrived, and needs no deadline.
+    """A cursor of the client: fetching only hands out rows that have arrived, and needs no deadline.
 
-    Methods, where Django has __getattr__ make a wrapper for each call: the ORM fetches twice for each of its queries.
+    Its fetching methods are written out. Django's __getattr__ makes a wrapper for each call, and the ORM fetches twice
+    for each of its queries.
     """
 
     def fetchone(self) -> Any:
@@ -113,7 +114,7 @@ class _LeasedClient(_Leased):
 
 
 class _LeasedNamed(_Leased):
-    """One that lives in the server: every fetch asks it."""
+    """A cursor of the server: every fetch asks the server."""
 
     def __getattr__(self, attr: str) -> Any:
         if self._lease != self.db.lease:
@@ -143,19 +144,19 @@ class LeasedCursor(_LeasedClient, CursorWrapper):
     """CursorWrapper, with a lease."""
 
     def execute(self, sql: Any, params: Any = None) -> Any:
-        """As CursorWrapper's; where nobody wraps it, without the way there."""
+        """As CursorWrapper's. Without execute_wrappers its detour through them is left out."""
         if self.db.execute_wrappers:
             return super().execute(sql, params)
         return self._execute(sql, params)
 
 
 class LeasedNamedCursor(_LeasedNamed, CursorWrapper):
-    """The same for a server-side cursor."""
+    """CursorWrapper for a server-side cursor, with a lease."""
 
 
 class LeasedDebugCursor(_LeasedClient, CursorDebugWrapper):
-    """When queries are logged (DEBUG)."""
+    """CursorDebugWrapper (queries are logged, as with DEBUG), with a lease."""
 
 
 class LeasedNamedDebugCursor(_LeasedNamed, CursorDebugWrapper):
-    """Both."""
+    """CursorDebugWrapper for a server-side cursor, with a lease."""

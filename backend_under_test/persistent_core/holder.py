@@ -1,4 +1,4 @@
-"""Who may have which session: one per process, or one per thread.
+"""Holders: which wrapper may have which session. One session per process, or one per thread.
 
 Both keep what belongs to a thread in that thread's own storage, so that the end of a thread closes its sessions at
 once: storage goes by reference count, while a wrapper is part of a cycle and waits for the garbage collector.
@@ -55,7 +55,7 @@ class Holder(Protocol):
 
 
 class _Thread:
-    """Stands for a running thread, in its own storage: goes when the thread does."""
+    """Stands for a running thread. It is kept in that thread's own storage, and is collected when the thread ends."""
 
     def __init__(self) -> None:
         self.name = threading.current_thread().name
@@ -81,7 +81,8 @@ class _Thread:
 _local = threading.local()
 _threads: WeakSet[_Thread] = WeakSet()
 _lock = threading.RLock()
-"""Guards _threads and every holder's books. Reentrant: garbage collection can end a _Thread anywhere."""
+"""Guards _threads and what every holder keeps. Reentrant, because garbage collection can end a _Thread anywhere, also
+where this thread holds the lock."""
 
 
 def this_thread() -> _Thread:
@@ -103,7 +104,7 @@ def begin_use(wrapper: PersistentWrapper, session: Session) -> None:
 
 
 def end_use(session: Session) -> None:
-    """It no longer does."""
+    """The session belongs to no wrapper any more."""
     session.wrapper = None
     this_thread().in_use.pop(id(session), None)
 

@@ -124,7 +124,7 @@ class Session:
         return wire.status(self.conn)
 
     def lost(self) -> bool:
-        """Whether it cannot be used any more: dead, or in the middle of an exchange that nobody will finish."""
+        """Whether it cannot be used any more: dead, or in an exchange of which the rest will not be read."""
         return self.expired or self.status() in (ACTIVE, UNKNOWN)
 
     def park(self, limits: Limits) -> bool:

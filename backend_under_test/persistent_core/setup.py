@@ -18,7 +18,7 @@ DISCARD = b"DISCARD ALL"
 
 # DISCARD ALL refuses to share a message with others, so these are its parts. RESET ROLE is one more: SET SESSION
 # AUTHORIZATION ends also a role that came with the startup packet or from ALTER ROLE … SET role, and this brings it
-# back. DISCARD PLANS is left out: nobody can see a cached plan.
+# back. DISCARD PLANS is left out: no request can see a cached plan.
 PARTS = (
     "CLOSE ALL",
     "SET SESSION AUTHORIZATION DEFAULT",
@@ -40,7 +40,9 @@ _LOOKUP = re.compile(r"\bpg_(?:type|catalog|namespace|extension)\b", re.IGNORECA
 
 
 def repeatable(statement: str) -> bool | None:
-    """True: to be repeated after a reset; None: changes no session; False: only its author can repeat it."""
+    """Whether to repeat a statement after a reset: True. None: it changes no session. False: only the receiver
+    that executed it can repeat it.
+    """
     bare = _COMMENTS.sub("", statement)
     if _WITHOUT_EFFECT.match(bare) or not bare:
         return None
@@ -93,7 +95,7 @@ class Recording:
                 return result
 
             def executemany(self, query: Any, params_seq: Any, **kwargs: Any) -> Any:
-                recording._current.append("executemany")  # not repeatable: its author must
+                recording._current.append("executemany")  # not repeatable: its receiver must be called again
                 return super().executemany(query, params_seq, **kwargs)
 
             def callproc(self, *args: Any) -> Any:

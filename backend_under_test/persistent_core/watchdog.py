@@ -16,7 +16,7 @@ from weakref import ReferenceType, ref
 PERIOD = 0.2
 """Seconds between two looks: how late a deadline may be noticed."""
 LINGER = 10.0
-"""Seconds without any armed deadline after which it sleeps until woken, so that an idle process stays idle."""
+"""Seconds without any armed deadline after which the thread sleeps until woken, so that an idle process stays idle."""
 
 
 class Watched(Protocol):
@@ -33,8 +33,8 @@ class Watchdog:
 
     def __init__(self) -> None:
         self.asleep = True
-        """Read without a lock by those who arm: a stale False is harmless, because the thread looks once more after
-        setting it True."""
+        """Whether the thread waits to be woken. A caller that arms a deadline reads it without a lock: a stale False is
+        harmless, because the thread looks once more after setting it True."""
         self._watched: dict[int, ReferenceType[Watched]] = {}
         self._lock = threading.Lock()
         self._event = threading.Event()
@@ -62,7 +62,7 @@ class Watchdog:
                 self._thread = threading.Thread(target=self._run, name="persistent-watchdog", daemon=True)
                 try:
                     self._thread.start()
-                except RuntimeError:  # the interpreter is shutting down: its last calls go without a deadline
+                except RuntimeError:  # the interpreter is shutting down: its last calls have no deadline
                     self._thread = None
         self._event.set()
 
@@ -124,4 +124,4 @@ class Watchdog:
 
 
 dog = Watchdog()
-"""The process's one."""
+"""The watchdog of this process."""

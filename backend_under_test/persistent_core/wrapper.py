@@ -331,7 +331,7 @@ class PersistentWrapper(PostgresWrapper):
             return
         session = self.session
         if session is None or session.conn is not self.connection:
-            super().close()  # somebody set `connection` by hand
+            super().close()  # the application set `connection` by hand
             return
         if self.in_atomic_block:
             self._lost = True
@@ -364,7 +364,7 @@ class PersistentWrapper(PostgresWrapper):
         try:
             kept = limits is not None and self.alias != NO_DB_ALIAS and session.park(limits)
             kept = kept and self.holder.put(self, session)
-        except BaseException:  # a signal handler's
+        except BaseException:  # a signal handler may raise anywhere
             session.dispose()
             self.holder.release(self)
             raise
@@ -373,7 +373,7 @@ class PersistentWrapper(PostgresWrapper):
             self.holder.release(self)
 
     def _discard(self) -> None:
-        """Away with the session, if any: it is broken, or was never finished."""
+        """Dispose of the session, if there is one, because it is broken or was not set up to the end."""
         session = self.session
         self.connection = None
         self.session = None
@@ -383,7 +383,7 @@ class PersistentWrapper(PostgresWrapper):
         self.holder.release(self)
 
     def _abandon_block(self) -> None:
-        """An atomic block that its request never left: nobody else will clear its state."""
+        """Clear the state of an atomic block that its request never left: Django itself never does."""
         self.in_atomic_block = False
         self.savepoint_ids = []
         self.atomic_blocks = []
@@ -535,7 +535,7 @@ class PersistentWrapper(PostgresWrapper):
         try:
             cursor = self.create_cursor(name)
         except Database.Error:
-            with self.wrap_database_errors:  # for its words: the session may have been given up
+            with self.wrap_database_errors:  # for its message: the watchdog may have ended the session
                 raise
         return self._prepare_cursor(cursor)  # type: ignore[attr-defined]  # Django's; its stubs leave it out
 
@@ -549,7 +549,7 @@ class PersistentWrapper(PostgresWrapper):
 
     @contextmanager
     def _nodb_cursor(self) -> Iterator[Any]:
-        # CREATE and DROP DATABASE refuse while anybody is connected to the (template) database.
+        # CREATE and DROP DATABASE are refused while any session is connected to the (template) database.
         close_idle()
         with super()._nodb_cursor() as cursor:
             yield cursor

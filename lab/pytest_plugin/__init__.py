@@ -1,7 +1,7 @@
 """The pytest plugin: a rig for tests, and `pytest -m chaos --engine my.backend` in any project.
 
-Each `--engine` adds one test per promise, and one for the random search; they need no test file. A claimed promise
-that is broken fails its test and prints the command that replays it.
+Each `--engine` adds one test per promise, and one for the random search. These tests need no file. A claimed promise
+that is broken fails its test, and the report holds the command that replays it.
 
 Fixtures: `rig` (the running servers), `lab` (the same with its subjects), `lab_seed`.
 """

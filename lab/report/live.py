@@ -20,9 +20,9 @@ from lab.report.terminal import matrix_table
 from lab.report.verdict_mark import BROKEN, LIMIT, Mark, mark
 
 REFRESH = 2.0
-"""Times per second: drawing must not cost what the cases need."""
+"""How many times a second the table is drawn: drawing takes time from the cases, which run in the same process."""
 AROUND = 9
-"""Lines that are no promise: the table's head, frame and names, what is said below it, the prompt."""
+"""Lines of the terminal that show no promise: the table's head, frame and names, the line below it, the prompt."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class LiveMatrix:
         self._live.stop()
 
     def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
-        """A column for it."""
+        """Add the variant's column."""
         with self._lock:
             self._variants[variant.name] = variant
             self._planned += len(plans)
@@ -66,14 +66,14 @@ class LiveMatrix:
                 self._cells[variant.name, promise].planned += 1
 
     def further(self, variant: Variant) -> None:
-        """Count it."""
+        """Count one more plan."""
         with self._lock:
             self._planned += 1
 
     def done(
         self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
     ) -> None:
-        """Fill the cells that it was made for, and those of others that it broke."""
+        """Fill the cells of the promises that the plan was made for, and of those that it broke."""
         with self._lock:
             self._over += 1
             for promise, verdict in verdicts.items():
@@ -84,7 +84,7 @@ class LiveMatrix:
                 self._cells[variant.name, promise].verdicts.add(Verdict.BROKEN)
 
     def say(self, line: str) -> None:
-        """Below the table, until the next."""
+        """Show the line below the table, until the next one."""
         with self._lock:
             self._said = line
 
@@ -96,7 +96,7 @@ class LiveMatrix:
             state = f"{self._over} of {self._planned} plans, {seconds:.0f} s" if self._planned else ""
             said = self._said
         if len(rows) + AROUND > options.size.height:
-            # What is broken first, the rest as far as it goes: the end of the run prints all.
+            # Broken promises first, then others while there is room: all are printed when the run ends.
             order = sorted(rows, key=lambda name: -sum(cell in (BROKEN, LIMIT) for cell in rows[name]))
             rows = {name: rows[name] for name in order[: max(1, options.size.height - AROUND)]}
         if rows:

@@ -1,4 +1,4 @@
-"""How far a check is: one moving line on a terminal, a line now and then in a log. Both on stderr."""
+"""The faces of a check's progress: a moving bar for each variant on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class TerminalProgress:
         self._broken[name] = set()
 
     def further(self, variant: Variant) -> None:
-        """Lengthen it."""
+        """Lengthen the variant's bar."""
         task = self._bars.tasks[self._tasks[variant.name]]
         self._bars.update(task.id, total=(task.total or 0) + 1)
 
     def done(
         self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
     ) -> None:
-        """Advance it."""
+        """Advance the variant's bar."""
         found = self._broken[variant.name]
         found.update(broken)
         shown = f"{title} [{note}]" if note else title
@@ -85,18 +85,18 @@ class PlainProgress:
         return None
 
     def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
-        """Say so."""
+        """Say how many plans there are."""
         self._total += len(plans)
         self.say(f"{variant.name}: {len(plans)} plans")
 
     def further(self, variant: Variant) -> None:
-        """Count it."""
+        """Count one more plan."""
         self._total += 1
 
     def done(
         self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
     ) -> None:
-        """Say what is new."""
+        """Say which promises the plan is the first to break."""
         self._count += 1
         for promise in broken:
             if (variant.name, promise) not in self._broken:
@@ -109,12 +109,12 @@ class PlainProgress:
             self.say(f"{self._count} of {self._total} plans")
 
     def say(self, line: str) -> None:
-        """One line."""
+        """Print the line."""
         self._console.print(line, markup=False, soft_wrap=True)
 
 
 def progress(console: Console) -> TerminalProgress | PlainProgress:
-    """What suits the console."""
+    """Bars where the console is a terminal, lines where it is not."""
     return TerminalProgress(console) if console.is_terminal else PlainProgress(console)
 
 

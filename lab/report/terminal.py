@@ -39,7 +39,7 @@ def short(path: str) -> str:
 
 
 def print_result(out: Console, result: Result) -> None:
-    """One variant: what ran, the table of promises, how to see each broken one again, and the sum."""
+    """One variant: what ran, the table of promises, how to replay each broken one, and the sum in one sentence."""
     table = Table(box=box.ROUNDED, show_lines=True, expand=False)
     table.add_column("promise", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
@@ -74,7 +74,7 @@ def print_matrix(out: Console, results: Sequence[Result]) -> None:
 def matrix_table(variants: Sequence[str], rows: Mapping[str, Sequence[Mark | str]], width: int) -> Table:
     """A row for each promise, with one cell for each variant: its mark, or a few letters.
 
-    Where `width` has no room for the words there are signs, and numbers that stand for the variants' names.
+    Where `width` columns have no room for the words, cells show signs, and numbers stand for the variants' names.
     """
     heads = [name.replace("_", "_\n", 1) for name in variants]
     words = max(len(str(each)) for each in MARKS)

@@ -48,7 +48,8 @@ def print_versions(out: Console, found: ByVersion) -> None:
 def differences(results: Mapping[str, Result]) -> list[str]:
     """Where one variant's versions disagree: a line for each moment at which they do, by promise.
 
-    A moment that one of them has not looked at is none: of a promise that is seen to be broken not all are.
+    A moment that one version did not run does not count as a difference: once a promise is known to be broken, not all
+    of its moments are run.
     """
     lines = []
     name = next(iter(results.values())).variant.name
