@@ -26,7 +26,7 @@ test: setup  ## the whole test suite, chaos tests included
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 quick: setup  ## the tests that need no servers and less than a second each
-	@$(BIN)/python -m pytest -m 'not chaos and not slow and not docker and not netns' $(ARGS)
+	@$(BIN)/python -m pytest tests/unit -m 'not slow' $(ARGS)
 
 lint: setup  ## ruff, mypy and the floors of the house
 	$(BIN)/ruff check
