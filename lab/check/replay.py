@@ -1,4 +1,4 @@
-"""One plan again, as often as asked, and whether all its runs say the same."""
+"""A replay: one plan run again, as often as asked, and whether all its runs come to the same."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Replays:
 def replay(plan: Plan, rig: RigProtocol, zygote: Zygote, times: int = 1, on_run: OnRun | None = None) -> Replays:
     """Run `plan` `times` times and judge every run; call it from the main thread.
 
-    `on_run` hears of each run when it has been judged.
+    `on_run` is called with each run when it has been judged.
     """
     zygote.traits = probe(plan.variant, rig, zygote)
     lock = threading.Lock()
@@ -129,5 +129,5 @@ def _verdicts(findings: tuple[Finding, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def _least(verdicts: list[Verdict]) -> Verdict:
-    """The worst, but a run that did not put a promise at stake says nothing against one that did."""
+    """The worst verdict of those runs that put the promise at stake; unknown where none did."""
     return worst([each for each in verdicts if each is not Verdict.UNKNOWN] or verdicts)

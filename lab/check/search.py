@@ -1,4 +1,4 @@
-"""The random search's part in a check: what lab/explore runs is counted and stored, what it finds is evidence."""
+"""The random search's part in a check: every run of lab/explore/search.py is counted and stored; a find is a trial."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ DEAD = ("recovers", "bounded-wait")
 
 @dataclass(frozen=True)
 class _View:
-    """One trial, seen from one promise."""
+    """One trial, as far as it concerns one promise. `own`: the case was made for that promise."""
 
     moment: str
     own: bool
@@ -33,7 +33,7 @@ class _View:
         return Verdict.NA if unseen and dead else self.finding.verdict
 
     def rank(self) -> tuple[bool, bool, bool]:
-        """What makes it good evidence, the best first: confirmed, nothing else explains it, made for this promise."""
+        """The trial's rank as evidence, best first: confirmed, not explained by another promise, made for this one."""
         agreement = self.trial.agreement.get(self.finding.promise)
         confirmed = agreement is not None and agreement.runs > 1 and agreement.unanimous
         return (not confirmed, self.trial.cause != self.finding.promise, not self.own)
@@ -66,7 +66,7 @@ def _view(promise: str, trial: Trial) -> _View:
 def _result(promise: str, claimed: bool, views: list[_View], random: int) -> PromiseResult:
     moments: dict[str, list[Verdict]] = {}
     for view in views:
-        # A run that was made for another promise counts where it breaks this one; that it does not proves little.
+        # A case that was made for another promise counts where it breaks this one; that it holds here proves little.
         if view.own or view.finding.verdict is Verdict.BROKEN:
             moments.setdefault(view.moment, []).append(view.verdict)
     verdicts = {moment: worst(found) for moment, found in moments.items()}

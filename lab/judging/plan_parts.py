@@ -21,7 +21,7 @@ FIN = inject("sever-fin")
 RST = inject("sever-rst")
 TERMINATE = inject("terminate")
 LOSE_ANSWER = inject("limit-data", limit_bytes=0, stream="downstream")
-"""The next answer of the server is swallowed and the connection ends: what was asked has been done."""
+"""The server's next answer is lost and the connection ends, after the server has done what it was asked."""
 
 SEVER: dict[str, Inject] = {"terminated": TERMINATE, "FIN": FIN, "RST": RST}
 
@@ -47,7 +47,9 @@ def after_heal(actor: str) -> tuple[Step, ...]:
 
 
 def looked_at(variant: Variant, traits: Traits) -> tuple[Step, ...]:
-    """A look at every session that may be kept: a pool that hands out the oldest comes round in so many requests."""
+    """A look at every session that may be kept. A pool that hands out its oldest session first has handed out each of
+    them after as many requests as it has sessions.
+    """
     actors = ("t0", "t1") if several(variant) else ("t0",)
     return tuple(step for actor in actors for step in request(actor, Look(actor)) * max(traits.pool_max, 1))
 

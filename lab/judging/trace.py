@@ -1,4 +1,7 @@
-"""What a record says, arranged for judging. Derived from a record, never stored; judges ask it and nothing else."""
+"""A record arranged for judging: calls, requests, transactions, and what faults did to them.
+
+A trace is derived from a record and never stored.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from lab.records.record import Record
 
 
 class Trace:
-    """What a record says, arranged for judging."""
+    """One record, read once: each view is computed when a judge first asks for it."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
@@ -59,15 +62,15 @@ class Trace:
 
     @cached_property
     def failed_before(self) -> bool:
-        """Whether an ordinary request failed before any fault struck: what fails later need not be a fault's doing."""
+        """Whether an ordinary request failed before a fault struck: then no fault need be the cause of later ones."""
         ordinary = [request for request in self.requests if request.ordinary and request.errors]
         return any(one.errors[0].end < self.struck < FOREVER and not self.crowded_out(one) for one in ordinary)
 
     def crowded_out(self, request: Request) -> bool:
-        """Whether its error may only say that others had all the sessions: it got none while they were in flight.
+        """Whether a request may have failed only because other requests had all the sessions.
 
-        Not where as many have been served side by side before, unless one of the others gives nothing back, because
-        it hangs or its thread has ended.
+        That is so where it got no session while others were in flight. It is not so where as many requests had been
+        served side by side before, unless one of the others gives nothing back because it hangs or its thread ended.
         """
         error = request.errors[0]
         others = [other for other in self.requests if other.actor != request.actor]
@@ -84,7 +87,7 @@ class Trace:
         return threads is not None and sum(one.running_between(call.begin, call.end) for one in self.requests) > threads
 
     def _served(self, until: int) -> int:
-        """How many requests at most had a session at one time by then."""
+        """The largest number of requests that had a session at the same time before `until`."""
         held = [(min(one.sessions.values()), one.end) for one in self.requests if one.sessions]
         return max((sum(a <= begin < b for a, b in held) for begin, _ in held if begin < until), default=0)
 
@@ -95,11 +98,11 @@ class Trace:
 
     @cached_property
     def stale(self) -> int:
-        """How many sessions died without a running request noticing: each may cost one later request an error."""
+        """How many sessions died without an error in a running request: each may cost one later request an error."""
         return sum(self._idle(landing) for landing in self.landed)
 
     def _idle(self, landing: Landing) -> int:
-        # A session that answers later was frozen or cut off for a while, and not dead.
+        # A session that answers after the heal was frozen or cut off for a while: it did not die.
         alive = {call.session for call in self.calls if call.begin > landing.healed}
         dead = set(landing.struck) - alive
         number = len(dead) - self._used(dead, landing.time, landing.at)
