@@ -165,7 +165,7 @@ class Link(Protocol):
     def add(self, kind: str, stream: Direction, **attributes: int) -> None:
         """Install a toxic under Toxiproxy's own name, unit as suffix, on connections that are there as well.
 
-        Only while nothing is in flight on them (docs/toxiproxy.md section 2), which the order of the steps provides.
+        Only while nothing is in flight on them (docs/toxiproxy.md), which the order of the steps provides.
         """
 
     def freeze(self) -> None:

@@ -1,4 +1,4 @@
-"""What severing faults look for: connections that were there have ended, and it was not the client who closed them."""
+"""What severing faults look for: connections that were there have ended, and the client did not close them."""
 
 from __future__ import annotations
 

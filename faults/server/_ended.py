@@ -28,7 +28,7 @@ def look_out(site: Site, sessions: Sequence[Session], how: str, connections: int
         alive = {session.id for session in site.sessions()}
         if alive & set(struck):
             return None
-        # A session leaves the census before its farewell has reached the client, who must not be asked too early.
+        # A session leaves the census before its farewell has reached the client: its sockets are not looked at before.
         gone_at = min(gone_at, time.monotonic())
         if len(established(site.sockets())) > left and time.monotonic() < gone_at + FIN.seconds:
             return None

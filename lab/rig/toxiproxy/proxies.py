@@ -1,4 +1,4 @@
-"""A Toxiproxy server and its proxies, in the regime that docs/toxiproxy.md section 0 calls safe, wherever it runs.
+"""A Toxiproxy server and its proxies, in the regime that docs/toxiproxy.md calls safe, wherever it runs.
 
 One proxy per plan; toxics are installed before the connection and never removed or updated; healing is to delete
 the proxy and create it again on the same port; every call has a deadline; silence or a 5xx is `ProxyLost`.
@@ -22,7 +22,7 @@ from lab.rig.toxiproxy import api
 from lab.rig.toxiproxy.toxic import Armed, Installed, Toxic
 
 PROXIES_PER_SERVER = 2000
-"""A server is replaced after so many proxies: each leaks goroutines and memory (docs/toxiproxy.md section 2)."""
+"""A server is replaced after so many proxies: each leaks goroutines and memory (docs/toxiproxy.md)."""
 
 
 class ProxyServer:

@@ -1,6 +1,6 @@
 """The toxics of Toxiproxy, typed and checked.
 
-The server accepts values that later kill it (docs/toxiproxy.md section 3) and ignores names that it does not know:
+The server accepts values that later kill it (docs/toxiproxy.md) and ignores names that it does not know:
 a toxic that exists here is one that it survives.
 """
 
