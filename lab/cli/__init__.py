@@ -19,6 +19,7 @@ from typing import NamedTuple
 import typer
 
 from lab.errors import LabError
+from lab.explore.threads import remember_interrupts
 
 BAD_ARGUMENTS = 254
 FAILED = 255
@@ -82,6 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
+    remember_interrupts()
     sys.exit(_status(arguments))
 
 
