@@ -67,7 +67,8 @@ class Socket(NamedTuple):
     state: str
 
 
-End = Literal["open", "fin", "rst", "refused"]
+ConnectionState = Literal["open", "fin", "rst", "refused"]
+"""How a connection stands: it is open, the other side has ended it with FIN or RST, or it was refused."""
 
 
 class Knock(NamedTuple):
@@ -78,7 +79,7 @@ class Knock(NamedTuple):
 
     seconds: float
     bytes: int
-    end: End
+    end: ConnectionState
 
     @property
     def answered(self) -> bool:
@@ -317,7 +318,7 @@ class Site(Protocol):
     def sockets(self) -> tuple[Socket, ...]:
         """The subject's sockets to this plan's line, also those that have ended and that the kernel still remembers."""
 
-    def witness(self) -> AbstractContextManager[Callable[[], End]]:
+    def witness(self) -> AbstractContextManager[Callable[[], ConnectionState]]:
         """A connection of the lab's own through the line; yields the way to ask how it ended; `open`: not yet."""
 
     def knock(self, timeout: float, size: int = 8) -> Knock:

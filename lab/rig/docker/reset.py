@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab.errors import ServerNotReady
-from lab.fault import End
+from lab.fault import ConnectionState
 from lab.rig.machine import process
 from lab.rig.machine.route import IN_THE_NETWORK
 from lab.rig.protocol import RigProtocol
@@ -12,7 +12,7 @@ from lab.rig.site.site import open_site
 ARRIVES_WITHIN = 2.0
 
 
-def end_of_reset(rig: RigProtocol) -> End:
+def end_of_reset(rig: RigProtocol) -> ConnectionState:
     """How a connection ends here that Toxiproxy resets: with "rst", unless something between ends TCP."""
     with open_site(rig, "self-test", ("default",)) as site:
         site.link.arm_reset()

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from lab.fault import Attempt, End, Knock
+from lab.fault import Attempt, ConnectionState, Knock
 from lab.rig.protocol import ProxyProtocol
 from lab.rig.site.link import PlanLink
 from lab.timing import ATTEMPT, WITNESS
@@ -94,7 +94,7 @@ class Line:
         )
 
     @contextmanager
-    def witness(self) -> Iterator[Callable[[], End]]:
+    def witness(self) -> Iterator[Callable[[], ConnectionState]]:
         """A connection of our own; yields the way to ask how it has ended."""
         try:
             connection = socket.create_connection((self.host, self.port), WITNESS.seconds)
@@ -113,7 +113,7 @@ class Line:
         """Ask through the line on a fresh connection and wait at most `timeout` seconds."""
         begun = time.monotonic()
         seconds, count = 0.0, 0
-        end: End = "open"
+        end: ConnectionState = "open"
         try:
             with socket.create_connection((self.host, self.port), timeout) as connection:
                 self._own += 1
@@ -135,7 +135,7 @@ class Line:
         return Knock(seconds or time.monotonic() - begun, count, end)
 
 
-def _end(connection: socket.socket) -> End:
+def _end(connection: socket.socket) -> ConnectionState:
     """How the other side has ended a connection; asking does not change it."""
     try:
         return "open" if connection.recv(1, socket.MSG_PEEK) else "fin"

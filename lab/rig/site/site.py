@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from lab.errors import ProxyLost, ServerNotReady
-from lab.fault import Attempt, End, Knock, Net, Server, Socket, Subject
+from lab.fault import Attempt, ConnectionState, Knock, Net, Server, Socket, Subject
 from lab.records.census import Row, Session
 from lab.rig.protocol import ProxyProtocol, RigProtocol, Seat
 from lab.rig.site.client_view import ClientView
@@ -107,7 +107,7 @@ class FaultSite:
         """How many bytes the server sends through the line until a new session is ready."""
         return self._first.greeting(self._where(self.users[0]), self._name)
 
-    def witness(self) -> AbstractContextManager[Callable[[], End]]:
+    def witness(self) -> AbstractContextManager[Callable[[], ConnectionState]]:
         """A connection of our own through the line; yields the way to ask how it has ended."""
         return self._first.witness()
 
