@@ -19,10 +19,12 @@ of one, and a full disk loses only what would have been written next.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +44,10 @@ from lab.records.record import Record
 from lab.records.verdict import Finding, Verdict
 
 VARIABLE = "LAB_STORE"
+CASES = "cases"
+TABLE = "table.json"
+"""What an exploration found, in its own folder."""
+LARGEST = 64_000_000  # bytes of one stored file: what is larger was not written by this lab
 LONGEST_NAME = 90  # of a case's folder, in characters
 LINES: dict[str, type[Any]] = {"ops": Op, "events": Event, "journal": dict[str, Any]}
 FILES = {"ops": "history.jsonl", "events": "events.jsonl", "journal": "journal.jsonl"}
@@ -156,16 +162,31 @@ class _Verdicts(msgspec.Struct):
 
 def read_case(folder: Path) -> tuple[Record, tuple[Finding, ...]]:
     """A stored case as it was recorded and judged; raises PlanInvalid, OSError or msgspec.ValidationError."""
-    values: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes())
+    values: dict[str, Any] = msgspec.json.decode(read_file(folder / "run.json"), type=dict[str, Any])
     for name, kind in LINES.items():
-        lines = (folder / FILES[name]).read_bytes().splitlines()
+        lines = read_file(folder / FILES[name]).splitlines()
         values[name] = [msgspec.to_builtins(msgspec.json.decode(line, type=kind)) for line in lines]
     for name in LISTS:
-        values[name] = msgspec.json.decode((folder / f"{name}.json").read_bytes())
-    plan = decode_plan((folder / "plan.json").read_bytes(), str(folder / "plan.json"))
+        values[name] = msgspec.json.decode(read_file(folder / f"{name}.json"))
+    plan = decode_plan(read_file(folder / "plan.json"), str(folder / "plan.json"))
     values["plan"] = msgspec.to_builtins(plan)
-    verdicts = msgspec.json.decode((folder / "verdicts.json").read_bytes(), type=_Verdicts)
+    verdicts = msgspec.json.decode(read_file(folder / "verdicts.json"), type=_Verdicts)
     return msgspec.convert(values, Record), verdicts.findings
+
+
+def read_file(path: Path) -> bytes:
+    """A stored file; raises OSError for a link, for what is no regular file, and for one larger than LARGEST.
+
+    A store may come from somebody else: a link in it could show a file of this machine, a pipe would never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if status.st_size > LARGEST:
+            raise OSError(errno.EFBIG, f"it is larger than {LARGEST} bytes", str(path))
+        return file.read()
 
 
 def expecting(plan: Plan, findings: Sequence[Finding]) -> Plan:

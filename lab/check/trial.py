@@ -125,8 +125,10 @@ class Trials:
         spent = len(before) + 1
         shown = {(promise, case.moment(promise)) for promise in asked(first, entry.ids)}
         if shown - entry.confirmed:
-            more, more_void = self._confirm(case.plan, entry, first)
-            runs, void, spent = runs + more, void + more_void, spent + len(more) + more_void
+            more, more_void, tapped = self._confirm(case.plan, entry, first)
+            record = tapped or record  # its findings come first then: they name the steps of what is stored
+            runs = more + runs if tapped else runs + more
+            void, spent = void + more_void, spent + len(more) + more_void
             if more and all(asked(findings, entry.ids) == asked(first, entry.ids) for findings in more):
                 entry.confirmed.update(shown)
         findings = merge(runs) if runs else first
@@ -173,21 +175,31 @@ class Trials:
         phrases = {promise: str(agreed) for promise, agreed in agreement.items()}
         return str(entry.folder.keep(case.name, record, findings, phrases, self._server_log(record, start)))
 
-    def _confirm(self, plan: Plan, entry: Entry, first: tuple[Finding, ...]) -> tuple[list[tuple[Finding, ...]], int]:
-        """The findings of further runs, and how many of those were void: a few more where they disagree."""
+    def _confirm(
+        self, plan: Plan, entry: Entry, first: tuple[Finding, ...]
+    ) -> tuple[list[tuple[Finding, ...]], int, Record | None]:
+        """The findings of further runs, and how many of those were void: a few more where they disagree.
+
+        The first of them runs behind the wire tap. Where every promise comes to the same there, that run is returned to
+        be stored instead: the same evidence, with what crossed the wire.
+        """
         counted: list[tuple[Finding, ...]] = []
         void = 0
         wanted = CONFIRM
+        tapped: Record | None = None
         while len(counted) + void < wanted:
-            record = run(plan, self._rig, entry.zygote_of(plan))
+            tap = not counted and not void
+            record = run(plan, self._rig, entry.zygote_of(plan), wire=tap)
             if record.void:
                 void += 1
             else:
                 counted.append(judge(record))
+                if tap and verdicts(counted[0]) == verdicts(first):
+                    tapped = record
             disagree = any(asked(findings, entry.ids) != asked(first, entry.ids) for findings in counted)
             if disagree or not counted:
                 wanted = CONFIRM + DOUBT
-        return counted, void
+        return counted, void, tapped
 
     def _server_log(self, record: Record, start: int) -> str:
         """The server's lines about this run's sessions, and those about itself, since `start`."""
@@ -201,6 +213,11 @@ class Trials:
 def asked(findings: Iterable[Finding], ids: frozenset[str]) -> frozenset[str]:
     """Which of the promises that are asked about these findings call broken."""
     return frozenset(each.promise for each in findings if each.verdict is Verdict.BROKEN and each.promise in ids)
+
+
+def verdicts(findings: Iterable[Finding]) -> dict[str, Verdict]:
+    """What each promise came to in one run."""
+    return {each.promise: each.verdict for each in findings}
 
 
 def merge(runs: Sequence[tuple[Finding, ...]]) -> tuple[Finding, ...]:

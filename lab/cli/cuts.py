@@ -21,12 +21,14 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
-from lab.explore.cuts import WAYS, Cuts, chosen_ways
+from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, folder_of
+from lab.explore.cuts import WAYS, Cuts, chosen_ways, points_of
 from lab.explore.engine import explore
 from lab.explore.points import WINDOWS, Every, Window
 from lab.records.words import WAYS as WAY_WORDS
 from lab.report.counter import Counter
 from lab.report.cuts import print_cuts
+from lab.report.pages.tables import CUTS, keep_table
 from lab.report.terminal import console
 from lab.store import Store, default_root, write
 
@@ -62,6 +64,7 @@ def cuts_command(
     json: CutsJson = None,
     rig: RigFlag = "",
     store: StoreFlag = None,
+    report: ReportFlag = HTML,
 ) -> int:
     """Cut one request at every point, in every way, in both directions, and judge what the next two see.
 
@@ -69,6 +72,7 @@ def cuts_command(
     """
     (variant,) = variants_of([name], path=path, driver=driver, python=python, setting=setting, option=option)
     prepare_file("--json", json)
+    reports = chosen_reports(report)
     exploration = Cuts((window,), every, chosen_ways(way or ()))  # an unknown way is said before anything starts
     folder = Store(store or default_root())
     errors = console(stderr=True)
@@ -77,4 +81,8 @@ def cuts_command(
     print_cuts(console(), variant, found, folder.root)
     if json is not None:
         write(json, found.table.encode())
+    points = [{"direction": each.direction, "name": each.name, "byte": each.byte} for each in points_of(found.outcomes)]
+    place = folder_of(each.path for each in found.examples.values())
+    keep_table(place, CUTS, variant, found.table, points=points, seconds=found.seconds)
+    draw_pages(reports, folder.root, errors)
     return 1 if any(variant.claimed(each) for each in found.broken) else 0

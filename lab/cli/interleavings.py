@@ -22,6 +22,7 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
+from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, folder_of
 from lab.errors import BadInput
 from lab.explore.engine import explore
 from lab.explore.interleavings import SHAPES, USUAL, USUAL_PREEMPTIONS, Interleavings, Scene, shapes
@@ -29,6 +30,7 @@ from lab.fault import build
 from lab.records.plan import FaultSpec
 from lab.report.counter import Counter
 from lab.report.interleavings import print_interleavings
+from lab.report.pages.tables import ORDERS, keep_table
 from lab.report.terminal import console
 from lab.store import Store, default_root, write
 
@@ -75,6 +77,7 @@ def interleavings_command(
     json: TableJson = None,
     rig: RigFlag = "",
     store: StoreFlag = None,
+    report: ReportFlag = HTML,
 ) -> int:
     """Run two or three requests at once, their database steps in every order, and judge each order.
 
@@ -82,6 +85,7 @@ def interleavings_command(
     """
     (variant,) = variants_of([name], path=path, driver=driver, python=python, setting=setting, option=option)
     prepare_file("--json", json)
+    reports = chosen_reports(report)
     scene = _scene(requests, request or (), with_fault, key_values("--fault-param", fault_param))
     exploration = Interleavings(scene, _preemptions(preemptions, scene))
     folder = Store(store or default_root())
@@ -91,6 +95,9 @@ def interleavings_command(
     print_interleavings(console(), variant, found, folder.root)
     if json is not None:
         write(json, found.table.encode())
+    place = folder_of(each.path for each in found.examples.values())
+    keep_table(place, ORDERS, variant, found.table, seconds=found.seconds)
+    draw_pages(reports, folder.root, errors)
     return 1 if any(variant.claimed(each) for each in found.broken) else 0
 
 

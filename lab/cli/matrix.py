@@ -22,6 +22,7 @@ from lab.cli.options import (
     StoreFlag,
     prepare_file,
 )
+from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages
 from lab.records.result import exit_status
 from lab.report.html import write_html
 from lab.report.json import write_json
@@ -30,6 +31,7 @@ from lab.report.terminal import console, print_matrix
 from lab.report.versions import labelled, print_versions
 from lab.rig.capabilities import VARIABLE
 from lab.rig.docker.containers import chosen_version
+from lab.store import default_root
 
 HtmlFlag = Annotated[
     Path | None,
@@ -58,6 +60,7 @@ def matrix(
     store: StoreFlag = None,
     rig: RigFlag = "",
     postgres: PostgresFlag = "",
+    report: ReportFlag = HTML,
 ) -> int:
     """Judge every bundled variant, or those that are named, and print the table promise x variant.
 
@@ -67,6 +70,7 @@ def matrix(
     variants = [find(name) for name in dict.fromkeys(names or rows())]
     prepare_file("--json", json)
     prepare_file("--html", html)
+    reports = chosen_reports(report)
     versions = _versions(postgres)
     share = None if budget is None else budget / max(len(versions), 1)
     options = Options(
@@ -85,6 +89,7 @@ def matrix(
         write_json(json, results)
     if html is not None:
         write_html(html, results)
+    draw_pages(reports, store or default_root(), console(stderr=True))
     return exit_status(results)
 
 

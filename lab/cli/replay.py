@@ -10,13 +10,17 @@ import typer
 from lab.check.replay import against, replay
 from lab.check.variants import find
 from lab.cli.one_variant import one_variant
-from lab.cli.options import RigFlag
+from lab.cli.options import RigFlag, StoreFlag
+from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, keep_run
 from lab.errors import PlanInvalid
 from lab.fault import build
 from lab.records.codec import decode_plan
 from lab.records.plan import Plan
+from lab.records.record import Record
+from lab.records.verdict import Finding
 from lab.report.replays import print_replays
 from lab.report.terminal import console
+from lab.store import default_root
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan, e.g. one from a store folder.")]
 VariantFlag = Annotated[
@@ -31,15 +35,32 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay_command)
 
 
-def replay_command(plan: PlanFile, variant: VariantFlag = "", times: TimesFlag = 1, rig: RigFlag = "") -> int:
-    """Run a plan again, against another variant too, and say how many of its runs agree."""
+def replay_command(
+    plan: PlanFile,
+    variant: VariantFlag = "",
+    times: TimesFlag = 1,
+    rig: RigFlag = "",
+    store: StoreFlag = None,
+    report: ReportFlag = HTML,
+) -> int:
+    """Run a plan again, against another variant too, and say how many of its runs agree.
+
+    With a report, one of the runs is stored, the first that counts.
+    """
     loaded = load_plan(plan)
     if variant:
         loaded = against(loaded, find(variant))
+    reports = chosen_reports(report)
     errors = console(stderr=True)
+    told: list[tuple[Record, tuple[Finding, ...]]] = []
     with one_variant(loaded.variant, rig, errors) as (running, zygote):
-        replays = replay(loaded, running, zygote, times)
+        replays = replay(loaded, running, zygote, times, lambda *run: told.append(run))
     print_replays(console(), replays)
+    if reports:
+        root = store or default_root()
+        record, findings = next((run for run in told if not run[0].void), told[0])
+        keep_run(root, "replays", record, findings)
+        draw_pages(reports, root, errors)
     return replays.status
 
 

@@ -15,15 +15,18 @@ from lab.cli.options import (
     PythonFlag,
     SettingFlag,
     SettingsFlag,
+    StoreFlag,
     prepare_file,
     variants_of,
 )
+from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages
 from lab.explore.timeouts.run import HORIZON, run_timeouts
 from lab.report.counter import Counter
+from lab.report.pages.tables import TIMEOUTS, keep_table
 from lab.report.terminal import console
 from lab.report.timeouts import print_timeouts
 from lab.rig.rigs import open_rig, prepare
-from lab.store import write
+from lab.store import Store, default_root, slug, write
 
 RIG = "netns"
 """The only rig that loses packets, so the command has no flag that chooses one."""
@@ -58,6 +61,8 @@ def timeouts_command(
     alias: AliasFlag = "default",
     horizon: HorizonFlag = HORIZON,
     json: TableJson = None,
+    store: StoreFlag = None,
+    report: ReportFlag = HTML,
 ) -> int:
     """Lose packets under a client in each situation, and tell what notices it after how many seconds.
 
@@ -74,6 +79,7 @@ def timeouts_command(
         alias=alias,
     )
     prepare_file("--json", json)
+    reports = chosen_reports(report)
     prepare(RIG)  # moves this process, which must not have started a thread
     errors = console(stderr=True)
     with open_rig(RIG, lambda line: errors.print(line, markup=False), CONNECTIONS) as rig:
@@ -81,4 +87,7 @@ def timeouts_command(
     print_timeouts(console(), table)
     if json is not None:
         write(json, table.encode())
+    folder = Store(store or default_root())
+    keep_table(folder.root / slug(variant.name, keep="._") / TIMEOUTS, TIMEOUTS, variant, table)
+    draw_pages(reports, folder.root, errors)
     return 0

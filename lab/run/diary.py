@@ -14,6 +14,7 @@ class Diary:
 
     def __init__(self) -> None:
         self.start_ns = time.monotonic_ns()
+        self.began = time.time()
         self.ops: list[Op] = []
         self.events: list[Event] = []
         self.census: list[Census] = []

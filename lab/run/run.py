@@ -159,6 +159,7 @@ class Run:
             exit=self._exit,
             void=self._why_void(held_up),
             seconds=self._diary.seconds(),
+            began=self._diary.began,
         )
 
     def _stepping(self, child: Child, gates: Gates, census: CensusTaker) -> Steps:

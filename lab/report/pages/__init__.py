@@ -1,0 +1,8 @@
+"""A store as a folder of plain pages: an index, and a page for each check, each stored case and each exploration.
+
+shelf      what there is in a store, without its histories     page      text and templates
+story      one run as rows on one clock                        words     what may be shown of a text
+svg        the drawing: every picture is made of its shapes    folder    the files of a report
+
+timeline, wire, census: a case's pictures; strip, orders, silence: an exploration's.
+"""

@@ -1,0 +1,234 @@
+"""The pages as text: what the store's files say, set into templates that escape whatever they are given."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from lab.explore.timeouts.table import TimeoutTable
+from lab.records.verdict import Verdict
+from lab.report.pages import words
+from lab.report.pages.census import counted, draw_census, occasion
+from lab.report.pages.orders import draw_order
+from lab.report.pages.shelf import INDEX, CaseEntry, CheckEntry, Shelf, TableEntry
+from lab.report.pages.silence import describe, draw_silence
+from lab.report.pages.story import MEANT, SIGNS, Story
+from lab.report.pages.tables import MEANINGS, CutsTable, OrdersTable, column_letters, read_table
+from lab.report.pages.timeline import draw_timeline
+from lab.report.pages.wire import describe as describe_message
+from lab.report.pages.wire import draw_wire, items
+from lab.report.terminal import headline, promise_names, sentence
+from lab.report.verdict_mark import MARKS, mark, moment_mark
+from lab.report.versions import differences
+
+STYLE = "report.css"
+MOST_CASES = 400
+"""Cases that a check's page lists at most: a page stays small. Those that its verdicts name come first."""
+CHECKS = 100
+"""Earlier checks that the index lists at most."""
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("lab", "report/pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(breaks=_breaks, shown=words.shown, ms=words.milliseconds, headline=headline, sentence=sentence)
+    made.globals.update(mark=mark, moment_mark=moment_mark, legend=MARKS, css=_css, letter_css=_letter_css)
+    return made
+
+
+def style() -> str:
+    """The style sheet that all pages share."""
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), STYLE)[0]
+
+
+def index_page(shelf: Shelf, *, live: bool = False) -> str:
+    """Promise x variant, of each variant the check that ended last; then the explorations and every other check."""
+    newest = shelf.newest
+    results = [check.result for check in newest if check.result is not None]
+    columns = list(zip(newest, _columns(newest), strict=True))
+    others = [check for check in shelf.checks if check not in newest]
+    return _render(
+        "index.html",
+        up="",
+        live=live and any(check.result is None and not check.damage for check in shelf.checks),
+        columns=columns,
+        promises=promise_names(results),
+        running=[check for check in others if check.result is None],
+        others=[check for check in others if check.result is not None][:CHECKS],
+        further=max(len(others) - CHECKS, 0),
+        tables=shelf.tables,
+        differing=_differing(newest),
+    )
+
+
+def check_page(check: CheckEntry, *, live: bool = False) -> str:
+    """One check: each promise with its moments and the cases that show them, what ran, and all stored cases."""
+    result = check.result
+    evidence: dict[str, list[CaseEntry]] = {}
+    named: dict[str, CaseEntry] = {}
+    for name, promise in result.promises.items() if result else ():
+        found = [case for path in promise.evidence if (case := check.case_of(path)) is not None]
+        evidence[name] = found
+        named.update((case.name, case) for case in found)
+    listed = [*named.values(), *(case for case in check.cases if case.name not in named)]
+    return _render(
+        "check.html",
+        up="../../",
+        live=live and result is None and not check.damage,
+        check=check,
+        result=result,
+        evidence=evidence,
+        cases=listed[:MOST_CASES],
+        further=max(len(listed) - MOST_CASES, 0),
+        settings=words.settings(result.variant.settings) if result else {},
+        options=words.settings(result.variant.options) if result else {},
+    )
+
+
+def table_page(entry: TableEntry) -> str:
+    """One exploration. Raises msgspec.ValidationError when its table does not fit."""
+    table = read_table(entry.document) if not entry.damage else None
+    letters = {each.letter: entry.case_of(each.evidence) for each in getattr(table, "classes", ())}
+    context: dict[str, Any] = {"entry": entry, "table": table, "letters": letters, "meanings": MEANINGS}
+    if isinstance(table, CutsTable):
+        return _render("cuts.html", up="../../", live=False, rows=column_letters(table), **context)
+    if isinstance(table, OrdersTable):
+        pictures = {
+            each.letter: draw_order(f"order{number}", table.requests, orders[0]).markup()
+            for number, each in enumerate(table.classes)
+            if (orders := table.orders_by_class.get(each.letter))
+        }
+        return _render("orders.html", up="../../", live=False, pictures=pictures, **context)
+    if isinstance(table, TimeoutTable):
+        charts = [
+            (row, words.settings(row.options), _bars(table, number, row.name), describe(table, row.name))
+            for number, row in enumerate(table.rows)
+        ]
+        holes: dict[tuple[str, str], list[str]] = {}
+        for hole in table.holes:
+            holes.setdefault((hole.situation, hole.remedy), []).append(hole.loss)
+        return _render("timeouts.html", up="../../", live=False, charts=charts, holes=holes, **context)
+    return _render("examples.html", up="../../", live=False, **context)
+
+
+def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) -> str:
+    """One case, all of it; raises one of shelf.DAMAGED when its files cannot be read."""
+    record, findings, log = entry.read()
+    story = Story(record, findings, log)
+    plan = record.plan
+    title = _title(entry, story)
+    drawn = items(record.journal)
+    census = draw_census(story)
+    return _render(
+        "case.html",
+        up="../../" if check else "",
+        live=False,
+        entry=entry,
+        title=title,
+        check=check,
+        story=story,
+        record=record,
+        plan=plan,
+        variant=plan.variant,
+        broken=story.broken,
+        kept=[each for each in findings if each.verdict is Verdict.KEPT],
+        quiet=[each for each in findings if each.verdict in (Verdict.UNKNOWN, Verdict.NA)],
+        timeline=draw_timeline(story).markup(),
+        wire=draw_wire(story, drawn).markup() if drawn else "",
+        messages=[describe_message(item) for item in drawn],
+        census=census.markup() if census else "",
+        counts=[(each, occasion(each), counted(each)) for each in sorted(record.census, key=lambda one: one.time)[:60]],
+        signs=[(SIGNS[ending], ending, MEANT[ending]) for ending in ("ok", "fail", "info", "skip")],
+        commands=_commands(entry, story),
+        settings=words.settings(plan.variant.settings),
+        options=words.settings(plan.variant.options),
+        versions={**record.versions, **record.traits.versions},
+    )
+
+
+def _title(entry: CaseEntry, story: Story) -> str:
+    """The promise that the case is about, the moment, and the plan's own title where that says more."""
+    own = entry.title or entry.name
+    promise = entry.promise or (story.broken[0].promise if story.broken else "")
+    if not promise or promise in own:
+        return own
+    about = f"{promise}: {entry.moment}" if entry.moment and entry.moment not in own else promise
+    return f"{about}: {own}" if about == promise else f"{about}, {own}"
+
+
+def _bars(table: TimeoutTable, number: int, settings: str) -> Markup:
+    return draw_silence(f"silence{number}", table, settings).markup()
+
+
+def unreadable_page(name: str, why: str) -> str:
+    """In place of a page whose files cannot be read."""
+    return _render("unreadable.html", up="../../", live=False, name=name, why=why)
+
+
+def _render(template: str, **context: Any) -> str:
+    return _environment().get_template(template).render(style=STYLE, index=INDEX, **context)
+
+
+def _commands(entry: CaseEntry, story: Story) -> list[tuple[str, str]]:
+    """How to see it again and how to make it smaller, to be copied into a shell."""
+    path = shlex.quote(words.shown(short(entry.folder / "plan.json"), 1000))
+    commands = [("See it again", f"lab replay {path}"), ("See it ten times", f"lab replay --times 10 {path}")]
+    if story.broken:
+        commands.append(("Make it smaller", f"lab shrink {path}"))
+    return commands
+
+
+def short(path: Path) -> str:
+    """A path as one would type it here: relative where that is shorter."""
+    return min(os.path.relpath(path), str(path), key=len)
+
+
+def _columns(newest: Sequence[CheckEntry]) -> list[str]:
+    """Each variant's name, with the server's version where it was checked on several."""
+    names = [check.name for check in newest]
+    return [
+        f"{name}, PostgreSQL {check.result.versions.get('postgresql', '?')}"
+        if check.result and names.count(name) > 1
+        else name
+        for name, check in zip(names, newest, strict=True)
+    ]
+
+
+def _differing(newest: Sequence[CheckEntry]) -> list[str]:
+    """Where the versions on which a variant was checked disagree."""
+    by_name: dict[str, dict[str, Any]] = {}
+    for check in newest:
+        if check.result is not None:
+            by_name.setdefault(check.name, {})[check.result.versions.get("postgresql", "?")] = check.result
+    return [line for found in by_name.values() if len(found) > 1 for line in differences(found)]
+
+
+def _css(word: str) -> str:
+    """The class of a mark's word."""
+    return {"n/a": "na"}.get(word, word)
+
+
+def _breaks(name: str) -> Markup:
+    """A name that may be broken after each underscore."""
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+
+
+def _letter_css(letter: str) -> str:
+    """The class of a cell of a strip."""
+    calm = {".": "calm", "e": "calm-error", "?": "calm-doubt", "-": "void"}
+    return calm.get(letter) or f"cut{ord(letter[:1] or 'A') % 6}"

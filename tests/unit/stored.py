@@ -1,0 +1,157 @@
+"""Stores made by hand: one case of a COMMIT whose answer is lost, and something for each kind of page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from histories import census, heal, lost, ok, record, session, skipped, strike
+
+from lab.judging.judge import judge
+from lab.records.plan import Begin, End, Enter, Leave, Read, Write
+from lab.records.record import Record
+from lab.records.result import PromiseResult, Result, VariantInfo, encode_results
+from lab.records.variant import Variant
+from lab.records.verdict import Finding, Verdict
+from lab.store import TABLE, CheckFolder, Store
+
+MINE = Variant(name="mine", engine="my.engine", claims=("recovers",))
+BROKEN = Finding(promise="recovers", verdict=Verdict.BROKEN, summary="after the heal t0 got an error", steps=(7,))
+
+
+def told(variant: Variant = MINE) -> Record:
+    """A COMMIT whose answer is lost, then a request that fails, as a published backend has it."""
+    made = record(
+        ok(Begin("t0")),
+        ok(Enter("t0")),
+        ok(Write("t0"), on="77@1.5", xid=9),
+        strike("limit-data", "77@1.5"),
+        census(session("77@1.5", "idle in transaction", xact=True, locks=3), at="inject"),
+        lost(Leave("t0")),
+        lost(End("t0")),
+        heal(),
+        lost(Begin("t0")),
+        skipped(Read("t0")),
+        ok(End("t0")),
+        census(at="final"),
+        rows=(2,),
+        variant=variant,
+    )
+    return msgspec.structs.replace(made, xacts={"9": "committed"}, began=1000.0, journal=JOURNAL)
+
+
+JOURNAL: tuple[dict[str, Any], ...] = (
+    {"kind": "event", "connection": 1, "event": "accept", "at_ns": 5, "detail": "127.0.0.1:1"},
+    {"kind": "message", "connection": 1, "direction": "upstream", "name": "Query", "verb": "INSERT", "at_ns": 41},
+    {"kind": "message", "connection": 1, "direction": "downstream", "name": "ReadyForQuery", "tx": "T", "at_ns": 42},
+    {
+        "kind": "message",
+        "connection": 1,
+        "direction": "upstream",
+        "name": "Query",
+        "at_ns": 61,
+        "moments": ["commit-sent"],
+    },
+    {"kind": "event", "connection": 1, "event": "fin", "side": "server", "at_ns": 79},
+)
+
+
+def stored(root: Path, variant: Variant = MINE, *, log: str = "", over: bool = True) -> CheckFolder:
+    """A store with one check of one case."""
+    folder = Store(root).open(variant.name, 7)
+    made = told(variant)
+    evidence = folder.keep("0001 recovers", made, [BROKEN, *judge(made)[1:3]], {"recovers": "2 of 2 runs agree"}, log)
+    if over:
+        folder.finish(encode_results([result(variant, str(evidence))]))
+    return folder
+
+
+def result(variant: Variant = MINE, *evidence: str, verdict: Verdict = Verdict.BROKEN, **versions: str) -> Result:
+    found = PromiseResult(
+        verdict=verdict,
+        claimed=True,
+        cause="recovers",
+        cases=4,
+        summary="at COMMIT: <b>dead</b>",
+        moments={"at COMMIT": verdict, "idle": Verdict.KEPT},
+        evidence=evidence,
+    )
+    options = {"password": "hunter2", "connect_timeout": 5}
+    return Result(
+        verdict=verdict,
+        variant=VariantInfo(name=variant.name, engine="my.engine", driver="psycopg2", options=options),
+        versions={"django": "5.2", **versions},
+        seed=7,
+        seconds=1.5,
+        cases=9,
+        void=0,
+        promises={"recovers": found},
+    )
+
+
+CUTS = {
+    "kind": "cuts",
+    "variant": "mine",
+    "claims": ["recovers"],
+    "ways": ["fin", "rst"],
+    "points": [{"direction": "upstream", "name": "query-sent"}, {"direction": "downstream", "name": "commit-acked"}],
+    "strip": {
+        "fin": {"upstream": ["A"], "downstream": ["?"]},
+        "rst": {"upstream": ["-"], "downstream": ["e"]},
+    },
+    "classes": [
+        {"class": "A", "count": 1, "promises": ["recovers", "durable"], "evidence": "x/cases/0001-recovers/plan.json"},
+        {"class": "?", "count": 1, "evidence": "x/cases/none/plan.json"},
+        {"class": "e", "count": 1},
+    ],
+    "void": 1,
+    "seconds": 2.5,
+}
+ORDERS = {
+    "kind": "interleavings",
+    "variant": "mine",
+    "requests": ["rollback", "close"],
+    "orders": 2,
+    "all_orders": 70,
+    "cases": 2,
+    "preemptions": 1,
+    "classes": [
+        {"class": "e", "count": 1, "promises": []},
+        {"class": "E", "count": 1, "promises": ["atomic"], "evidence": "x/cases/0001-recovers/plan.json"},
+    ],
+    "orders_by_class": {"E": [{"order": "0110", "fault_at": 2}], "e": [{"order": "0011"}]},
+}
+TIMEOUTS = {
+    "kind": "timeouts",
+    "variant": "mine",
+    "driver": "psycopg2",
+    "versions": {"django": "5.2"},
+    "horizon": 20.0,
+    "rows": [{"name": "its own", "options": {"connect_timeout": 3, "password": "hunter2", "keepalives": None}}],
+    "cells": [
+        {"settings": "its own", "loss": "blackout", "situation": "connects", "seconds": 3.1, "by": "connect_timeout"},
+        {"settings": "its own", "loss": "blackout", "situation": "waits"},
+        {"settings": "its own", "loss": "black-hole", "situation": "waits", "void": "busy"},
+    ],
+    "settings": [],
+    "holes": [{"loss": "blackout", "situation": "waits", "remedy": "set keepalives"}],
+    "notes": ["a note"],
+}
+
+
+def store_of_every_kind(root: Path) -> None:
+    """A store with something for each kind of page."""
+    for variant in (MINE, Variant(name="another_rather_long_name", engine="a.b")):
+        stored(root, variant, log="1970-01-01 00:16:40.000 UTC [77] LOG:  unexpected EOF on client connection\n")
+    stored(root, over=False)
+    for document in (CUTS, ORDERS, TIMEOUTS):
+        folder = root / "mine" / f"{document['kind']}-x"
+        (folder / "cases").mkdir(parents=True)
+        CheckFolder(root, folder).keep("0001 recovers", told(), [BROKEN])
+        (folder / TABLE).write_text(json.dumps(document))
+    single = CheckFolder(root, root / "mine" / "replays")
+    (single.path / "cases").mkdir(parents=True)
+    single.keep("a replay", told(), [BROKEN])
+    (single.path / "cases/0002-damaged").mkdir()
