@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.report.pages.folder import FOLDER, report_store
-from lab.report.pages.page import case_page, index_page
+from lab.report.pages.page import case_page, check_page, index_page
 from lab.report.pages.shelf import CheckEntry, open_shelf
 
 TIMES = 5
@@ -97,6 +97,7 @@ def measure(root: Path) -> dict[str, float]:
             "page kB": max(sizes),
             "index ms": milliseconds(lambda: index_page(open_shelf(root))),
             "report ms": milliseconds(lambda: report_store(root, next(copies))),
+            f"check page of {MANY} cases ms": milliseconds(lambda: check_page(open_shelf(many).checks[0]), 3),
             f"index of {MANY} cases ms": milliseconds(lambda: index_page(open_shelf(many)), 3),
         }
 
@@ -120,7 +121,7 @@ def main() -> None:
     for name, value in found.items():
         limit = LIMITS.get(name)
         print(
-            f"{name:24} {value:10.1f}" + (f"   limit {limit}{'' if value <= limit else '  EXCEEDED'}" if limit else "")
+            f"{name:30} {value:10.1f}" + (f"   limit {limit}{'' if value <= limit else '  EXCEEDED'}" if limit else "")
         )
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))

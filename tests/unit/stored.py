@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from histories import census, heal, lost, ok, record, session, skipped, strike
 
 from lab.judging.judge import judge
 from lab.records.plan import Begin, End, Enter, Leave, Read, Write
@@ -16,6 +15,7 @@ from lab.records.result import PromiseResult, Result, VariantInfo, encode_result
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.store import TABLE, CheckFolder, Store
+from unit.histories import census, heal, lost, ok, record, session, skipped, strike
 
 MINE = Variant(name="mine", engine="my.engine", claims=("recovers",))
 BROKEN = Finding(promise="recovers", verdict=Verdict.BROKEN, summary="after the heal t0 got an error", steps=(7,))

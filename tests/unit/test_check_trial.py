@@ -17,7 +17,7 @@ from lab.records.plan import Begin, End, Plan, Read
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding, Verdict
-from lab.store import Store
+from lab.store import Store, read_case
 
 PLAN = Plan(variant=Variant(name="v"), steps=(Begin("t0"), Read("t0"), End("t0")), promise="alpha")
 CASE = Case(1, PLAN, (("alpha", "idle"),))
@@ -40,9 +40,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the next runs come to, in order: a verdict, or why they are void."""
     coming: list[str] = []
 
-    def run(plan: Plan, *_: Any) -> Record:
+    def run(plan: Plan, *_: Any, wire: bool = False) -> Record:
         what = coming.pop(0)
-        return Record(plan=plan, run=what, void="" if what in list(Verdict) else what)
+        journal: tuple[dict[str, Any], ...] = ({"kind": "message"},) if wire else ()
+        return Record(plan=plan, run=what, journal=journal, void="" if what in list(Verdict) else what)
 
     def judge(record: Record) -> tuple[Finding, ...]:
         if record.void:
@@ -157,3 +158,18 @@ def test_a_case_is_settled_when_all_that_asked_for_it_is_confirmed_to_be_broken(
     assert not entry.settled(both)
     entry.confirmed.add(("beta", "first"))
     assert entry.settled(both)
+
+
+def test_confirming_run_shows_the_wire_and_is_what_is_stored_where_it_says_the_same(
+    runs: list[str], entry: Entry
+) -> None:
+    done = conclude(runs, entry, BROKEN, BROKEN)
+    record, _ = read_case(Path(done.evidence).parent)
+    assert record.journal
+
+
+def test_first_run_stays_the_evidence_where_the_confirming_one_disagrees(runs: list[str], entry: Entry) -> None:
+    done = conclude(runs, entry, BROKEN, KEPT, KEPT, KEPT, KEPT)
+    record, _ = read_case(Path(done.evidence).parent)
+    assert (record.run, record.journal) == (BROKEN, ())
+    assert done.agreement["alpha"].broken == 1

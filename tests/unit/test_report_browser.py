@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stored import store_of_every_kind
 
 from lab.report.pages.folder import report_store
+from unit.stored import store_of_every_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools/browser"

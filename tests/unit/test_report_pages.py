@@ -13,8 +13,6 @@ from urllib.parse import unquote
 
 import msgspec
 import pytest
-from histories import GONE, ok, record
-from stored import BROKEN, JOURNAL, MINE, result, store_of_every_kind, stored, told
 
 from lab.errors import BadInput, StoreUnwritable
 from lab.judging.judge import judge
@@ -29,6 +27,8 @@ from lab.report.pages.shelf import open_shelf
 from lab.report.pages.story import Story
 from lab.report.pages.wire import draw_wire, items
 from lab.store import TABLE, Store
+from unit.histories import GONE, ok, record
+from unit.stored import BROKEN, JOURNAL, MINE, result, store_of_every_kind, stored, told
 
 VOIDS = {"meta", "br", "wbr", "link", "path", "rect", "circle"}
 
