@@ -131,7 +131,6 @@ def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) ->
     record, findings, log = entry.read()
     story = Story(record, findings, log)
     plan = record.plan
-    title = _title(entry, story)
     drawn = items(record.journal)
     census = draw_census(story)
     return _render(
@@ -139,7 +138,6 @@ def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) ->
         up="../../" if check else "",
         live=False,
         entry=entry,
-        title=title,
         check=check,
         story=story,
         record=record,
@@ -159,16 +157,6 @@ def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) ->
         options=words.settings(plan.variant.options),
         versions={**record.versions, **record.traits.versions},
     )
-
-
-def _title(entry: CaseEntry, story: Story) -> str:
-    """The promise that the case is about, the moment, and the plan's own title where that says more."""
-    own = entry.title or entry.name
-    promise = entry.promise or (story.broken[0].promise if story.broken else "")
-    if not promise or promise in own:
-        return own
-    about = f"{promise}: {entry.moment}" if entry.moment and entry.moment not in own else promise
-    return f"{about}: {own}" if about == promise else f"{about}, {own}"
 
 
 def _bars(table: TimeoutTable, number: int, settings: str) -> Markup:

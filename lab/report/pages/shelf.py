@@ -44,6 +44,17 @@ class CaseEntry:
     agreement: dict[str, str] = field(default_factory=dict)
     damage: str = ""
 
+    @property
+    def heading(self) -> str:
+        """The promise that the case is about, the moment, and the plan's own title where that says more."""
+        own = self.title or shown(self.name, 120)
+        promise = self.promise or shown(next(iter(self.broken), ""), 60)
+        if not promise or promise in own:
+            return own
+        if not self.moment or self.moment in own:
+            return f"{promise}: {own}"
+        return f"{promise}: {self.moment}, {own}"
+
     def read(self) -> tuple[Record, tuple[Finding, ...], str]:
         """All of it, with the server's log; raises one of DAMAGED."""
         record, findings = read_case(self.folder)

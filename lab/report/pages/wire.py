@@ -53,6 +53,11 @@ MERGED = ("ParameterStatus", "DataRow", "Authentication", "NoticeResponse")
 QUIET = ("connected", "closed", "accept")
 ASKING = ("Query", "Sync", "StartupMessage", "Execute")
 """Messages after which the server owes a ReadyForQuery."""
+ANSWER = (
+    *("RowDescription", "DataRow", "CommandComplete", "ErrorResponse", "NoticeResponse", "ParameterStatus"),
+    *("ParseComplete", "BindComplete", "CloseComplete", "NoData", "ParameterDescription"),
+)
+"""Messages of which an answer is made, before its ReadyForQuery."""
 ENDING = ("fin", "rst", "closed")
 
 
@@ -68,6 +73,8 @@ def items(journal: Sequence[Mapping[str, Any]]) -> list[Item]:
             last = found[-1] if found else None
             if isinstance(last, Arrow) and arrow.name in MERGED and _like(last, arrow):
                 last.number += 1
+            elif arrow.name == "ReadyForQuery" and not arrow.dropped:
+                _complete(arrow, found)
             else:
                 found.append(arrow)
         elif kind == "act":
@@ -93,6 +100,24 @@ def _answers(data: Mapping[str, Any], asked: dict[int, str], found: list[Item]) 
     elif data.get("kind") == "event" and data.get("event") in ENDING and connection in asked:
         question = asked.pop(connection)
         found.append(Arrow(_int(data.get("at_ns")), connection, False, f"no answer to {question}", "", missing=True))
+
+
+def _complete(ready: Arrow, found: list[Item]) -> None:
+    """An answer that came whole is one arrow: what it says at its end, and the transaction state."""
+    end = len(found)
+    while end and isinstance(last := found[end - 1], Arrow) and last.name in ANSWER and _beside(last, ready):
+        end -= 1
+    answer = [item for item in found[end:] if isinstance(item, Arrow)]
+    said = next((item for item in reversed(answer) if item.name in ("ErrorResponse", "CommandComplete")), None)
+    if said is None:
+        found.append(ready)
+        return
+    said.detail = f"{said.detail}, ready {ready.detail}"
+    found[end:] = [said]
+
+
+def _beside(one: Arrow, other: Arrow) -> bool:
+    return one.connection == other.connection and not one.up and not one.dropped
 
 
 def _arrow(data: Mapping[str, Any], time: int, connection: int) -> Arrow:
