@@ -42,6 +42,9 @@ COMMANDS = {
         "matrix", "Judge every bundled variant, or those that are named, and print the table promise x variant."
     ),
     "replay": Command("replay", "Run a plan again, against another variant too, and say how many of its runs agree."),
+    "report": Command(
+        "report", "Draw what is stored: an index, and a page for each check and each broken or unknown case."
+    ),
     "shrink": Command(
         "shrink", "Take from a plan all that it does not need to break its promise, and write what is left as a plan."
     ),

@@ -9,6 +9,7 @@ import typer
 
 from lab.cli.reports import say_where
 from lab.errors import BadInput
+from lab.report.pages.folder import report_case, report_store
 from lab.report.terminal import console
 from lab.store import default_root
 
@@ -31,12 +32,11 @@ def register(app: typer.Typer) -> None:
 
 
 def report_command(what: What = None, out: OutFlag = None) -> int:
-    """Draw what is stored: an index, a page for each check and each broken or unknown case, without any script.
+    """Draw what is stored: an index, and a page for each check and each broken or unknown case.
 
-    Pages are made from the stored files alone; an old store is drawn again.
+    Pages hold no script and load nothing from elsewhere. They are made from the stored files alone, so that an old
+    store can be drawn again.
     """
-    from lab.report.pages.folder import report_case, report_store  # noqa: PLC0415 - the templates take a while to load
-
     source = what or default_root()
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput(f"--out {out} is no folder", "give the name of one")

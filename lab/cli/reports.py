@@ -53,7 +53,7 @@ def draw_pages(kinds: frozenset[str], root: Path, errors: Console) -> None:
     """
     if HTML not in kinds:
         return
-    from lab.report.pages.folder import report_store  # noqa: PLC0415 - the templates take a while to load
+    from lab.report.pages.folder import report_store
 
     try:
         written = report_store(root)

@@ -21,9 +21,9 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `fate` is the subject's: it ended by itself, was `killed` because a step missed its deadline, or `died` (`exit` says
     how). `void` says why the run proves nothing, "" when it counts. `rows` are the tokens that the server holds at the
     end. `xacts` says what became of the transactions whose numbers writes brought back, where a call raised
-    (pg_xact_status). `journal` is what the wire tap saw, as lab/wire/journal.py writes it, with times of this run. `began` is
-    when the run began by the wall clock, in seconds since 1970, to lay the server's log beside it; 0 where that is not
-    known.
+    (pg_xact_status). `journal` is what the wire tap saw, as lab/wire/journal.py writes it, with times of this run.
+    `began` is when the run began by the wall clock, in seconds since 1970, to lay the server's log beside it; 0 where
+    that is not known.
     """
 
     plan: Plan

@@ -175,7 +175,7 @@ def _render(template: str, **context: Any) -> str:
 def _commands(entry: CaseEntry, story: Story) -> list[tuple[str, str]]:
     """How to see it again and how to make it smaller, to be copied into a shell."""
     path = shlex.quote(words.shown(short(entry.folder / "plan.json"), 1000))
-    commands = [("See it again", f"lab replay {path}"), ("See it ten times", f"lab replay --times 10 {path}")]
+    commands = [("See it again", f"lab replay {path}")]
     if story.broken:
         commands.append(("Make it smaller", f"lab shrink {path}"))
     return commands

@@ -12,7 +12,7 @@ from typing import Literal
 from lab.judging.calls import FOREVER, Call
 from lab.judging.trace import Trace
 from lab.records.landing import Landing
-from lab.records.plan import NEMESIS, Inject
+from lab.records.plan import Inject
 from lab.records.record import Record
 from lab.records.verdict import Finding, Verdict
 from lab.report.pages.words import log_line, milliseconds, shown
@@ -27,6 +27,7 @@ MEANT = {
 }
 LOG_LINES = 60
 """Lines of the server's log at most, the last ones: a page stays small."""
+NEMESIS = "nemesis"
 ROWS = 400
 """Rows of a timeline at most."""
 PAUSE = 40_000_000
@@ -146,13 +147,14 @@ class Story:
 
     def _nemesis_rows(self) -> Iterator[Row]:
         for landing in self.record.landings:
-            named = landing.step in self.named
-            at = {"actor": NEMESIS, "landing": landing, "step": landing.step, "named": named}
-            yield Row(landing.time, "strike", text=f"{shown(landing.kind, 40)} is applied", **at)  # type: ignore[arg-type]
+            kind = shown(landing.kind, 40)
+            row = Row(landing.time, "strike", NEMESIS, f"{kind} is applied", None, landing, landing.step)
+            row = replace(row, named=landing.step in self.named)
+            yield row
             if landing.landed and landing.seen > landing.time:
-                yield Row(landing.seen, "seen", text=f"{shown(landing.kind, 40)} strikes", **at)  # type: ignore[arg-type]
+                yield replace(row, time=landing.seen, kind="seen", text=f"{kind} strikes")
             if landing.healed >= 0:
-                yield Row(landing.healed, "heal", text=f"{shown(landing.kind, 40)} is over", **at)  # type: ignore[arg-type]
+                yield replace(row, time=landing.healed, kind="heal", text=f"{kind} is over")
         for event in self.record.events:
             if event.f == "blocked":
                 yield Row(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from lab.judging.calls import FOREVER, Call
-from lab.records.plan import NEMESIS
-from lab.report.pages.story import Life, Row, Story
+from lab.report.pages.story import NEMESIS, Life, Row, Story
 from lab.report.pages.svg import Drawing
 from lab.report.pages.words import milliseconds, shown
 
