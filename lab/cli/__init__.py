@@ -45,6 +45,7 @@ COMMANDS = {
     "report": Command(
         "report", "Draw what is stored: an index, and a page for each check and each broken or unknown case."
     ),
+    "serve": Command("serve", "Show the pages of a store in a browser, those of a check in progress as it goes on."),
     "shrink": Command(
         "shrink", "Take from a plan all that it does not need to break its promise, and write what is left as a plan."
     ),

@@ -65,7 +65,7 @@ def index_page(shelf: Shelf, *, live: bool = False) -> str:
     return _render(
         "index.html",
         up="",
-        live=live and any(check.result is None and not check.damage for check in shelf.checks),
+        live=live and any(check.running for check in shelf.checks),
         columns=columns,
         promises=promise_names(results),
         running=[check for check in others if check.result is None],
@@ -89,7 +89,7 @@ def check_page(check: CheckEntry, *, live: bool = False) -> str:
     return _render(
         "check.html",
         up="../../",
-        live=live and result is None and not check.damage,
+        live=live and check.running,
         check=check,
         result=result,
         evidence=evidence,
@@ -161,6 +161,11 @@ def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) ->
 
 def _bars(table: TimeoutTable, number: int, settings: str) -> Markup:
     return draw_silence(f"silence{number}", table, settings).markup()
+
+
+def nothing_page(why: str) -> str:
+    """In place of an index where there is nothing yet."""
+    return _render("unreadable.html", up="", live=True, name="Nothing yet", why=why)
 
 
 def unreadable_page(name: str, why: str) -> str:

@@ -7,6 +7,7 @@ never from a document, and a file that is too large or no file is said to be unr
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +25,8 @@ from lab.report.pages.words import shown
 from lab.store import CASES, TABLE, read_case, read_file, slug
 
 INDEX = "index.html"
+QUIET = 60.0
+"""Seconds without anything new after which a check that is not over counts as stopped."""
 DAMAGED = (OSError, BadInput, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What reading a file that somebody else wrote may raise."""
 STAMP = re.compile(r"\d{8}T\d{6}-")
@@ -79,14 +82,41 @@ class _Verdicts(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class CheckEntry:
-    """One check's folder. `result` is None while it runs, or when it was stopped; `damage` says what cannot be read."""
+class _Folder:
+    """A folder of a variant that holds cases; `place` is where its pages are."""
 
     variant: str
     folder: Path
     place: str
-    result: Result | None = None
     damage: str = ""
+
+    @property
+    def page(self) -> str:
+        """The way to its page from the index."""
+        return f"{self.place}/{INDEX}"
+
+    @cached_property
+    def cases(self) -> list[CaseEntry]:
+        """Its cases by name."""
+        return [_case(case, self.place) for case in _folders(self.folder / CASES)]
+
+    def case_of(self, evidence: str) -> CaseEntry | None:
+        """The case whose plan a document names by path: only the folder's name is believed, and only if it is here."""
+        name = Path(evidence).parent.name
+        return next((case for case in self.cases if case.folder.name == name), None)
+
+    def case_at(self, page: str) -> CaseEntry | None:
+        """The case that has this page; the others are not read."""
+        found = (case for case in _folders(self.folder / CASES) if _page_of(case, self.place) == page)
+        case = next(found, None)
+        return None if case is None else _case(case, self.place)
+
+
+@dataclass(frozen=True)
+class CheckEntry(_Folder):
+    """One check's folder. `result` is None while it runs, or when it was stopped; `damage` says what cannot be read."""
+
+    result: Result | None = None
 
     @property
     def stamp(self) -> str:
@@ -94,19 +124,9 @@ class CheckEntry:
         return self.folder.name
 
     @property
-    def page(self) -> str:
-        """The way to its page from the index."""
-        return f"{self.place}/{INDEX}"
-
-    @property
     def name(self) -> str:
         """The variant as its result calls it, else as its folder is called."""
         return shown(self.result.variant.name if self.result else self.variant, 80)
-
-    @cached_property
-    def cases(self) -> list[CaseEntry]:
-        """Its cases by name."""
-        return list(_cases(self.folder, self.place))
 
     @property
     def kept(self) -> int:
@@ -116,37 +136,21 @@ class CheckEntry:
         except OSError:
             return 0
 
-    def case_of(self, evidence: str) -> CaseEntry | None:
-        """The case whose plan a document names by path: only the folder's name is believed, and only if it is here."""
-        name = Path(evidence).parent.name
-        return next((case for case in self.cases if case.folder.name == name), None)
+    @property
+    def running(self) -> bool:
+        """Whether it is not over and something of it was written a short while ago."""
+        if self.result is not None or self.damage:
+            return False
+        return any(_age(self.folder / name) < QUIET for name in ("", CASES, "kept.jsonl"))
 
 
 @dataclass(frozen=True)
-class TableEntry:
-    """One exploration's table, as plain data; `damage` says why it cannot be read."""
+class TableEntry(_Folder):
+    """One exploration's table, as plain data; `damage` says why it cannot be read. Without a kind: single runs."""
 
-    variant: str
-    folder: Path
-    place: str
     kind: str = ""
     document: dict[str, Any] = field(default_factory=dict)
     damage: str = ""
-
-    @property
-    def page(self) -> str:
-        """The way to its page from the index."""
-        return f"{self.place}/{INDEX}"
-
-    @cached_property
-    def cases(self) -> list[CaseEntry]:
-        """The examples of its classes."""
-        return list(_cases(self.folder, self.place))
-
-    def case_of(self, evidence: str) -> CaseEntry | None:
-        """The example whose plan the table names, if its folder is here."""
-        name = Path(evidence).parent.name
-        return next((case for case in self.cases if case.folder.name == name), None)
 
 
 @dataclass(frozen=True)
@@ -218,23 +222,25 @@ def _table(variant: str, folder: Path, place: str) -> TableEntry:
     return replace(entry, kind=str(document.get("kind", "")), document=document)
 
 
-def _cases(folder: Path, place: str) -> Iterator[CaseEntry]:
-    for case in _folders(folder / CASES):
-        entry = CaseEntry(case, f"{place}/{quote(_safe(case.name))}.html", case.name)
-        try:
-            plan = msgspec.json.decode(read_file(case / "plan.json"), type=_Small)
-            verdicts = msgspec.json.decode(read_file(case / "verdicts.json"), type=_Verdicts)
-        except DAMAGED as error:
-            yield replace(entry, damage=damage(error))
-            continue
-        yield replace(
-            entry,
-            title=shown(plan.title or case.name, 160),
-            promise=shown(plan.promise, 60),
-            moment=shown(plan.moment, 120),
-            broken=tuple(each.promise for each in verdicts.findings if each.verdict is Verdict.BROKEN),
-            agreement=verdicts.agreement,
-        )
+def _page_of(case: Path, place: str) -> str:
+    return f"{place}/{quote(_safe(case.name))}.html"
+
+
+def _case(folder: Path, place: str) -> CaseEntry:
+    entry = CaseEntry(folder, _page_of(folder, place), folder.name)
+    try:
+        plan = msgspec.json.decode(read_file(folder / "plan.json"), type=_Small)
+        verdicts = msgspec.json.decode(read_file(folder / "verdicts.json"), type=_Verdicts)
+    except DAMAGED as error:
+        return replace(entry, damage=damage(error))
+    return replace(
+        entry,
+        title=shown(plan.title or folder.name, 160),
+        promise=shown(plan.promise, 60),
+        moment=shown(plan.moment, 120),
+        broken=tuple(each.promise for each in verdicts.findings if each.verdict is Verdict.BROKEN),
+        agreement=verdicts.agreement,
+    )
 
 
 def lone_case(plan: Path) -> CaseEntry:
@@ -244,9 +250,7 @@ def lone_case(plan: Path) -> CaseEntry:
         raise BadInput(
             f"{plan}: no run is stored beside this plan", "give a plan.json from a store, or make one with `lab replay`"
         )
-    page = f"{_safe(folder.name)}.html"
-    entry = next((case for case in _cases(folder.parent.parent, "") if case.folder.name == folder.name), None)
-    return replace(entry or CaseEntry(folder, page, folder.name), page=page)
+    return replace(_case(folder, ""), page=INDEX)
 
 
 def damage(error: BaseException) -> str:
@@ -256,6 +260,14 @@ def damage(error: BaseException) -> str:
     if isinstance(error, msgspec.ValidationError | BadInput):
         return shown(str(error).rpartition("/")[2], 200)
     return "it is no JSON of this lab's"
+
+
+def _age(path: Path) -> float:
+    """Seconds since it changed."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")
 
 
 def _folders(path: Path) -> list[Path]:
