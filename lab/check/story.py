@@ -47,13 +47,18 @@ class StoryStep:
 
 @dataclass(frozen=True)
 class Story:
-    """What the plan did on one variant: its steps, the promises that it broke, and how many replays agree."""
+    """What the plan did on one variant: its steps, the promises that it broke, and how many replays agree.
+
+    `record` is the run that is told, behind the wire tap, `findings` what every promise says of it.
+    """
 
     variant: Variant
     steps: tuple[StoryStep, ...]
     broken: tuple[Finding, ...]
     agree: int
     replays: int
+    record: Record
+    findings: tuple[Finding, ...]
 
     @property
     def unanimous(self) -> bool:
@@ -80,13 +85,14 @@ def run_story(plan: Plan, variants: Sequence[Variant], rig: RigProtocol, replays
 
 def _story(plan: Plan, rig: RigProtocol, zygote: Zygote, replays: int) -> Story:
     told: list[StoryStep] = []
-    record = run(plan, rig, zygote, _listener(told), liveness=False)
-    broken = _broken(record)
+    record = run(plan, rig, zygote, _listener(told), liveness=False, wire=True)
+    findings = judge(record)
+    broken = tuple(finding for finding in findings if finding.verdict is Verdict.BROKEN)
     wanted = {finding.promise for finding in broken}
     with ThreadPoolExecutor(WORKERS) as pool:
         records = pool.map(lambda _: run(plan, rig, zygote, liveness=False), range(replays))
         agree = sum({finding.promise for finding in _broken(each)} == wanted and not each.void for each in records)
-    return Story(plan.variant, tuple(told), broken, agree, replays)
+    return Story(plan.variant, tuple(told), broken, agree, replays, record, findings)
 
 
 def _listener(told: list[StoryStep]) -> Callable[[int, Run], None]:

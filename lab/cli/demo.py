@@ -8,10 +8,12 @@ import typer
 
 from lab.check.story import REPLAYS, run_story, stored_plan
 from lab.check.variants import rows
-from lab.cli.options import RigFlag
+from lab.cli.options import RigFlag, StoreFlag
+from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, keep_run
 from lab.report.story import print_stories
 from lab.report.terminal import console
 from lab.rig.rigs import open_rig, prepare
+from lab.store import default_root
 
 VARIANTS = ("published_global", "published_threadlocal")
 TimesFlag = Annotated[int, typer.Option("--times", metavar="N", min=1, help="How many replays must agree.")]
@@ -24,13 +26,21 @@ def register(app: typer.Typer) -> None:
     app.add_typer(demo, name="demo")
 
 
-def thread_safety(times: TimesFlag = REPLAYS, rig: RigFlag = "") -> int:
+def thread_safety(
+    times: TimesFlag = REPLAYS, rig: RigFlag = "", store: StoreFlag = None, report: ReportFlag = HTML
+) -> int:
     """Two requests at once, step by step, on both published backends: where atomicity breaks, and how surely.
 
     Exit status 1: not all replays agree.
     """
+    reports = chosen_reports(report)
     plan, known = stored_plan("thread-safety"), rows()
     with open_rig(prepare(rig)) as running:
         stories = run_story(plan, [known[name] for name in VARIANTS], running, times)
     print_stories(console(), stories, plan)
+    if reports:
+        root = store or default_root()
+        for story in stories:
+            keep_run(root, "demo", story.record, story.findings)
+        draw_pages(reports, root, console(stderr=True))
     return 0 if all(story.unanimous for story in stories) else 1
