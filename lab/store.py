@@ -142,12 +142,7 @@ class CheckFolder:
         """Every run of this check with its findings as they were, from the files: an old run can be judged again."""
         for plan in sorted(self.path.glob("cases/*/plan.json")):
             yield read_case(plan.parent)
-        kept = self.path / "kept.jsonl"
-        if kept.exists():
-            with kept.open("rb") as lines:
-                for line in lines:
-                    both = msgspec.json.decode(line, type=_Kept)
-                    yield both.record, both.findings
+        yield from read_kept(self.path)
 
 
 class _Kept(msgspec.Struct):
@@ -172,6 +167,17 @@ def read_case(folder: Path) -> tuple[Record, tuple[Finding, ...]]:
     values["plan"] = msgspec.to_builtins(plan)
     verdicts = msgspec.json.decode(read_file(folder / "verdicts.json"), type=_Verdicts)
     return msgspec.convert(values, Record), verdicts.findings
+
+
+def read_kept(folder: Path) -> Iterator[tuple[Record, tuple[Finding, ...]]]:
+    """The runs of a check's folder that broke nothing, one after the other; raises as `read_case` does."""
+    kept = folder / "kept.jsonl"
+    if not kept.exists() or kept.is_symlink():
+        return
+    with kept.open("rb") as lines:
+        for line in lines:
+            both = msgspec.json.decode(line, type=_Kept)
+            yield both.record, both.findings
 
 
 def read_file(path: Path) -> bytes:

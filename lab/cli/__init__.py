@@ -52,6 +52,11 @@ COMMANDS = {
     "tap": Command(
         "tap", "See what an application and its PostgreSQL server say to each other, and cut them off at a moment."
     ),
+    "diff": Command(
+        "diff",
+        "Say what changed between two checks: what is broken that was not, what is fixed, what is not known any more.",
+    ),
+    "judge": Command("judge", "Judge every stored run again, by the judges of today, and say which verdicts differ."),
     "demo": Command("demo", "Stories that a person can follow."),
     "explore": Command("explore", "Try everything there is of one kind."),
     "list": Command("listing", "What there is: variants, promises, faults, moments, steps."),

@@ -33,7 +33,7 @@ from lab.cli.options import (
     prepare_file,
     variants_of,
 )
-from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages
+from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_reports
 from lab.records.result import Result, exit_status
 from lab.records.variant import Variant
 from lab.report.json import write_json
@@ -74,7 +74,7 @@ def check_command(
     json: JsonFlag = None,
     store: StoreFlag = None,
     rig: RigFlag = "",
-    report: ReportFlag = HTML,
+    report: ReportsFlag = HTML,
 ) -> int:
     """Judge variants: which promises they keep under faults, with evidence that replays.
 
@@ -91,7 +91,7 @@ def check_command(
         alias=alias,
     )
     prepare_file("--json", json)
-    reports = chosen_reports(report)
+    reports = chosen_reports(report, KINDS)
     options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound)
     results = judge_variants(variants, options, store, rig)
     out = console()
@@ -99,7 +99,7 @@ def check_command(
         print_result(out, result)
     if json is not None:
         write_json(json, results)
-    draw_pages(reports, store or default_root(), console(stderr=True))
+    write_reports(reports, results, store or default_root(), console(), console(stderr=True))
     return exit_status(results)
 
 

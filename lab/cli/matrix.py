@@ -22,7 +22,7 @@ from lab.cli.options import (
     StoreFlag,
     prepare_file,
 )
-from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages
+from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_reports
 from lab.records.result import exit_status
 from lab.report.html import write_html
 from lab.report.json import write_json
@@ -60,7 +60,7 @@ def matrix(
     store: StoreFlag = None,
     rig: RigFlag = "",
     postgres: PostgresFlag = "",
-    report: ReportFlag = HTML,
+    report: ReportsFlag = HTML,
 ) -> int:
     """Judge every bundled variant, or those that are named, and print the table promise x variant.
 
@@ -70,7 +70,7 @@ def matrix(
     variants = [find(name) for name in dict.fromkeys(names or rows())]
     prepare_file("--json", json)
     prepare_file("--html", html)
-    reports = chosen_reports(report)
+    reports = chosen_reports(report, KINDS)
     versions = _versions(postgres)
     share = None if budget is None else budget / max(len(versions), 1)
     options = Options(
@@ -89,7 +89,7 @@ def matrix(
         write_json(json, results)
     if html is not None:
         write_html(html, results)
-    draw_pages(reports, store or default_root(), console(stderr=True))
+    write_reports(reports, results, store or default_root(), console(), console(stderr=True))
     return exit_status(results)
 
 

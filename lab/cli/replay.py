@@ -7,25 +7,35 @@ from typing import Annotated
 
 import typer
 
+from lab.check.lanes import SLOTS
 from lab.check.replay import against, replay
+from lab.check.replay_all import Stored, distinct, replay_all
 from lab.check.variants import find
 from lab.cli.one_variant import one_variant
 from lab.cli.options import RigFlag, StoreFlag
 from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, keep_run
-from lab.errors import PlanInvalid
+from lab.cli.stored import findings_of
+from lab.errors import BadInput, PlanInvalid
 from lab.fault import build
 from lab.records.codec import decode_plan
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.verdict import Finding
+from lab.report.changes import print_all_again
+from lab.report.counter import Counter
+from lab.report.pages.shelf import open_shelf
 from lab.report.replays import print_replays
 from lab.report.terminal import console
+from lab.rig.rigs import open_rig, prepare
 from lab.store import default_root
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan, e.g. one from a store folder.")]
 VariantFlag = Annotated[
     str,
     typer.Option("--variant", metavar="NAME_OR_ENGINE", help="Run it against this variant; default: the plan's own."),
+]
+AllFlag = Annotated[
+    bool, typer.Option("--all", help="Run every finding of a store again; give its folder instead of a plan.")
 ]
 TimesFlag = Annotated[int, typer.Option("--times", metavar="N", min=1, help="How often.")]
 
@@ -42,11 +52,15 @@ def replay_command(
     rig: RigFlag = "",
     store: StoreFlag = None,
     report: ReportFlag = HTML,
+    everything: AllFlag = False,
 ) -> int:
     """Run a plan again, against another variant too, and say how many of its runs agree.
 
-    With a report, one of the runs is stored, the first that counts.
+    With a report, one of the runs is stored, the first that counts. With --all, PLAN.JSON is a store's folder, and each
+    finding in it is run again: still there, flaky or fixed; exit status 1 when a claimed promise is still broken.
     """
+    if everything:
+        return _replay_all(plan, variant, times, rig)
     loaded = load_plan(plan)
     if variant:
         loaded = against(loaded, find(variant))
@@ -62,6 +76,22 @@ def replay_command(
         keep_run(root, "replays", record, findings)
         draw_pages(reports, root, errors)
     return replays.status
+
+
+def _replay_all(store: Path, variant: str, times: int, rig: str) -> int:
+    """Every stored finding again. A plan names its ENGINE and interpreter: only a store that is trusted is replayed."""
+    found = distinct(findings_of(open_shelf(store)))
+    if variant:
+        chosen = find(variant)
+        found = distinct(Stored(each.where, against(each.plan, chosen)) for each in found)
+    if not found:
+        raise BadInput(f"{store} holds no finding", "give the folder of a store in which something is broken")
+    errors = console(stderr=True)
+    servers = prepare(rig)
+    with open_rig(servers, lambda line: errors.print(line, markup=False), SLOTS) as running:
+        done = replay_all(found, running, times, Counter(errors, "{} of {} runs"))
+    print_all_again(console(), done)
+    return done.status
 
 
 def load_plan(path: Path) -> Plan:

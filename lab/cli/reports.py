@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,23 +12,79 @@ from rich.console import Console
 
 from lab.errors import BadInput, LabError
 from lab.records.record import Record
+from lab.records.result import Result
 from lab.records.verdict import Finding
+from lab.report import github
+from lab.report.junit import junit
+from lab.report.markdown import markdown
 from lab.report.terminal import short
-from lab.store import CASES, CheckFolder, slug, unwritable
+from lab.store import CASES, CheckFolder, slug, unwritable, write
 
-HTML, NONE = "html", "none"
-KINDS = (HTML, NONE)
+FOLDER = "report"
+"""What a store's own report is called, inside it."""
+HTML, JUNIT, GITHUB, MARKDOWN, NONE = "html", "junit", "github", "markdown", "none"
+PAGES = (HTML, NONE)
+KINDS = (HTML, JUNIT, GITHUB, MARKDOWN, NONE)
 ReportFlag = Annotated[
-    str, typer.Option("--report", metavar="|".join(KINDS), help="What to write beside the evidence in the store.")
+    str, typer.Option("--report", metavar="|".join(PAGES), help="What to write beside the evidence in the store.")
+]
+ReportsFlag = Annotated[
+    str,
+    typer.Option(
+        "--report",
+        metavar=",".join(KINDS),
+        help="What to write into report/ of the store: pages, junit.xml, report.md; github: the step's summary, "
+        "and annotations on stdout.",
+    ),
 ]
 
 
-def chosen_reports(text: str) -> frozenset[str]:
-    """The reports that are asked for; raises BadInput for one that there is not."""
+def chosen_reports(text: str, kinds: Sequence[str] = PAGES) -> frozenset[str]:
+    """The reports that are asked for, with commas between them; raises BadInput for one that is not of these kinds."""
     asked = frozenset(part.strip() for part in text.split(",") if part.strip()) or frozenset({NONE})
-    for kind in sorted(asked - set(KINDS)):
-        raise BadInput(f"--report {kind}: there is no such report", f"choose from {', '.join(KINDS)}")
+    for kind in sorted(asked - set(kinds)):
+        raise BadInput(f"--report {kind}: there is no such report", f"choose from {', '.join(kinds)}")
     return asked - {NONE}
+
+
+def write_reports(
+    asked: frozenset[str], results: Sequence[Result], root: Path, out: Console, errors: Console, suffix: str = ""
+) -> None:
+    """Write the reports of a check: files in the store's report folder, annotations on `out`; pages come last.
+
+    `suffix` tells the files of several processes apart. One that cannot be written says so on `errors` and costs no
+    verdict.
+    """
+    folder = root / FOLDER
+    try:
+        if asked & {JUNIT, MARKDOWN}:
+            with unwritable(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+        if JUNIT in asked:
+            _write(folder / f"junit{suffix}.xml", junit(results), errors)
+        if MARKDOWN in asked:
+            _write(folder / f"report{suffix}.md", markdown(results).encode(), errors)
+        if GITHUB in asked:
+            for line in github.commands(results):
+                out.print(line, markup=False, highlight=False, soft_wrap=True)
+            _summarise(results)
+    except LabError as error:
+        errors.print(f"no report: {error}", markup=False, soft_wrap=True)
+    draw_pages(asked, root, errors)
+
+
+def _write(path: Path, data: bytes, errors: Console) -> None:
+    write(path, data)
+    say_where(errors, path)
+
+
+def _summarise(results: Sequence[Result]) -> None:
+    """Append to the step's summary, where this runs in a step."""
+    path = os.environ.get(github.VARIABLE)
+    if not path:
+        return
+    with unwritable(Path(path)), Path(path).open("ab") as file:
+        file.write(github.summary(results, github.LIMIT - file.tell()).encode())
 
 
 def keep_run(root: Path, group: str, record: Record, findings: Sequence[Finding], name: str = "") -> Path:

@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--lab-profile", default="", metavar="NAME", help="dev, ci or nightly (default: $LAB_PROFILE, ci where CI=true)"
     )
+    add("--lab-report", default="none", metavar="KINDS", help="html,junit,github,markdown of what --engine judged")
     add(
         "--lab-budget", type=float, default=None, metavar="SECONDS", help="length of a random search (default: profile)"
     )
@@ -77,6 +78,13 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     """Add the tests of each `--engine`."""
     if config.getoption("--engine") or config.getoption("--lab-settings"):
         items.extend(_session(config).items(session))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the reports that are asked for, in the process that has the verdicts."""
+    if SESSION in session.config.stash:
+        worker = getattr(session.config, "workerinput", {}).get("workerid", "")
+        session.config.stash[SESSION].report(f"-{worker}" if worker else "")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -10,6 +10,7 @@ import pytest
 from lab.check.check import Options, check
 from lab.check.lanes import SLOTS
 from lab.cli.options import variants_of
+from lab.cli.reports import KINDS, chosen_reports, write_reports
 from lab.errors import LabError
 from lab.explore.profiles import profile
 from lab.explore.search import Searched, search
@@ -19,6 +20,7 @@ from lab.records.codec import encode
 from lab.records.result import Result
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
+from lab.report.terminal import console
 from lab.rig.base import BaseRig
 from lab.rig.rigs import apart, chosen, open_rig
 from lab.store import Store, default_root
@@ -46,6 +48,7 @@ class Lab:
         self.promises: list[Promise] = [PROMISES.get(name) for name in names] if names else PROMISES.values()
         self.versions: dict[str, str] = {}
         self.engines = _engines(config)
+        self._reports = chosen_reports(config.getoption("--lab-report"), KINDS)
         self._exit = ExitStack()
         self._rig: BaseRig | None = None
         self._zygotes: dict[bytes, Zygote] = {}
@@ -129,6 +132,12 @@ class Lab:
             exclude=exclude,
             most=most,
         )
+
+    def report(self, suffix: str) -> None:
+        """Write the reports of what was judged; `suffix` tells those of several processes apart."""
+        if self._reports and self._results:
+            results = list(self._results.values())
+            write_reports(self._reports, results, default_root(), console(), console(stderr=True), suffix)
 
     def close(self) -> None:
         """End subjects and servers."""

@@ -58,6 +58,11 @@ class CaseEntry:
             return f"{promise}: {own}"
         return f"{promise}: {self.moment}, {own}"
 
+    @property
+    def flaky(self) -> frozenset[str]:
+        """The promises whose finding is not that of the run that is stored: not all its runs agreed."""
+        return frozenset(name for name, phrase in self.agreement.items() if phrase.startswith("only "))
+
     def read(self) -> tuple[Record, tuple[Finding, ...], str]:
         """All of it, with the server's log; raises one of DAMAGED."""
         record, findings = read_case(self.folder)
