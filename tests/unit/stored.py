@@ -15,7 +15,7 @@ from lab.records.result import PromiseResult, Result, VariantInfo, encode_result
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.store import TABLE, CheckFolder, Store
-from unit.histories import census, heal, lost, ok, record, session, skipped, strike
+from unit.histories import GONE, census, heal, lost, ok, record, session, skipped, strike
 
 MINE = Variant(name="mine", engine="my.engine", claims=("recovers",))
 BROKEN = Finding(promise="recovers", verdict=Verdict.BROKEN, summary="after the heal t0 got an error", steps=(7,))
@@ -155,3 +155,27 @@ def store_of_every_kind(root: Path) -> None:
     (single.path / "cases").mkdir(parents=True)
     single.keep("a replay", told(), [BROKEN])
     (single.path / "cases/0002-damaged").mkdir()
+
+
+EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+"""What a stranger might write wherever a store has a text."""
+
+
+def hostile_store(root: Path) -> None:
+    """A store of a stranger: every text in it tries to be part of the page."""
+    variant = Variant(name=EVIL, engine=EVIL, settings={EVIL: EVIL}, summary=EVIL)
+    made = told(variant)
+    chain = (msgspec.structs.replace(GONE, cls=f"x.{EVIL}", text=EVIL, sqlstate=EVIL),)
+    ops = tuple(msgspec.structs.replace(op, actor=EVIL, chain=chain) for op in made.ops)
+    landings = tuple(msgspec.structs.replace(each, kind=EVIL, evidence=EVIL, struck=(EVIL,)) for each in made.landings)
+    journal = tuple({**each, "name": EVIL, "verb": EVIL, "event": EVIL} for each in JOURNAL)
+    plan = msgspec.structs.replace(made.plan, title=EVIL, promise=EVIL, moment=EVIL)
+    made = msgspec.structs.replace(
+        made, ops=ops, landings=landings, journal=journal, plan=plan, void=EVIL, exit=EVIL, versions={EVIL: EVIL}
+    )
+    folder = Store(root).open("mine", 0)
+    finding = Finding(promise=EVIL, verdict=Verdict.BROKEN, summary=EVIL, steps=(1,))
+    folder.keep("evil", made, [finding], {EVIL: EVIL}, f"2026-01-01 00:00:00.000 UTC [1] LOG: {EVIL}\n")
+    verdicts = result(variant)
+    promises = {EVIL: PromiseResult(verdict=Verdict.BROKEN, claimed=True, summary=EVIL, moments={EVIL: Verdict.BROKEN})}
+    folder.finish(encode_results([msgspec.structs.replace(verdicts, promises=promises)]))

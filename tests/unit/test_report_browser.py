@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.report.pages.folder import report_store
-from unit.stored import store_of_every_kind
+from lab.report.pages.shelf import open_shelf
+from lab.report.serve import listening
+from unit.stored import hostile_store, store_of_every_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools/browser"
@@ -65,6 +68,22 @@ def test_looking_finds_what_is_wrong_with_a_bad_page(tmp_path: Path, chromium: s
         '<p style="color:#ccc;background:#fff">pale</p><div style="width:3000px">wide</div>'
         '<script>console.error("oh")</script><img src="nowhere.png" alt="x"></main></html>'
     )
-    complaints = " ".join(look(chromium, page.as_uri())[0]["complaints"])
+    complaints = " ".join(said for each in look(chromium, page.as_uri()) for said in each["complaints"])
     for sign in ("console error: oh", "overflow", "axe color-contrast", "failed:"):
         assert sign in complaints
+
+
+def test_strangers_store_over_http_is_text_and_nothing_else(tmp_path: Path, chromium: str) -> None:
+    hostile_store(tmp_path)
+    pages = [case.page for check in open_shelf(tmp_path).checks for case in check.cases]
+    pages += [check.page for check in open_shelf(tmp_path).checks]
+    with listening(tmp_path, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            seen = look(chromium, *(f"http://127.0.0.1:{server.server_port}/{page}" for page in ("", *pages)))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert len(seen) == 12
+    assert [each for each in seen if each["complaints"]] == []

@@ -18,17 +18,17 @@ from lab.errors import BadInput, StoreUnwritable
 from lab.judging.judge import judge
 from lab.records.landing import Landing
 from lab.records.plan import Begin, End, Read
-from lab.records.result import PromiseResult, encode_results
+from lab.records.result import encode_results
 from lab.records.variant import Variant
-from lab.records.verdict import Finding, Verdict
+from lab.records.verdict import Verdict
 from lab.report.pages.folder import report_case, report_store
 from lab.report.pages.page import case_page, index_page
 from lab.report.pages.shelf import open_shelf
 from lab.report.pages.story import Story
 from lab.report.pages.wire import draw_wire, items
 from lab.store import TABLE, Store
-from unit.histories import GONE, ok, record
-from unit.stored import BROKEN, JOURNAL, MINE, result, store_of_every_kind, stored, told
+from unit.histories import ok, record
+from unit.stored import BROKEN, JOURNAL, MINE, hostile_store, result, store_of_every_kind, stored, told
 
 VOIDS = {"meta", "br", "wbr", "link", "path", "rect", "circle"}
 
@@ -242,26 +242,9 @@ def test_table_that_is_none_costs_its_own_page_only(tmp_path: Path, text: str) -
 
 # -- a store from a stranger ----------------------------------------------------------------------------------------
 
-EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
-
 
 def test_hostile_names_and_texts_are_text(tmp_path: Path) -> None:
-    variant = Variant(name=EVIL, engine=EVIL, settings={EVIL: EVIL}, summary=EVIL)
-    made = told(variant)
-    chain = (msgspec.structs.replace(GONE, cls=f"x.{EVIL}", text=EVIL, sqlstate=EVIL),)
-    ops = tuple(msgspec.structs.replace(op, actor=EVIL, chain=chain) for op in made.ops)
-    landings = tuple(msgspec.structs.replace(each, kind=EVIL, evidence=EVIL, struck=(EVIL,)) for each in made.landings)
-    journal = tuple({**each, "name": EVIL, "verb": EVIL, "event": EVIL} for each in JOURNAL)
-    plan = msgspec.structs.replace(made.plan, title=EVIL, promise=EVIL, moment=EVIL)
-    made = msgspec.structs.replace(
-        made, ops=ops, landings=landings, journal=journal, plan=plan, void=EVIL, exit=EVIL, versions={EVIL: EVIL}
-    )
-    folder = Store(tmp_path).open("mine", 0)
-    finding = Finding(promise=EVIL, verdict=Verdict.BROKEN, summary=EVIL, steps=(1,))
-    folder.keep("evil", made, [finding], {EVIL: EVIL}, f"2026-01-01 00:00:00.000 UTC [1] LOG: {EVIL}\n")
-    verdicts = result(variant)
-    promises = {EVIL: PromiseResult(verdict=Verdict.BROKEN, claimed=True, summary=EVIL, moments={EVIL: Verdict.BROKEN})}
-    folder.finish(encode_results([msgspec.structs.replace(verdicts, promises=promises)]))
+    hostile_store(tmp_path)
     report_store(tmp_path)
     found = pages(tmp_path / "report")  # the parser refuses scripts and handlers
     assert len(found) == 3

@@ -3,7 +3,7 @@
 //   node look.mjs [--shots DIR] URL…
 //
 // For each page, width (360, 1600) and colour scheme (light, dark): errors on the console and failed requests, whether
-// the page is wider than the window, what axe-core finds, and whether what can be reached by Tab has a visible name.
+// the page is wider than the window or than paper, whether Tab leads to what is seen, and what axe-core finds.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -18,39 +18,69 @@ const browser = await chromium.launch({
   executablePath: process.env.LAB_CHROMIUM || "/usr/bin/chromium",
   args: root ? ["--no-sandbox"] : [],
 });
+const VIEWS = [[360, "light"], [360, "dark"], [1600, "light"], [1600, "dark"]];
+
+async function tooWide(page) {
+  return page.evaluate(() => {
+    const wide = document.documentElement.scrollWidth - innerWidth;
+    const names = [...document.querySelectorAll("body *")]
+      .filter((each) => !each.closest(".scroll") && each.getBoundingClientRect().right > innerWidth + 1)
+      .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`);
+    return wide > 0 ? `${wide} px too wide: ${names.slice(0, 5).join("; ")}` : "";
+  });
+}
+
+// As a reader has it, the page's policy included.
+async function read(url, width, colorScheme, complaints) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
+  const page = await context.newPage();
+  page.on("console", (message) => complaints.push(`console ${message.type()}: ${message.text()}`));
+  page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
+  page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()}`));
+  await page.goto(url);
+  if (!(await page.evaluate(() => getComputedStyle(document.body).maxWidth !== "none"))) {
+    complaints.push("the style sheet was not applied");
+  }
+  await page.keyboard.press("Tab");
+  if (!(await page.evaluate(() => document.activeElement.getBoundingClientRect().left >= 0))) {
+    complaints.push("what Tab reaches first is not to be seen");
+  }
+  await page.evaluate(() => document.querySelectorAll("details").forEach((each) => (each.open = true)));
+  const wide = await tooWide(page);
+  if (wide) complaints.push(`overflow: ${wide}`);
+  if (shots) {
+    const { pathname } = new URL(url);
+    const name = `${path.basename(path.dirname(pathname))}-${path.basename(pathname, ".html")}`;
+    await page.screenshot({ path: path.join(shots, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+  }
+  await page.emulateMedia({ media: "print", colorScheme });
+  await page.setViewportSize({ width: 794, height: 1123 }); // A4 at 96 dpi
+  const printed = await tooWide(page);
+  if (printed) complaints.push(`in print ${printed}`);
+  await context.close();
+}
+
+// The policy forbids scripts, axe-core's too: here it is set aside.
+async function examine(url, width, colorScheme, complaints) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true });
+  const page = await context.newPage();
+  await page.goto(url);
+  await page.evaluate(() => document.querySelectorAll("details").forEach((each) => (each.open = true)));
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"], preload: false }));
+  for (const each of found.violations) {
+    const node = each.nodes[0];
+    complaints.push(`axe ${each.id} ×${each.nodes.length}: ${node.html.slice(0, 160)} ${node.failureSummary}`);
+  }
+  await context.close();
+}
+
 for (const url of urls) {
-  const views = [[360, "light"], [360, "dark"], [1600, "light"], [1600, "dark"]];
-  await Promise.all(views.map(async ([width, colorScheme]) => {
-    // The policy of a page forbids scripts, axe-core's too; what is looked at is the page, not its policy.
-    const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true });
-    const page = await context.newPage();
+  await Promise.all(VIEWS.map(async ([width, colorScheme], place) => {
     const complaints = [];
-    page.on("console", (message) => complaints.push(`console ${message.type()}: ${message.text()}`));
-    page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-    page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()}`));
-    await page.goto(url);
-    await page.evaluate(() => document.querySelectorAll("details").forEach((each) => (each.open = true)));
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    if (wide > 0) {
-      const names = await page.evaluate(() => [...document.querySelectorAll("body *")]
-        .filter((each) => !each.closest(".scroll") && each.getBoundingClientRect().right > innerWidth + 1)
-        .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`).slice(0, 5));
-      complaints.push(`overflow: ${wide} px too wide: ${names.join("; ")}`);
-    }
-    const styled = await page.evaluate(() => getComputedStyle(document.body).maxWidth !== "none");
-    if (!styled) complaints.push("the style sheet was not applied");
-    await page.evaluate(axe);
-    const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"], preload: false }));
-    for (const each of found.violations) {
-      const node = each.nodes[0];
-      complaints.push(`axe ${each.id} ×${each.nodes.length}: ${node.html.slice(0, 160)} ${node.failureSummary}`);
-    }
-    if (shots) {
-      const name = `${path.basename(path.dirname(new URL(url).pathname))}-${path.basename(new URL(url).pathname, ".html")}`;
-      await page.screenshot({ path: path.join(shots, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
+    await read(url, width, colorScheme, complaints);
+    if (place % 3 === 0) await examine(url, width, colorScheme, complaints); // narrow and light, wide and dark
     console.log(JSON.stringify({ url, width, colorScheme, complaints }));
-    await context.close();
   }));
 }
 await browser.close();

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -140,6 +141,11 @@ class CheckEntry(_Folder):
             return read_file(self.folder / "kept.jsonl").count(b"\n")
         except OSError:
             return 0
+
+    @property
+    def broken(self) -> dict[str, int]:
+        """How many of its cases broke each promise: what is known before it is over."""
+        return dict(sorted(Counter(promise for case in self.cases for promise in case.broken).items()))
 
     @property
     def running(self) -> bool:
