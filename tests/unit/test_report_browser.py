@@ -19,7 +19,7 @@ from unit.stored import hostile_store, store_of_every_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools/browser"
-DEADLINE = 300.0
+DEADLINE = 600.0
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

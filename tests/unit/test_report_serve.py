@@ -54,7 +54,7 @@ def test_pages_are_those_of_the_folder(tmp_path: Path, client: Client) -> None:
     store_of_every_kind(tmp_path)
     report_store(tmp_path)
     served = 0
-    for path in (tmp_path / "report").rglob("*.*"):
+    for path in filter(Path.is_file, (tmp_path / "report").rglob("*")):
         status, body, headers = client(f"/{path.relative_to(tmp_path / 'report')}")
         assert status == 200, path
         assert headers["Content-Type"].startswith("text/css" if path.suffix == ".css" else "text/html")
@@ -152,7 +152,7 @@ def test_check_in_progress_is_looked_at_again_and_again(tmp_path: Path, client: 
     folder = stored(tmp_path, over=False)
     _, body, _ = client()
     assert 'http-equiv="refresh"' in body
-    assert "it is running" in body
+    assert "It is running" in body
     page = f"/mine/{folder.path.name}/index.html"
     assert 'http-equiv="refresh"' in client(page)[1]
     folder.finish((stored(tmp_path).path / "verdicts.json").read_bytes())
