@@ -48,6 +48,7 @@ def test_engine_brings_its_tests_along(project: Path) -> None:
         (["--engine", "nonsense"], "neither a bundled variant nor a dotted ENGINE"),
         (["--engine", "my.backend", "--lab-setting", "A"], "that is not KEY=JSON"),
         (["--engine", "my.backend", "--lab-profile", "weekly"], "there is no profile 'weekly'"),
+        (["--engine", "my.backend", "--lab-report", "pdf"], "there is no such report"),
         (["--engine", "my.backend", "--lab-promise", "health"], "there is no promise 'health'"),
     ],
 )
@@ -70,7 +71,9 @@ def test_run_ends_at_once_without_a_rig(project: Path) -> None:
 @pytest.mark.chaos
 def test_broken_claim_fails_with_the_command_that_replays_it(project: Path) -> None:
     flags = ["--engine", "shares_global", "--lab-path", str(ZOO), "--lab-promise", "isolated-threads"]
-    done = run_pytest(project, "-m", "chaos", *flags, "--lab-budget", "1")
+    done = run_pytest(project, "-m", "chaos", *flags, "--lab-budget", "1", "--lab-report", "junit,html")
     assert "shares_global breaks isolated-threads: Two requests" in done.stdout
     assert f"lab replay {project / 'store'}" in done.stdout
     assert "1 failed, 1 passed" in done.stdout
+    assert "<failure" in (project / "store/report/junit.xml").read_text()
+    assert (project / "store/report/index.html").is_file()
