@@ -211,9 +211,9 @@ class Story:
             return -1
         try:
             at = datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
-        except ValueError:
+            return max(int((at - self.record.began) * 1e9), -1)
+        except (ValueError, OverflowError):
             return -1
-        return max(int((at - self.record.began) * 1e9), -1)
 
     @cached_property
     def tokens(self) -> list[Token]:

@@ -93,7 +93,7 @@ def _answers(data: Mapping[str, Any], asked: dict[int, str], found: list[Item]) 
     connection, name = _int(data.get("connection")), str(data.get("name", ""))
     if data.get("kind") == "message":
         if data.get("direction") == "upstream" and name in ASKING:
-            verb = "COMMIT" if "commit-sent" in data.get("moments", ()) else shown(data.get("verb", ""), 20)
+            verb = "COMMIT" if "commit-sent" in _moments(data) else shown(data.get("verb", ""), 20)
             asked[connection] = f"{name} {verb}".strip()
         elif name == "ReadyForQuery" and not data.get("dropped"):
             asked.pop(connection, None)
@@ -123,7 +123,7 @@ def _beside(one: Arrow, other: Arrow) -> bool:
 def _arrow(data: Mapping[str, Any], time: int, connection: int) -> Arrow:
     name = shown(data.get("name", "?"), 40)
     verb, state, tx = (shown(data.get(key, ""), 20) for key in ("verb", "sqlstate", "tx"))
-    moments = [str(each) for each in data.get("moments", ()) if isinstance(each, str)]
+    moments = _moments(data)
     if "commit-sent" in moments or "commit-acked" in moments:
         verb = "COMMIT"
     shown_tx = f"[{tx}]" if tx and name == "ReadyForQuery" else ""
@@ -263,6 +263,11 @@ def _call_at(story: Story, time: int) -> int:
 def _step_text(story: Story, step: int) -> str:
     call = next(each for each in story.calls if each.step == step)
     return f"{shown(call.actor, 12)}, step {step}: {call.f}"
+
+
+def _moments(data: Mapping[str, Any]) -> list[str]:
+    found = data.get("moments")
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list | tuple) else []
 
 
 def _int(value: object) -> int:
