@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.reports import say_where
-from lab.errors import BadInput
+from lab.errors import BadInput, StoreUnwritable
 from lab.report.pages.folder import report_case, report_store
 from lab.report.terminal import console
 from lab.store import default_root
@@ -41,7 +41,10 @@ def report_command(what: What = None, out: OutFlag = None) -> int:
     if out is not None and out.exists() and not out.is_dir():
         raise BadInput(f"--out {out} is no folder", "give the name of one")
     lone = source.is_file() or (source / "history.jsonl").is_file()
-    written = report_case(source, out) if lone else report_store(source, out)
+    try:
+        written = report_case(source, out) if lone else report_store(source, out)
+    except StoreUnwritable as full:
+        raise StoreUnwritable(full.message, "free space there, or choose another folder with --out") from None
     errors = console(stderr=True)
     for line in written.damaged[:DAMAGES]:
         errors.print(f"cannot be drawn: {line}", markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fix_cli import ROOT, Lab
+from unit.stored import stored
 
 REGRESSION = ROOT / "tests/regressions/published_threadlocal.recovers.json"
 
@@ -68,3 +69,11 @@ def test_report_that_cannot_be_written_costs_no_verdict(tmp_path: Path, lab_comm
     done = lab_command("replay", str(REGRESSION))
     assert done.returncode == 1
     assert "no report: cannot write" in done.stderr.splitlines()[-1]
+
+
+def test_report_that_finds_no_room_says_where_else_it_may_go(tmp_path: Path, lab_inside: Lab) -> None:
+    stored(tmp_path / "store")
+    (tmp_path / "file").write_text("")
+    done = lab_inside("report", "store", "--out", "file/below")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (255, "", 1)
+    assert "choose another folder with --out" in done.stderr
