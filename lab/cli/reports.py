@@ -33,7 +33,7 @@ ReportsFlag = Annotated[
     typer.Option(
         "--report",
         metavar=",".join(KINDS),
-        help="What to write into report/ of the store: pages, junit.xml, report.md; github: the step's summary, "
+        help="What to write into report/ of the store: pages, JUnit XML, Markdown; github: the step's summary, "
         "and annotations on stdout.",
     ),
 ]
