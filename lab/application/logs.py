@@ -1,0 +1,21 @@
+"""The log records of a case stay with the case: hundreds of expected tracebacks would bury what a test has to say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def kept() -> Iterator[list[logging.LogRecord]]:
+    """While it lasts no record reaches a handler, whatever handlers the project or pytest has set; here they are."""
+    records: list[logging.LogRecord] = []
+    gate: Any = logging.Logger  # every record goes by one method on its way to the handlers
+    original = gate.callHandlers
+    gate.callHandlers = lambda _, record: records.append(record)
+    try:
+        yield records
+    finally:
+        gate.callHandlers = original
