@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.check.cases import Case
-from lab.errors import BadInput
+from lab.errors import AddressRefused, BadInput
 from lab.judging.judge import cause, judge
 from lab.promise import Promise
 from lab.records.plan import Plan
@@ -118,6 +118,8 @@ class Trials:
         start = self._log.log_offset() if self._log else 0
         try:
             record, first, before = self._telling(case, entry)
+        except AddressRefused:
+            raise
         except BadInput as refusal:  # this rig cannot do it: said, not hidden
             return Trial(case, missing=f"not run: {refusal}")
         runs = [] if record.void else [first]

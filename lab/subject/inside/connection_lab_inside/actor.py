@@ -8,10 +8,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import attempts
-from chain import chain_of
 from django.core import signals
 from django.db import connections, transaction
+
+from connection_lab_inside import attempts
+from connection_lab_inside.chain import chain_of
 
 Message = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """The zygote: imports Django and the variant once, holds no connection, and forks a child for each plan.
 
-Started as `python agent.py FD`; FD is one end of a SOCK_SEQPACKET pair. The first message is the configuration.
+Its channel is one end of a SOCK_SEQPACKET pair. The first message is the configuration.
 After that each message carries one descriptor, the child's own channel, and the server's address. Starting Python
 and Django costs 300 ms, a fork 2 to 5.
 """
@@ -20,10 +20,11 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-import actor as actors
-import attempts
-import config as configuration
-from chain import Interrupted
+from connection_lab_inside import actor as actors
+from connection_lab_inside import attempts
+from connection_lab_inside import config as configuration
+from connection_lab_inside.chain import Interrupted
+from connection_lab_inside.guard import Guard
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -39,16 +40,21 @@ def die_with_parent() -> None:
         os._exit(1)
 
 
-def main(channel: socket.socket) -> None:
-    """Configure, say hello, then fork on demand until the lab goes away."""
+def main(descriptor: int, tell: int, stack: int) -> None:
+    """Configure, say hello, then fork on demand until the lab goes away; `tell` and `stack` are the guard's."""
+    channel = socket.socket(fileno=descriptor)
     die_with_parent()
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a plan's process forks is ours when that has ended
     config = json.loads(channel.recv(LONGEST_MESSAGE))
+    guard = Guard(tell, stack, held=config["held"])
     try:
         configuration.prepare_process(config)
+        guard.watch_drivers()
         attempts.watch(config["driver"])  # before any ENGINE can take a name of the driver for its own
         database, extra, notes = configuration.database(config)
         wrapper = configuration.configure(database, extra)
+        guard.watch_drivers()
+        guard.wrapper = wrapper
         hello = configuration.traits(wrapper, database, config["driver"], notes)
         hello["engine"] = database["ENGINE"]
         hello["files"] = len(os.listdir("/proc/self/fd")) - 1  # one is the listing's; a child has as many
@@ -69,6 +75,7 @@ def main(channel: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             channel.close()
+            guard.allow(message["databases"])
             child(socket.socket(fileno=descriptors[0]), message)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.setpgid(pid, pid)  # as the child does: whoever comes first, so that it has its group in either case
@@ -207,7 +214,3 @@ class Stage:
         data = json.dumps(answer, default=str).encode()
         with self._lock:
             self._channel.send(data)
-
-
-if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
