@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
 from lab.check.cuts import CutTrials, cut
@@ -21,6 +18,7 @@ from lab.check.tally import tally
 from lab.check.trial import NOT_RUN, Entry, Trial, Trials
 from lab.promise import PROMISES, Promise
 from lab.records.result import Result, VariantInfo, encode_results, overall
+from lab.records.secret import masked
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.rig.protocol import RigProtocol
@@ -256,23 +254,13 @@ class _Check:
 def _describe(entry: Entry) -> VariantInfo:
     """The variant as it ran; what its settings module says is known from inside the subject only."""
     variant, traits = entry.variant, entry.zygote.traits
-    inherited = {key: _value(text) for key, text in traits.settings.items()} if variant.module else {}
+    inherited = dict(traits.settings) if variant.module else {}
     options = inherited.pop("OPTIONS", {})
     return VariantInfo(
         name=variant.name,
         engine=entry.zygote.engine,
         driver=variant.driver,
-        settings={**inherited, **variant.settings},
-        options={**(options if isinstance(options, dict) else {}), **variant.options},
+        settings=masked({**inherited, **variant.settings}, entry.zygote.secrets),
+        options=masked({**(options if isinstance(options, dict) else {}), **variant.options}, entry.zygote.secrets),
         keeping=traits.keeping,
     )
-
-
-def _value(text: str) -> Any:
-    """A printed setting as JSON knows it, else the text."""
-    try:
-        value = ast.literal_eval(text)
-        json.dumps(value)
-    except (ValueError, SyntaxError, TypeError):
-        return text
-    return value

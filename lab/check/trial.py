@@ -12,6 +12,7 @@ from lab.judging.judge import cause, judge
 from lab.promise import Promise
 from lab.records.plan import Plan
 from lab.records.record import Record
+from lab.records.secret import mask_text
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.rig.protocol import RigProtocol
@@ -173,7 +174,11 @@ class Trials:
             entry.folder.note(record, findings)
             return ""
         phrases = {promise: str(agreed) for promise, agreed in agreement.items()}
-        return str(entry.folder.keep(case.name, record, findings, phrases, self._server_log(record, start)))
+        return str(
+            entry.folder.keep(
+                case.name, record, findings, phrases, self._server_log(record, start, entry.zygote.secrets)
+            )
+        )
 
     def _confirm(self, plan: Plan, entry: Entry, first: tuple[Finding, ...]) -> tuple[list[tuple[Finding, ...]], int]:
         """The findings of further runs, and how many of those were void: a few more where they disagree."""
@@ -191,13 +196,14 @@ class Trials:
                 wanted = CONFIRM + DOUBT
         return counted, void
 
-    def _server_log(self, record: Record, start: int) -> str:
+    def _server_log(self, record: Record, start: int, secrets: Sequence[str]) -> str:
         """The server's lines about this run's sessions, and those about itself, since `start`."""
         if self._log is None:
             return ""
         mine = f"app=lab-{record.run}"
         lines = self._log.log_slice(start).splitlines(keepends=True)
-        return "".join(line for line in lines if mine in line or "app=" not in line)
+        said = "".join(line for line in lines if mine in line or "app=" not in line)
+        return mask_text(said, secrets)
 
 
 def asked(findings: Iterable[Finding], ids: frozenset[str]) -> frozenset[str]:

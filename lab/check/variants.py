@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
-from lab.errors import VariantUnknown
+from lab.errors import BadInput, VariantUnknown
 from lab.records.codec import convert
+from lab.records.plan import Plan
+from lab.records.secret import holes
 from lab.records.variant import Driver, Variant
 
 ROWS_MODULE = "backend_under_test.variants"
@@ -61,6 +63,31 @@ def find(
         "options": {**variant.options, **(options or {})},
     }
     return msgspec.structs.replace(variant, **changes)
+
+
+def filled(plan: Plan, settings: dict[str, Any], options: dict[str, Any]) -> Plan:
+    """A stored plan with what was masked in it, as it is given again; raises BadInput for what is not.
+
+    What says how to prove who one is to a server with TLS is not needed: the lab's has none.
+    """
+    variant = plan.variant
+    changed = msgspec.structs.replace(
+        variant,
+        settings={**variant.settings, **settings},
+        options={**{key: value for key, value in variant.options.items() if key not in NOT_NEEDED}, **options},
+    )
+    for flag, values in (("--setting", changed.settings), ("--option", changed.options)):
+        for hole in holes(values):
+            key = hole.partition(".")[0].partition("[")[0]
+            raise BadInput(
+                f"{hole} of the plan's variant is a secret, which was not stored",
+                f"give it again: {flag} '{key}=JSON'",
+            )
+    return msgspec.structs.replace(plan, variant=changed)
+
+
+NOT_NEEDED = ("password", "passfile", "sslpassword", "sslkey")
+"""OPTIONS that the lab replaces in any case."""
 
 
 def _is_engine(name: str, path: Sequence[str]) -> bool:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from lab.check.replay import against, replay
-from lab.check.variants import find
+from lab.check.variants import filled, find
 from lab.cli.one_variant import one_variant
-from lab.cli.options import RigFlag
+from lab.cli.options import OptionFlag, RigFlag, SettingFlag, key_values
 from lab.errors import PlanInvalid
 from lab.fault import build
 from lab.records.codec import decode_plan
@@ -31,11 +31,19 @@ def register(app: typer.Typer) -> None:
     app.command("replay")(replay_command)
 
 
-def replay_command(plan: PlanFile, variant: VariantFlag = "", times: TimesFlag = 1, rig: RigFlag = "") -> int:
+def replay_command(
+    plan: PlanFile,
+    variant: VariantFlag = "",
+    times: TimesFlag = 1,
+    setting: SettingFlag = None,
+    option: OptionFlag = None,
+    rig: RigFlag = "",
+) -> int:
     """Run a plan again, against another variant too, and say how many of its runs agree."""
     loaded = load_plan(plan)
     if variant:
         loaded = against(loaded, find(variant))
+    loaded = filled(loaded, key_values("--setting", setting), key_values("--option", option))
     errors = console(stderr=True)
     with one_variant(loaded.variant, rig, errors) as (running, zygote):
         replays = replay(loaded, running, zygote, times)

@@ -43,13 +43,14 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the subject found when it imported the variant: versions, resolved settings, what the ENGINE replaces.
 
     `overrides` are the methods of `BaseDatabaseWrapper` that the ENGINE replaces with its own, beyond those that
-    Django's own PostgreSQL backend replaces. `settings` are printable. `kept` is the number of sessions that were seen
-    to stay idle after requests, 0 where no request got a session that an earlier one had used, None where nobody has
-    looked; `keeping` says it in words. `commits`: close() was seen to commit what was pending (None: it was not asked).
+    Django's own PostgreSQL backend replaces. `settings` are JSON data, with text for what is none, and without secrets.
+    `kept` is the number of sessions that were seen to stay idle after requests, 0 where no request got a session that
+    an earlier one had used, None where nobody has looked; `keeping` says it in words. `commits`: close() was seen to
+    commit what was pending (None: it was not asked).
     """
 
     versions: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     conn_max_age: float | None = 0
     health_checks: bool = False
     pool_max: int = 0

@@ -18,6 +18,7 @@ from typing import Any
 
 from lab.errors import AddressRefused, EngineUnusable, LabError, SubjectLost
 from lab.records.codec import convert
+from lab.records.secret import KEYS, mask_text, mask_texts, masked, telling
 from lab.records.variant import Traits, Variant
 from lab.subject.guard import Guard, Place
 from lab.timing import SUBJECT_END, SUBJECT_FORK, SUBJECT_REAP, SUBJECT_START
@@ -102,6 +103,8 @@ class Child:
         if "interrupted" in answer:
             self._interrupted += 1
             return self.receive(timeout)  # that of the step comes next
+        if self._zygote.secrets or "chain" in answer:
+            answer = mask_texts(answer, self._zygote.secrets)
         if "child" in answer.get("value", {}):
             self._pids[answer["value"]["child"]] = answer["value"]["pid"]
         return answer
@@ -174,6 +177,7 @@ class Zygote:
 
     def __init__(self, variant: Variant, folder: Path, environ: dict[str, str] | None = None) -> None:
         self.variant = variant
+        self.secrets: tuple[str, ...] = ()  # values of the project's that no evidence may repeat
         self._lock = threading.Lock()
         self._log = folder / f"subject-{variant.name.replace('/', '_')}-{time.monotonic_ns()}.log"
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -214,6 +218,7 @@ class Zygote:
             "alias": variant.alias,
             "root": str(ROOT),
             "held": not self.guard.not_held,
+            "secret_keys": KEYS,
         }
         try:
             hello = self._call(config, SUBJECT_START.seconds)
@@ -229,7 +234,11 @@ class Zygote:
             ) from None
         if "refused" in hello:
             self.close()
-            raise EngineUnusable(hello["refused"], "check the name, --path, --driver and --setting")
+            raise EngineUnusable(
+                mask_text(hello["refused"], telling(hello["secrets"])), "check the name, --path, --driver and --setting"
+            )
+        self.secrets = telling(hello.pop("secrets"))
+        hello["settings"] = masked(hello["settings"], self.secrets)
         self.engine: str = hello.pop("engine")
         self.files: int = hello.pop("files")
         notes = [*hello.pop("notes"), *self.guard.notes()]
@@ -261,7 +270,7 @@ class Zygote:
     def last_words(self) -> str:
         """The last line that the subject printed."""
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
-        return lines[-1] if lines else "it printed nothing"
+        return mask_text(lines[-1], self.secrets) if lines else "it printed nothing"
 
     def close(self) -> None:
         """End the zygote; its children end with it."""

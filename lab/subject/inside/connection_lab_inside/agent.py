@@ -57,9 +57,11 @@ def main(descriptor: int, tell: int, stack: int) -> None:
         guard.wrapper = wrapper
         hello = configuration.traits(wrapper, database, config["driver"], notes)
         hello["engine"] = database["ENGINE"]
+        hello["secrets"] = configuration.secrets(config["secret_keys"])
         hello["files"] = len(os.listdir("/proc/self/fd")) - 1  # one is the listing's; a child has as many
     except configuration.Refused as refusal:
-        channel.send(json.dumps({"refused": str(refusal)}).encode())
+        secrets = configuration.secrets(config["secret_keys"])
+        channel.send(json.dumps({"refused": str(refusal), "secrets": secrets}).encode())
         return
     channel.send(json.dumps(hello, default=repr).encode())
     gc.collect()

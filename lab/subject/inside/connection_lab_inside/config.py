@@ -5,13 +5,31 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 PLACEHOLDER = {"HOST": "127.0.0.1", "PORT": "1", "NAME": "lab", "USER": "lab", "PASSWORD": "lab"}
 WHERE = ("host", "hostaddr", "port", "user", "password", "dbname", "service", "servicefile", "passfile")
-WHERE_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslnegotiation", "channel_binding", "gssencmode")
+WHERE_TLS = (
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "sslcrl",
+    "sslnegotiation",
+    "channel_binding",
+    "gssencmode",
+)
 """OPTIONS that say where the server is and how to prove who one is: the lab's own server has neither TLS nor GSS."""
+
+
+CREDENTIALS = re.compile(r"[A-Za-z][\w+.-]*://[^\s:/@]*:([^\s@/]+)@")
+NO_SECRETS = ("AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS", "CSRF_COOKIE_NAME")
+LONGEST_SECRET, MOST_SECRETS = 400, 100
+"""Characters, and how many: all of them are one message."""
 
 
 class Refused(Exception):
@@ -114,7 +132,7 @@ def traits(wrapper: Any, database: dict[str, Any], driver: str, notes: list[str]
             driver: module.__version__.split(" ")[0],
         },
         "settings": {
-            key: repr(value) for key, value in sorted(database.items()) if key not in PLACEHOLDER and key != "ENGINE"
+            key: plain(value) for key, value in sorted(database.items()) if key not in PLACEHOLDER and key != "ENGINE"
         },
         "conn_max_age": database.get("CONN_MAX_AGE", 0),
         "health_checks": bool(database.get("CONN_HEALTH_CHECKS", False)),
@@ -123,3 +141,43 @@ def traits(wrapper: Any, database: dict[str, Any], driver: str, notes: list[str]
         "overrides": sorted(overrides),
         "notes": notes,
     }
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON data: each value that is none for itself as text."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, type) or callable(value):
+        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__name__)}"
+    return repr(value)
+
+
+def secrets(pattern: str) -> list[str]:
+    """The values in the settings and in the environment whose key says that they are secret: not to be repeated."""
+    from django.conf import settings
+
+    found: dict[str, None] = {}
+    keys = re.compile(pattern)
+
+    def walk(value: Any, secret: bool) -> None:
+        if isinstance(value, Mapping):
+            for name, each in value.items():
+                walk(each, secret or keys.search(str(name)) is not None)
+        elif isinstance(value, list | tuple):
+            for each in value:
+                walk(each, secret)
+        elif isinstance(value, str | bytes):
+            text = value.decode(errors="replace") if isinstance(value, bytes) else value
+            if secret:
+                found[text] = None
+            found.update(dict.fromkeys(CREDENTIALS.findall(text)))
+
+    for name in dir(settings) if settings.configured else ():
+        if name.isupper() and name not in NO_SECRETS:
+            walk({name: getattr(settings, name, None)}, False)
+    walk(dict(os.environ), False)
+    return [text for text in found if len(text) <= LONGEST_SECRET][:MOST_SECRETS]
