@@ -261,6 +261,7 @@ def _describe(entry: Entry) -> VariantInfo:
         engine=entry.zygote.engine,
         driver=variant.driver,
         settings=masked({**inherited, **variant.settings}, entry.zygote.secrets),
+        notes=traits.notes,
         options=masked({**(options if isinstance(options, dict) else {}), **variant.options}, entry.zygote.secrets),
         keeping=traits.keeping,
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,18 +40,25 @@ def find(
     options: dict[str, Any] | None = None,
     module: str = "",
     alias: str = "default",
+    bare: bool = False,
 ) -> Variant:
     """The row of that name, or any ENGINE, which claims all promises; with `module`, laid on its DATABASES[alias].
 
     `name` may be empty when `module` is given: the ENGINE is then the module's. An ENGINE and a module are looked for
-    below `path` and the current folder. What else is given replaces the row's. Raises VariantUnknown.
+    below `path` and the current folder. What else is given replaces the row's. A module's driver is the one that Django
+    would choose in that interpreter; `bare`: nothing of it is used but its DATABASES. Raises VariantUnknown.
     """
     known = rows()
     if name in known and not module:
         variant = known[name]
     elif (module and not name) or _is_engine(name, path):
-        variant = Variant(name=name or f"{module}[{alias}]", engine=name, module=module, alias=alias)
+        folder = str(Path.cwd()) if module else ""
+        variant = Variant(
+            name=name or f"{module}[{alias}]", engine=name, module=module, alias=alias, folder=folder, bare=bare
+        )
         path = (*path, ".")
+        if module and driver is None:
+            driver = drivers_choice(python or sys.executable, path)
     else:
         raise VariantUnknown(
             f"{name!r} is neither a bundled variant nor a dotted ENGINE",
@@ -63,6 +73,26 @@ def find(
         "options": {**variant.options, **(options or {})},
     }
     return msgspec.structs.replace(variant, **changes)
+
+
+def drivers_choice(python: str, path: Sequence[str] = ()) -> Driver:
+    """The driver that Django takes in that interpreter: psycopg where it can be imported, else psycopg2."""
+    folders = os.pathsep.join([*(str(Path(entry).resolve()) for entry in path), os.environ.get("PYTHONPATH", "")])
+    try:
+        done = subprocess.run(
+            [python, "-c", "import psycopg"],
+            env={**os.environ, "PYTHONPATH": folders.strip(os.pathsep)},
+            capture_output=True,
+            timeout=IMPORT_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "psycopg2"  # whatever is wrong with it is said when the subject starts
+    return "psycopg2" if done.returncode else "psycopg"
+
+
+IMPORT_TIMEOUT = 20.0
+"""Seconds."""
 
 
 def filled(plan: Plan, settings: dict[str, Any], options: dict[str, Any]) -> Plan:

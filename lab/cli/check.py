@@ -16,6 +16,7 @@ from lab.check.lanes import SLOTS
 from lab.check.progress import Progress
 from lab.cli.options import (
     AliasFlag,
+    BareFlag,
     BoundFlag,
     BudgetFlag,
     DriverFlag,
@@ -66,6 +67,7 @@ def check_command(
     option: OptionFlag = None,
     settings: SettingsFlag = "",
     alias: AliasFlag = "default",
+    bare: BareFlag = False,
     promise: PromiseFlag = None,
     budget: BudgetFlag = None,
     seed: SeedFlag = 0,
@@ -87,6 +89,7 @@ def check_command(
         option=option,
         settings=settings,
         alias=alias,
+        bare=bare,
     )
     prepare_file("--json", json)
     options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound)

@@ -32,6 +32,7 @@ class VariantInfo(Struct, frozen=True, kw_only=True):
     """The variant as it really ran. What is no JSON value in its settings or OPTIONS is given as text.
 
     `keeping` says what was seen of the sessions that it keeps between requests.
+    `notes`: what of the project was replaced, and what is not used.
     """
 
     name: str
@@ -40,6 +41,7 @@ class VariantInfo(Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     keeping: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Result(Struct, frozen=True, kw_only=True):

@@ -49,6 +49,8 @@ def print_result(out: Console, result: Result) -> None:
         shown = mark(promise)
         table.add_row(_name(name, promise), Text(str(shown), shown.style), _moments(promise), Text(promise.summary))
     _line(out, Text(headline(result), "bold"))
+    for note in result.variant.notes:
+        _line(out, Text(f"  {note}", "dim"))
     if result.variant.keeping:
         _line(out, Text(f"seen: {result.variant.keeping}"))
     out.print(table)

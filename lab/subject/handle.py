@@ -217,6 +217,8 @@ class Zygote:
             "module": variant.module,
             "alias": variant.alias,
             "root": str(ROOT),
+            "folder": variant.folder,
+            "bare": variant.bare,
             "held": not self.guard.not_held,
             "secret_keys": KEYS,
         }

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from connection_lab_inside import agent
-
+    try:
+        from connection_lab_inside import agent
+    except ImportError as error:
+        sys.exit(f"Django does not import under {sys.executable}: {error}")
     del sys.path[0]
     agent.main(*map(int, sys.argv[1:]))
