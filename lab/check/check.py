@@ -21,6 +21,7 @@ from lab.records.result import Result, VariantInfo, encode_results, overall
 from lab.records.secret import masked
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
+from lab.rig.capabilities import remedy
 from lab.rig.protocol import RigProtocol
 from lab.store import Store
 
@@ -87,7 +88,7 @@ def check(
     promises, progress = options.chosen(), progress or Silent()
     with subjects(rig) as started:
         folders = [store.open(variant.name, options.seed) for variant in variants]
-        zygotes = started.start(variants)
+        zygotes = started.start(variants, progress.say)
         parts = []
         for variant, zygote, folder in zip(variants, zygotes, folders, strict=True):
             gathered = gather(
@@ -99,11 +100,11 @@ def check(
                 bound=options.bound,
                 brief=options.brief,
             )
-            if gathered.beyond:
-                progress.say(f"{variant.name}: {gathered.beyond} plans ask for packet loss: use --rig netns")
+            for lacking, number in gathered.beyond.items():
+                progress.say(f"{variant.name}: {number} plans ask for {lacking}: {remedy([lacking])}")
             parts.append(_VariantPart(Entry(variant, zygote, folder, promises), gathered))
         changed = [other for part in parts for other in part.gathered.variants if other not in variants]
-        others = tuple(started.start(changed))
+        others = tuple(started.start(changed, progress.say, changed=True))
         for part in parts:
             part.entry = replace(part.entry, others=others)
         return _Check(parts, rig, apart, options, store, progress).results()
@@ -175,7 +176,7 @@ class _Check:
 
     def _cut(self, part: _VariantPart) -> None:
         options, entry = self._options, part.entry
-        if not options.cuts or self._left() < CUTS_NEED:
+        if not options.cuts or entry.zygote.traits.read_only or self._left() < CUTS_NEED:
             return
         self._progress.say(f"{entry.variant.name}: one request, cut before each of its messages")
         begun = time.monotonic()
@@ -191,7 +192,7 @@ class _Check:
         options, entry = self._options, part.entry
         waiting = len(self._parts) - self._parts.index(part)
         seconds = options.search if options.budget is None else self._left() / waiting
-        if seconds <= 0:
+        if seconds <= 0 or entry.zygote.traits.read_only:
             return
         self._progress.say(f"{entry.variant.name}: random search from seed {options.seed}, {seconds:.0f} s")
         begun = time.monotonic()

@@ -16,6 +16,7 @@ from lab.check.lanes import SLOTS
 from lab.check.progress import Progress
 from lab.cli.options import (
     AliasFlag,
+    AnyPasswordFlag,
     BareFlag,
     BoundFlag,
     BudgetFlag,
@@ -75,6 +76,7 @@ def check_command(
     json: JsonFlag = None,
     store: StoreFlag = None,
     rig: RigFlag = "",
+    any_password: AnyPasswordFlag = False,
 ) -> int:
     """Judge variants: which promises they keep under faults, with evidence that replays.
 
@@ -93,7 +95,7 @@ def check_command(
     )
     prepare_file("--json", json)
     options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound)
-    results = judge_variants(variants, options, store, rig)
+    results = judge_variants(variants, options, store, rig, trust=any_password)
     out = console()
     for result in results:
         print_result(out, result)
@@ -109,11 +111,13 @@ def judge_variants(
     rig: str = "",
     postgres: str = "",
     *,
+    trust: bool = False,
     face: Callable[[Console], Face] = progress,
 ) -> list[Result]:
     """Start a rig, check the variants on it, and show on stderr how far it is (by `face`); raises LabError.
 
-    `rig` is its name, "": $LAB_RIG says; `postgres` the version of its server, where it has a choice.
+    `rig` is its name, "": $LAB_RIG says; `postgres` the version of its server, where it has a choice. `trust`: it
+    takes any password.
     """
     options.chosen()  # an unknown promise is said before anything starts
     servers = prepare(rig)  # before the first thread
@@ -123,6 +127,9 @@ def judge_variants(
         shown = stack.enter_context(face(errors))
         running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
         second = stack.enter_context(apart(running, shown.say, postgres=postgres))
+        for each in (running, second) if trust else ():
+            if each is not None:
+                each.trust()
         results = check(variants, running, options, store, shown, second)
     errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return results

@@ -73,6 +73,10 @@ StoreFlag = Annotated[
     Path | None, typer.Option("--store", metavar="DIR", help="Where evidence goes. Default: $LAB_STORE, else ./store.")
 ]
 
+AnyPasswordFlag = Annotated[
+    bool,
+    typer.Option("--any-password", help="The lab's server takes any: for an ENGINE that makes its own (IAM, Vault)."),
+]
 RigFlag = Annotated[
     str,
     typer.Option(

@@ -59,6 +59,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pool_max: int = 0
     autocommit: bool = True
     use_tz: bool = True
+    read_only: bool = False
+    atomic_requests: bool = False
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     kept: int | None = None

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lab.errors import AddressRefused, EngineUnusable, LabError, SubjectLost
+from lab.errors import AddressRefused, BadInput, EngineUnusable, LabError, SubjectLost
 from lab.records.codec import convert
 from lab.records.secret import KEYS, mask_text, mask_texts, masked, telling
 from lab.records.variant import Traits, Variant
@@ -28,6 +28,9 @@ WARDEN = Path(__file__).parent / "warden.py"
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_MESSAGE = 1 << 16
 INTERRUPTED = b'{"interrupted": true}'
+IMPORT_VARIABLE = "LAB_IMPORT_TIMEOUT"
+"""The environment variable that gives it more, or less."""
+
 
 Message = dict[str, Any]
 
@@ -176,6 +179,7 @@ class Zygote:
     """
 
     def __init__(self, variant: Variant, folder: Path, environ: dict[str, str] | None = None) -> None:
+        limit = _import_limit()
         self.variant = variant
         self.secrets: tuple[str, ...] = ()  # values of the project's that no evidence may repeat
         self._lock = threading.Lock()
@@ -223,13 +227,19 @@ class Zygote:
             "secret_keys": KEYS,
         }
         try:
-            hello = self._call(config, SUBJECT_START.seconds)
+            hello = self._call(config, limit)
             self.guard.check()
         except AddressRefused:
             self.close()
             raise
         except LabError:
+            importing = self._process.poll() is None and not self._ended()
             self.close()
+            if importing:
+                raise EngineUnusable(
+                    f"{self.guard.name} is still importing after {limit:.0f} s",
+                    f"give it more seconds with ${IMPORT_VARIABLE}, or see where it waits",
+                ) from None
             raise EngineUnusable(
                 f"the subject of {variant.name} ended before it could import the variant: {self.last_words()}",
                 "try the same import in that interpreter",
@@ -281,6 +291,11 @@ class Zygote:
         self._process.kill()
         self._process.wait()
 
+    def _ended(self) -> bool:
+        """Whether the subject has closed its end of the channel."""
+        ready, _, _ = select.select([self._channel], [], [], 0.0)
+        return bool(ready)
+
     def _ready(self, deadline: float) -> bool:
         """Wait for an answer; raises AddressRefused as soon as a connection was refused that ends the check."""
         until = time.monotonic() + deadline
@@ -302,3 +317,12 @@ class Zygote:
             raise SubjectLost(f"the subject of {self.variant.name} does not answer: {self.last_words()}")
         answer: Message = json.loads(data)
         return answer
+
+
+def _import_limit() -> float:
+    """Seconds that an import may take; raises BadInput for what is no number."""
+    given = os.environ.get(IMPORT_VARIABLE)
+    try:
+        return float(given) if given else SUBJECT_START.seconds
+    except ValueError:
+        raise BadInput(f"${IMPORT_VARIABLE} is {given!r}", "give a number of seconds") from None

@@ -276,6 +276,7 @@ def traits(loaded: Loaded, driver: str) -> dict[str, Any]:
         "conn_max_age": database.get("CONN_MAX_AGE", 0),
         "health_checks": bool(database.get("CONN_HEALTH_CHECKS", False)),
         "autocommit": bool(database.get("AUTOCOMMIT", True)),
+        "atomic_requests": bool(database.get("ATOMIC_REQUESTS", False)),
         "use_tz": bool(settings.USE_TZ),
         "pool_max": pool_max,
         "overrides": sorted(overrides | patched().keys()),
