@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
+from lab.check.claims import claiming, is_row, known_limits
 from lab.check.cuts import CutTrials, cut
 from lab.check.lanes import run_in_lanes
 from lab.check.progress import Progress, Silent
@@ -41,6 +42,7 @@ class Options:
     else 10. `search` is the random search's share in seconds for each variant; with a budget, all that is left of it.
     `cuts`: one request is cut before each of its messages, unless less than CUTS_NEED of the budget is left for it.
     `brief`: one plan for each moment of each promise, and none once all that asked for it are known to be broken.
+    `claims`: presets and promises that the variants claim; () as their rows say, or Django's documentation.
     """
 
     promises: tuple[str, ...] = ()
@@ -50,6 +52,7 @@ class Options:
     search: float = SEARCH
     cuts: bool = True
     brief: bool = False
+    claims: tuple[str, ...] = ()
 
     def chosen(self) -> tuple[Promise, ...]:
         """The promises that are asked about; raises UnknownName."""
@@ -89,6 +92,10 @@ def check(
     with subjects(rig) as started:
         folders = [store.open(variant.name, options.seed) for variant in variants]
         zygotes = started.start(variants, progress.say)
+        variants = [
+            claiming(variant, zygote.traits, zygote.engine, options.claims)
+            for variant, zygote in zip(variants, zygotes, strict=True)
+        ]
         parts = []
         for variant, zygote, folder in zip(variants, zygotes, folders, strict=True):
             gathered = gather(
@@ -237,7 +244,16 @@ class _Check:
         cuts, searched = part.cut, part.searched
         at_stake = cuts.at_stake + searched.at_stake
         gathered = part.gathered
-        promises = tally(entry.variant, entry.promises, gathered.not_applicable, trials, at_stake)
+        engine, traits = entry.zygote.engine, entry.zygote.traits
+        promises = tally(
+            entry.variant,
+            entry.promises,
+            gathered.not_applicable,
+            trials,
+            at_stake,
+            project=not is_row(entry.variant),
+            known=None if self._options.claims else known_limits(entry.variant, traits, engine),
+        )
         result = Result(
             verdict=overall(promises),
             variant=_describe(entry),
@@ -263,6 +279,7 @@ def _describe(entry: Entry) -> VariantInfo:
         driver=variant.driver,
         settings=masked({**inherited, **variant.settings}, entry.zygote.secrets),
         notes=traits.notes,
+        project=not is_row(variant),
         options=masked({**(options if isinstance(options, dict) else {}), **variant.options}, entry.zygote.secrets),
         keeping=traits.keeping,
     )

@@ -81,7 +81,7 @@ class Trial:
     """What one case showed: the finding of each promise, the worst of all its runs.
 
     `runs` counts its runs, `void` those that proved nothing. `evidence` is the path of the stored plan where it
-    broke something or stayed void, `missing` why there is no counted run.
+    broke something or stayed void, `missing` why there is no counted run, `error` the first that an application saw.
     """
 
     case: Case
@@ -92,6 +92,7 @@ class Trial:
     evidence: str = ""
     agreement: dict[str, Agreement] = field(default_factory=dict)
     missing: str = ""
+    error: str = ""
 
     def finding(self, promise: str) -> Finding:
         """What it says of one promise; unknown where it did not come to a run."""
@@ -142,6 +143,7 @@ class Trials:
             cause=cause(findings),
             evidence=self._store(case, entry, record, findings, agreement, start),
             agreement=agreement,
+            error=_first_error(record),
         )
 
     def _telling(self, case: Case, entry: Entry) -> tuple[Record, tuple[Finding, ...], list[Record]]:
@@ -204,6 +206,15 @@ class Trials:
         lines = self._log.log_slice(start).splitlines(keepends=True)
         said = "".join(line for line in lines if mine in line or "app=" not in line)
         return mask_text(said, secrets)
+
+
+def _first_error(record: Record) -> str:
+    """Class and first line of the first error that left a call; of its first cause, which is the driver's own."""
+    chain = next((op.chain for op in record.ops if op.chain), ())
+    if not chain:
+        return ""
+    text = chain[-1].text.partition("\n")[0]
+    return f"{chain[-1].cls.rpartition('.')[2]}: {text}" if text else chain[-1].cls.rpartition(".")[2]
 
 
 def asked(findings: Iterable[Finding], ids: frozenset[str]) -> frozenset[str]:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from lab.check.check import Options, check
+from lab.check.claims import checked, from_project
 from lab.check.lanes import SLOTS
 from lab.check.progress import Progress
 from lab.cli.options import (
@@ -20,6 +21,7 @@ from lab.cli.options import (
     BareFlag,
     BoundFlag,
     BudgetFlag,
+    ClaimFlag,
     DriverFlag,
     JsonFlag,
     Names,
@@ -70,6 +72,7 @@ def check_command(
     alias: AliasFlag = "default",
     bare: BareFlag = False,
     promise: PromiseFlag = None,
+    claim: ClaimFlag = None,
     budget: BudgetFlag = None,
     seed: SeedFlag = 0,
     bound: BoundFlag = None,
@@ -80,7 +83,8 @@ def check_command(
 ) -> int:
     """Judge variants: which promises they keep under faults, with evidence that replays.
 
-    A variant without a row in `lab list variants` claims every promise.
+    An ENGINE without a row in `lab list variants` claims every promise; a project, and Django's own ENGINE, what Django
+    documents, and whatever is broken beyond Django's own limits counts as well.
     """
     variants = variants_of(
         names,
@@ -94,7 +98,8 @@ def check_command(
         bare=bare,
     )
     prepare_file("--json", json)
-    options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound)
+    claims = checked(claim) if claim else from_project(Path.cwd())
+    options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound, claims=claims)
     results = judge_variants(variants, options, store, rig, trust=any_password)
     out = console()
     for result in results:

@@ -49,6 +49,14 @@ AliasFlag = Annotated[str, typer.Option("--alias", help="Which of its DATABASES.
 PromiseFlag = Annotated[
     list[str] | None, typer.Option("--promise", metavar="ID", help="Only this promise; may be repeated. Default: all.")
 ]
+ClaimFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--claim",
+        metavar="ID|django|persistent|strict",
+        help="What the variant claims; may be repeated. Default: [tool.connection-lab] claims, its row, else Django's.",
+    ),
+]
 BudgetFlag = Annotated[
     float | None,
     typer.Option(

@@ -49,7 +49,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Django's own PostgreSQL backend replaces. `settings` are JSON data, with text for what is none, and without secrets.
     `kept` is the number of sessions that were seen to stay idle after requests, 0 where no request got a session that
     an earlier one had used, None where nobody has looked; `keeping` says it in words. `commits`: close() was seen to
-    commit what was pending (None: it was not asked).
+    commit what was pending (None: it was not asked). `receivers` are the project's own of the signals that concern
+    connections.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     use_tz: bool = True
     read_only: bool = False
     atomic_requests: bool = False
+    receivers: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     kept: int | None = None

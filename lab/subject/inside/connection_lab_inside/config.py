@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import sys
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -240,6 +241,21 @@ def patched() -> dict[str, str]:
     return {name: module for name, module in found.items() if module and module.partition(".")[0] != "django"}
 
 
+def receivers() -> list[str]:
+    """What of the project's listens to the signals by which Django opens, sets up and closes connections."""
+    from django.core.signals import got_request_exception, request_finished, request_started
+    from django.db.backends.signals import connection_created
+
+    found: list[str] = []
+    for signal in (connection_created, request_started, request_finished, got_request_exception):
+        for _, receiver, *_ in signal.receivers:
+            target = receiver() if isinstance(receiver, weakref.ref) else receiver
+            module = getattr(target, "__module__", "") or ""
+            if module.partition(".")[0] not in ("django", ""):
+                found.append(f"{module}.{getattr(target, '__qualname__', type(target).__name__)}")
+    return sorted(set(found))
+
+
 def _patches() -> list[str]:
     return [f"Django's {name}() was replaced by {module}" for name, module in patched().items()]
 
@@ -277,6 +293,7 @@ def traits(loaded: Loaded, driver: str) -> dict[str, Any]:
         "health_checks": bool(database.get("CONN_HEALTH_CHECKS", False)),
         "autocommit": bool(database.get("AUTOCOMMIT", True)),
         "atomic_requests": bool(database.get("ATOMIC_REQUESTS", False)),
+        "receivers": receivers(),
         "use_tz": bool(settings.USE_TZ),
         "pool_max": pool_max,
         "overrides": sorted(overrides | patched().keys()),
