@@ -1,7 +1,7 @@
 """The pytest plugin: a rig for tests, and `pytest -m chaos --lab-engine my.backend` in any project.
 
-Each `--lab-engine` adds one test per promise, and one for the random search. These tests need no file. A claimed promise
-that is broken fails its test, and the report holds the command that replays it.
+Each `--lab-engine` adds one test per promise, and one for the random search. These tests need no file. A claimed
+promise that is broken fails its test, and the report holds the command that replays it.
 
 A promise that is unknown fails its test as well, unless `--lab-allow-unknown` names it.
 
