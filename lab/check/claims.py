@@ -6,7 +6,6 @@ connection), `strict` (every promise).
 
 from __future__ import annotations
 
-import importlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from lab.check.variants import ROWS_MODULE, rows
 from lab.errors import BadInput
 from lab.promise import PROMISES
 from lab.records.variant import Traits, Variant
+from lab.registry import beside
 
 PRESETS = ("django", "persistent", "strict")
 TABLE = "connection-lab"
@@ -79,7 +79,7 @@ def known_limits(variant: Variant, traits: Traits, engine: str) -> Known | None:
     """
     if is_row(variant) or not variant.module or (engine in STOCK and not traits.overrides and not traits.receivers):
         return None
-    path = Path(str(importlib.import_module(ROWS_MODULE).__file__)).with_name(LIMITS)
+    path = Path(str(beside(ROWS_MODULE).__file__)).with_name(LIMITS)
     found: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
     return found[_kind(traits)]
 
@@ -99,5 +99,5 @@ def _documented(traits: Traits) -> list[str]:
 
 
 def _persistent() -> list[str]:
-    found: tuple[str, ...] = importlib.import_module(ROWS_MODULE).PERSISTENT
+    found: tuple[str, ...] = beside(ROWS_MODULE).PERSISTENT
     return list(found)

@@ -126,7 +126,7 @@ def _result(promise: str, claimed: bool, views: list[_View], random: int) -> Pro
         summary=_summary(verdict, verdicts, broken, [view for view in views if view.own]),
         moments=verdicts,
         evidence=tuple(dict.fromkeys(view.trial.evidence for view in broken)),
-        errors={view.moment: view.trial.error for view in reversed(broken) if view.trial.error},
+        errors={view.moment: error for view in reversed(broken) if (error := view.trial.errors.get(promise, ""))},
     )
 
 

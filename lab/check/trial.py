@@ -81,7 +81,8 @@ class Trial:
     """What one case showed: the finding of each promise, the worst of all its runs.
 
     `runs` counts its runs, `void` those that proved nothing. `evidence` is the path of the stored plan where it
-    broke something or stayed void, `missing` why there is no counted run, `error` the first that an application saw.
+    broke something or stayed void, `missing` why there is no counted run, `errors` what the application saw
+    where a promise was broken.
     """
 
     case: Case
@@ -92,7 +93,7 @@ class Trial:
     evidence: str = ""
     agreement: dict[str, Agreement] = field(default_factory=dict)
     missing: str = ""
-    error: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
 
     def finding(self, promise: str) -> Finding:
         """What it says of one promise; unknown where it did not come to a run."""
@@ -143,7 +144,7 @@ class Trials:
             cause=cause(findings),
             evidence=self._store(case, entry, record, findings, agreement, start),
             agreement=agreement,
-            error=_first_error(record),
+            errors={each.promise: _error(record, each) for each in findings if each.verdict is Verdict.BROKEN},
         )
 
     def _telling(self, case: Case, entry: Entry) -> tuple[Record, tuple[Finding, ...], list[Record]]:
@@ -208,13 +209,17 @@ class Trials:
         return mask_text(said, secrets)
 
 
-def _first_error(record: Record) -> str:
-    """Class and first line of the first error that left a call; of its first cause, which is the driver's own."""
-    chain = next((op.chain for op in record.ops if op.chain), ())
-    if not chain:
+def _error(record: Record, finding: Finding) -> str:
+    """Class and first line of the error at the step that shows the finding, else of the run's first.
+
+    Of its first cause, which is the driver's own.
+    """
+    failed = [op for op in record.ops if op.chain]
+    if not failed:
         return ""
-    text = chain[-1].text.partition("\n")[0]
-    return f"{chain[-1].cls.rpartition('.')[2]}: {text}" if text else chain[-1].cls.rpartition(".")[2]
+    chain = next((op for op in failed if op.step in finding.steps), failed[0]).chain
+    name, text = chain[-1].cls.rpartition(".")[2], chain[-1].text.partition("\n")[0]
+    return f"{name}: {text}" if text else name
 
 
 def asked(findings: Iterable[Finding], ids: frozenset[str]) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from lab.records.codec import convert
 from lab.records.plan import Plan
 from lab.records.secret import holes
 from lab.records.variant import Driver, Variant
+from lab.registry import beside
 
 ROWS_MODULE = "backend_under_test.variants"
 """Named, never imported statically: the lab knows no variant."""
@@ -25,7 +25,7 @@ ROWS_MODULE = "backend_under_test.variants"
 
 def rows(module: str = ROWS_MODULE) -> dict[str, Variant]:
     """The bundled variants by name, in the order of their rows."""
-    found = importlib.import_module(module)
+    found = beside(module)
     variants = [convert(dataclasses.asdict(row), Variant) for row in found.ROWS]
     return {variant.name: variant for variant in variants}
 
