@@ -114,6 +114,8 @@ def _all_atomic(plan: Plan) -> bool:
 
 
 def _one_block(steps: list[Step]) -> bool:
+    if not isinstance(steps[0], Enter):
+        return False
     depth = 0
     for place, step in enumerate(steps):
         depth += isinstance(step, Enter) - isinstance(step, Leave)
