@@ -8,6 +8,8 @@ Everything the lab raises on purpose is a `LabError`. The command line prints on
     │   ├── PlanInvalid                a plan file that is not one
     │   ├── VariantUnknown             neither a row of variants.py nor an ENGINE
     │   ├── EngineUnusable             an ENGINE that does not import or lacks a DatabaseWrapper
+    │   ├── ServesNothing              a variant that cannot serve a request without any fault
+    │   ├── AddressRefused             a variant that wants a server which is not the lab's
     │   └── UnknownName                no fault, promise or moment of that name
     ├── ToolMissing               255  no PostgreSQL, no Toxiproxy and no way to build one
     ├── ServerNotReady            255  a server of the rig did not start, or did not answer in time
@@ -53,6 +55,14 @@ class VariantUnknown(BadInput):
 
 class EngineUnusable(BadInput):
     """An ENGINE that cannot be imported, lacks `DatabaseWrapper`, or refuses its settings."""
+
+
+class AddressRefused(BadInput):
+    """A variant, or what it loads, wanted to connect to a server that the lab did not start."""
+
+
+class ServesNothing(BadInput):
+    """A variant that cannot serve one request without any fault."""
 
 
 class UnknownName(BadInput):

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
+import importlib.util
 import pkgutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar
 
 from lab.errors import UnknownName
 
 T = TypeVar("T")
+
+
+def beside(name: str) -> ModuleType:
+    """A module of a package that lies beside `lab`, whatever else of that name a project has on the path."""
+    top = name.partition(".")[0]
+    if top not in sys.modules:
+        spec = importlib.machinery.PathFinder.find_spec(top, [str(Path(__file__).resolve().parents[1])])
+        if spec is not None and spec.loader is not None:
+            sys.modules[top] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[top])
+    return importlib.import_module(name)
 
 
 class Registry(Generic[T]):
@@ -47,7 +63,7 @@ class Registry(Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        package = importlib.import_module(self._package)
+        package = beside(self._package)
         for module in pkgutil.walk_packages(package.__path__, f"{self._package}."):
             importlib.import_module(module.name)
         self._loaded = True

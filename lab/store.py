@@ -41,6 +41,7 @@ from lab.records.history import Event, Op
 from lab.records.landing import Landing
 from lab.records.plan import Plan
 from lab.records.record import Record
+from lab.records.secret import masked
 from lab.records.verdict import Finding, Verdict
 
 VARIABLE = "LAB_STORE"
@@ -118,6 +119,7 @@ class CheckFolder:
 
     def note(self, record: Record, findings: Sequence[Finding]) -> None:
         """Store one run that broke nothing, as one line of kept.jsonl. Raises StoreUnwritable."""
+        record = msgspec.structs.replace(record, plan=shareable(record.plan))
         line = msgspec.json.encode({"findings": findings, "record": record}) + b"\n"
         path = self.path / "kept.jsonl"
         with self._lock, unwritable(path), path.open("ab", buffering=0) as file:
@@ -195,6 +197,13 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
+def shareable(plan: Plan) -> Plan:
+    """The same plan without the secrets that stand in its settings and OPTIONS: whoever replays it has to give them."""
+    variant = plan.variant
+    without = msgspec.structs.replace(variant, settings=masked(variant.settings), options=masked(variant.options))
+    return msgspec.structs.replace(plan, variant=without)
+
+
 def expecting(plan: Plan, findings: Sequence[Finding]) -> Plan:
     """The same plan with `expect` saying which promises a run of it was seen to keep and to break."""
     shown = {finding.promise: str(finding.verdict) for finding in findings if finding.verdict in SHOWN}
@@ -245,7 +254,7 @@ def _case_files(
     lists = {name: rest.pop(name, []) for name in LISTS}
     rest.pop("plan")
     return {
-        "plan.json": encode(expecting(record.plan, findings)),
+        "plan.json": encode(expecting(shareable(record.plan), findings)),
         "run.json": encode(rest),
         "verdicts.json": encode({"findings": findings, "agreement": dict(agreement)}),
         "server.log": log.encode(),

@@ -26,9 +26,11 @@ Lab = Callable[..., "subprocess.CompletedProcess[str]"]
 def lab_command(tmp_path: Path) -> Lab:
     """`lab_command("check", "mine", cwd=…, LAB_RIG=…)`: in `cwd` (default: a fresh folder), with that environment."""
 
-    def run(*arguments: str, cwd: Path = tmp_path, **environ: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, cwd: Path = tmp_path, safe_path: bool = False, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "lab.cli", *arguments],
+            [sys.executable, *(["-P"] if safe_path else []), "-m", "lab.cli", *arguments],
             cwd=cwd,
             env={**PLAIN, "PYTHONPATH": str(ROOT), "LAB_STORE": str(tmp_path / "store"), **environ},
             capture_output=True,

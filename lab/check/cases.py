@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
+from lab.check.fit import fitted, why_none
 from lab.fault import FAULTS, needs
 from lab.promise import Promise
 from lab.records.plan import Plan
@@ -48,11 +50,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Gathered:
-    """The cases of one variant, why some promises do not apply to it, and how many plans this rig cannot run."""
+    """The cases of one variant, why some promises do not apply to it, and what this rig lacks for how many plans."""
 
     cases: tuple[Case, ...]
     not_applicable: dict[str, str] = field(default_factory=dict)
-    beyond: int = 0
+    beyond: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def variants(self) -> list[Variant]:
@@ -80,7 +82,7 @@ def gather(
     The bound of a plan is `bound` seconds, else what the variant claims, else what the plan says (10).
     """
     not_applicable: dict[str, str] = {}
-    beyond = 0
+    beyond: Counter[str] = Counter()
     plans: dict[bytes, Plan] = {}
     made_for: dict[bytes, list[tuple[str, str]]] = {}
     for promise in promises:
@@ -88,9 +90,13 @@ def gather(
             not_applicable[promise.id] = reason
             continue
         moments: set[str] = set()
-        for plan in promise.plans(variant, traits):
-            if needs(plan) - capabilities:
-                beyond += 1
+        left_out = 0
+        for written in promise.plans(variant, traits):
+            if lacking := needs(written) - capabilities:
+                beyond[min(lacking)] += 1
+                continue
+            if (plan := fitted(promise.id, written, traits)) is None:
+                left_out += 1
                 continue
             limit = bound or variant.bound or plan.bound
             adjusted = msgspec.structs.replace(plan, seed=seed, bound=limit)
@@ -100,6 +106,8 @@ def gather(
             moments.add(plan.moment)
             plans.setdefault(key, adjusted)
             made_for.setdefault(key, []).append((promise.id, plan.moment))
+        if left_out and not moments:
+            not_applicable[promise.id] = why_none(traits)
     cases = (
         Case(number, plan, tuple(dict.fromkeys(made_for[key]))) for number, (key, plan) in enumerate(plans.items(), 1)
     )

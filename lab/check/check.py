@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
+from lab.check.claims import claiming, is_row, known_limits
 from lab.check.cuts import CutTrials, cut
 from lab.check.lanes import run_in_lanes
 from lab.check.progress import Progress, Silent
@@ -21,8 +19,10 @@ from lab.check.tally import tally
 from lab.check.trial import NOT_RUN, Entry, Trial, Trials
 from lab.promise import PROMISES, Promise
 from lab.records.result import Result, VariantInfo, encode_results, overall
+from lab.records.secret import masked
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
+from lab.rig.capabilities import remedy
 from lab.rig.protocol import RigProtocol
 from lab.store import Store
 
@@ -42,6 +42,7 @@ class Options:
     else 10. `search` is the random search's share in seconds for each variant; with a budget, all that is left of it.
     `cuts`: one request is cut before each of its messages, unless less than CUTS_NEED of the budget is left for it.
     `brief`: one plan for each moment of each promise, and none once all that asked for it are known to be broken.
+    `claims`: presets and promises that the variants claim; () as their rows say, or Django's documentation.
     """
 
     promises: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Options:
     search: float = SEARCH
     cuts: bool = True
     brief: bool = False
+    claims: tuple[str, ...] = ()
 
     def chosen(self) -> tuple[Promise, ...]:
         """The promises that are asked about; raises UnknownName."""
@@ -89,7 +91,11 @@ def check(
     promises, progress = options.chosen(), progress or Silent()
     with subjects(rig) as started:
         folders = [store.open(variant.name, options.seed) for variant in variants]
-        zygotes = started.start(variants)
+        zygotes = started.start(variants, progress.say)
+        variants = [
+            claiming(variant, zygote.traits, zygote.engine, options.claims)
+            for variant, zygote in zip(variants, zygotes, strict=True)
+        ]
         parts = []
         for variant, zygote, folder in zip(variants, zygotes, folders, strict=True):
             gathered = gather(
@@ -101,11 +107,11 @@ def check(
                 bound=options.bound,
                 brief=options.brief,
             )
-            if gathered.beyond:
-                progress.say(f"{variant.name}: {gathered.beyond} plans ask for packet loss: use --rig netns")
+            for lacking, number in gathered.beyond.items():
+                progress.say(f"{variant.name}: {number} plans ask for {lacking}: {remedy([lacking])}")
             parts.append(_VariantPart(Entry(variant, zygote, folder, promises), gathered))
         changed = [other for part in parts for other in part.gathered.variants if other not in variants]
-        others = tuple(started.start(changed))
+        others = tuple(started.start(changed, progress.say, changed=True))
         for part in parts:
             part.entry = replace(part.entry, others=others)
         return _Check(parts, rig, apart, options, store, progress).results()
@@ -177,7 +183,7 @@ class _Check:
 
     def _cut(self, part: _VariantPart) -> None:
         options, entry = self._options, part.entry
-        if not options.cuts or self._left() < CUTS_NEED:
+        if not options.cuts or entry.zygote.traits.read_only or self._left() < CUTS_NEED:
             return
         self._progress.say(f"{entry.variant.name}: one request, cut before each of its messages")
         begun = time.monotonic()
@@ -193,7 +199,7 @@ class _Check:
         options, entry = self._options, part.entry
         waiting = len(self._parts) - self._parts.index(part)
         seconds = options.search if options.budget is None else self._left() / waiting
-        if seconds <= 0:
+        if seconds <= 0 or entry.zygote.traits.read_only:
             return
         self._progress.say(f"{entry.variant.name}: random search from seed {options.seed}, {seconds:.0f} s")
         begun = time.monotonic()
@@ -238,7 +244,16 @@ class _Check:
         cuts, searched = part.cut, part.searched
         at_stake = cuts.at_stake + searched.at_stake
         gathered = part.gathered
-        promises = tally(entry.variant, entry.promises, gathered.not_applicable, trials, at_stake)
+        engine, traits = entry.zygote.engine, entry.zygote.traits
+        promises = tally(
+            entry.variant,
+            entry.promises,
+            gathered.not_applicable,
+            trials,
+            at_stake,
+            project=not is_row(entry.variant),
+            known=None if self._options.claims else known_limits(entry.variant, traits, engine),
+        )
         result = Result(
             verdict=overall(promises),
             variant=_describe(entry),
@@ -256,23 +271,15 @@ class _Check:
 def _describe(entry: Entry) -> VariantInfo:
     """The variant as it ran; what its settings module says is known from inside the subject only."""
     variant, traits = entry.variant, entry.zygote.traits
-    inherited = {key: _value(text) for key, text in traits.settings.items()} if variant.module else {}
+    inherited = dict(traits.settings) if variant.module else {}
     options = inherited.pop("OPTIONS", {})
     return VariantInfo(
         name=variant.name,
         engine=entry.zygote.engine,
         driver=variant.driver,
-        settings={**inherited, **variant.settings},
-        options={**(options if isinstance(options, dict) else {}), **variant.options},
+        settings=masked({**inherited, **variant.settings}, entry.zygote.secrets),
+        notes=traits.notes,
+        project=not is_row(variant),
+        options=masked({**(options if isinstance(options, dict) else {}), **variant.options}, entry.zygote.secrets),
         keeping=traits.keeping,
     )
-
-
-def _value(text: str) -> Any:
-    """A printed setting as JSON knows it, else the text."""
-    try:
-        value = ast.literal_eval(text)
-        json.dumps(value)
-    except (ValueError, SyntaxError, TypeError):
-        return text
-    return value

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 
+import msgspec
+
 from lab.check.probe import probe
+from lab.check.rehearsal import rehearse
+from lab.errors import LabError
 from lab.records.variant import Variant
 from lab.rig.protocol import RigProtocol
 from lab.subject.handle import Zygote
 
 STARTERS = 8
 """Zygotes that are started at the same time."""
+LONG = 5.0
+"""Seconds after which an import is said to take long."""
 
 
 class Subjects:
@@ -26,23 +32,39 @@ class Subjects:
         self._rig = rig
         self._threads = threads
         self._stack = stack
+        self._read_only: set[tuple[str, str]] = set()
 
-    def start(self, variants: Sequence[Variant]) -> list[Zygote]:
-        """One zygote for each, which knows what it was seen to keep.
+    def start(
+        self, variants: Sequence[Variant], say: Callable[[str], None] = lambda _: None, *, changed: bool = False
+    ) -> list[Zygote]:
+        """One zygote for each, which knows what it was seen to keep; each has served a request without any fault.
 
-        Raises EngineUnusable for the first that cannot be imported or configured.
+        `changed`: plans change their settings, and none may serve. `say` hears of those that take long. Raises
+        EngineUnusable or ServesNothing for the first that cannot be used.
         """
-        futures = [self._threads.submit(self._start, variant) for variant in variants]
+        futures = [self._threads.submit(self._start, variant, changed) for variant in variants]
         try:
+            _, late = wait(futures, timeout=LONG)
+            for variant, future in zip(variants, futures, strict=True):
+                if future in late:
+                    say(f"{variant.name}: still importing {variant.module or variant.engine}")
             wait(futures)
         finally:
             for future in futures:
                 self._stack.callback(_close, future)
         return [future.result() for future in futures]
 
-    def _start(self, variant: Variant) -> Zygote:
+    def _start(self, variant: Variant, changed: bool) -> Zygote:
         zygote = Zygote(variant, self._rig.folder, self._rig.environ())
-        zygote.traits = probe(variant, self._rig, zygote)
+        try:
+            if not changed and rehearse(variant, zygote, self._rig):
+                self._read_only.add((variant.module, variant.alias))
+            if (variant.module, variant.alias) in self._read_only:
+                zygote.traits = msgspec.structs.replace(zygote.traits, read_only=True)
+            zygote.traits = probe(variant, self._rig, zygote)
+        except LabError:
+            zygote.close()
+            raise
         return zygote
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from lab.check.trial import Trial
 from lab.promise import Promise
@@ -45,8 +47,15 @@ def tally(
     not_applicable: Mapping[str, str],
     trials: Sequence[Trial],
     random: Mapping[str, int] | None = None,
+    *,
+    project: bool = False,
+    known: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, PromiseResult]:
-    """The result of every promise, in the order of their names; `random` runs put so many of them at stake."""
+    """The result of every promise, in the order of their names; `random` runs put so many of them at stake.
+
+    Of a `project` what plans show that change its settings is told apart, and decides nothing. `known` are the moments
+    at which Django itself breaks each promise: what is broken elsewhere counts as claimed.
+    """
     results = {}
     for promise in sorted(promises, key=lambda each: each.id):
         claimed = variant.claimed(promise.id)
@@ -54,8 +63,40 @@ def tally(
             results[promise.id] = PromiseResult(verdict=Verdict.NA, claimed=claimed, summary=reason)
         else:
             views = [_view(promise.id, trial) for trial in trials]
-            results[promise.id] = _result(promise.id, claimed, views, (random or {}).get(promise.id, 0))
+            added = [view for view in views if project and _changed(view, variant)]
+            own = [view for view in views if view not in added]
+            result = _result(promise.id, claimed, own, (random or {}).get(promise.id, 0))
+            result = _by_settings(result, added) if added else result
+            results[promise.id] = result if known is None else _whose(result, own, known.get(promise.id, ()))
     return results
+
+
+def _changed(view: _View, variant: Variant) -> bool:
+    """Whether its plan has settings that the lab has laid on the variant's own."""
+    plan = view.trial.case.plan.variant
+    return (plan.settings, plan.options) != (variant.settings, variant.options)
+
+
+def _by_settings(result: PromiseResult, added: list[_View]) -> PromiseResult:
+    """The result with what changed settings would show."""
+    moments: dict[str, list[Verdict]] = {}
+    for view in added:
+        if view.own:
+            moments.setdefault(view.moment, []).append(view.verdict)
+    shown = {moment: worst(found) for moment, found in moments.items()}
+    if shown and not result.moments:
+        why = "only settings that the lab has added put it at stake"
+        return msgspec.structs.replace(result, verdict=Verdict.NA, summary=why, added=shown)
+    return msgspec.structs.replace(result, added=shown)
+
+
+def _whose(result: PromiseResult, views: list[_View], known: Collection[str]) -> PromiseResult:
+    """The result with which of its broken moments are Django's own; the others are the project's, and count."""
+    broken = [moment for moment, verdict in result.moments.items() if verdict is Verdict.BROKEN]
+    asked = {view.moment for view in views if view.own}
+    limits = tuple(moment for moment in broken if moment in known or (moment not in asked and known))
+    yours = len(limits) < len(broken)
+    return msgspec.structs.replace(result, claimed=result.claimed or yours, limits=limits)
 
 
 def _view(promise: str, trial: Trial) -> _View:
@@ -85,6 +126,7 @@ def _result(promise: str, claimed: bool, views: list[_View], random: int) -> Pro
         summary=_summary(verdict, verdicts, broken, [view for view in views if view.own]),
         moments=verdicts,
         evidence=tuple(dict.fromkeys(view.trial.evidence for view in broken)),
+        errors={view.moment: error for view in reversed(broken) if (error := view.trial.errors.get(promise, ""))},
     )
 
 

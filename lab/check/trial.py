@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.check.cases import Case
-from lab.errors import BadInput
+from lab.errors import AddressRefused, BadInput
 from lab.judging.judge import cause, judge
 from lab.promise import Promise
 from lab.records.plan import Plan
 from lab.records.record import Record
+from lab.records.secret import mask_text
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.rig.protocol import RigProtocol
@@ -80,7 +81,8 @@ class Trial:
     """What one case showed: the finding of each promise, the worst of all its runs.
 
     `runs` counts its runs, `void` those that proved nothing. `evidence` is the path of the stored plan where it
-    broke something or stayed void, `missing` why there is no counted run.
+    broke something or stayed void, `missing` why there is no counted run, `errors` what the application saw
+    where a promise was broken.
     """
 
     case: Case
@@ -91,6 +93,7 @@ class Trial:
     evidence: str = ""
     agreement: dict[str, Agreement] = field(default_factory=dict)
     missing: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
 
     def finding(self, promise: str) -> Finding:
         """What it says of one promise; unknown where it did not come to a run."""
@@ -118,6 +121,8 @@ class Trials:
         start = self._log.log_offset() if self._log else 0
         try:
             record, first, before = self._telling(case, entry)
+        except AddressRefused:
+            raise
         except BadInput as refusal:  # this rig cannot do it: said, not hidden
             return Trial(case, missing=f"not run: {refusal}")
         runs = [] if record.void else [first]
@@ -141,6 +146,7 @@ class Trials:
             cause=cause(findings),
             evidence=self._store(case, entry, record, findings, agreement, start),
             agreement=agreement,
+            errors={each.promise: _error(record, each) for each in findings if each.verdict is Verdict.BROKEN},
         )
 
     def _telling(self, case: Case, entry: Entry) -> tuple[Record, tuple[Finding, ...], list[Record]]:
@@ -173,7 +179,11 @@ class Trials:
             entry.folder.note(record, findings)
             return ""
         phrases = {promise: str(agreed) for promise, agreed in agreement.items()}
-        return str(entry.folder.keep(case.name, record, findings, phrases, self._server_log(record, start)))
+        return str(
+            entry.folder.keep(
+                case.name, record, findings, phrases, self._server_log(record, start, entry.zygote.secrets)
+            )
+        )
 
     def _confirm(
         self, plan: Plan, entry: Entry, first: tuple[Finding, ...]
@@ -201,13 +211,27 @@ class Trials:
                 wanted = CONFIRM + DOUBT
         return counted, void, tapped
 
-    def _server_log(self, record: Record, start: int) -> str:
+    def _server_log(self, record: Record, start: int, secrets: Sequence[str]) -> str:
         """The server's lines about this run's sessions, and those about itself, since `start`."""
         if self._log is None:
             return ""
         mine = f"app=lab-{record.run}"
         lines = self._log.log_slice(start).splitlines(keepends=True)
-        return "".join(line for line in lines if mine in line or "app=" not in line)
+        said = "".join(line for line in lines if mine in line or "app=" not in line)
+        return mask_text(said, secrets)
+
+
+def _error(record: Record, finding: Finding) -> str:
+    """Class and first line of the error at the step that shows the finding, else of the run's first.
+
+    Of its first cause, which is the driver's own.
+    """
+    failed = [op for op in record.ops if op.chain]
+    if not failed:
+        return ""
+    chain = next((op for op in failed if op.step in finding.steps), failed[0]).chain
+    name, text = chain[-1].cls.rpartition(".")[2], chain[-1].text.partition("\n")[0]
+    return f"{name}: {text}" if text else name
 
 
 def asked(findings: Iterable[Finding], ids: frozenset[str]) -> frozenset[str]:

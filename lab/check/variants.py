@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from lab.errors import VariantUnknown
+from lab.errors import BadInput, VariantUnknown
 from lab.records.codec import convert
+from lab.records.plan import Plan
+from lab.records.secret import holes
 from lab.records.variant import Driver, Variant
+from lab.registry import beside
 
 ROWS_MODULE = "backend_under_test.variants"
 """Named, never imported statically: the lab knows no variant."""
@@ -20,7 +25,7 @@ ROWS_MODULE = "backend_under_test.variants"
 
 def rows(module: str = ROWS_MODULE) -> dict[str, Variant]:
     """The bundled variants by name, in the order of their rows."""
-    found = importlib.import_module(module)
+    found = beside(module)
     variants = [convert(dataclasses.asdict(row), Variant) for row in found.ROWS]
     return {variant.name: variant for variant in variants}
 
@@ -35,18 +40,25 @@ def find(
     options: dict[str, Any] | None = None,
     module: str = "",
     alias: str = "default",
+    bare: bool = False,
 ) -> Variant:
     """The row of that name, or any ENGINE, which claims all promises; with `module`, laid on its DATABASES[alias].
 
     `name` may be empty when `module` is given: the ENGINE is then the module's. An ENGINE and a module are looked for
-    below `path` and the current folder. What else is given replaces the row's. Raises VariantUnknown.
+    below `path` and the current folder. What else is given replaces the row's. A module's driver is the one that Django
+    would choose in that interpreter; `bare`: nothing of it is used but its DATABASES. Raises VariantUnknown.
     """
     known = rows()
     if name in known and not module:
         variant = known[name]
     elif (module and not name) or _is_engine(name, path):
-        variant = Variant(name=name or f"{module}[{alias}]", engine=name, module=module, alias=alias)
+        folder = str(Path.cwd()) if module else ""
+        variant = Variant(
+            name=name or f"{module}[{alias}]", engine=name, module=module, alias=alias, folder=folder, bare=bare
+        )
         path = (*path, ".")
+        if module and driver is None:
+            driver = drivers_choice(python or sys.executable, path)
     else:
         raise VariantUnknown(
             f"{name!r} is neither a bundled variant nor a dotted ENGINE",
@@ -61,6 +73,51 @@ def find(
         "options": {**variant.options, **(options or {})},
     }
     return msgspec.structs.replace(variant, **changes)
+
+
+def drivers_choice(python: str, path: Sequence[str] = ()) -> Driver:
+    """The driver that Django takes in that interpreter: psycopg where it can be imported, else psycopg2."""
+    folders = os.pathsep.join([*(str(Path(entry).resolve()) for entry in path), os.environ.get("PYTHONPATH", "")])
+    try:
+        done = subprocess.run(
+            [python, "-c", "import psycopg"],
+            env={**os.environ, "PYTHONPATH": folders.strip(os.pathsep)},
+            capture_output=True,
+            timeout=IMPORT_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "psycopg2"  # whatever is wrong with it is said when the subject starts
+    return "psycopg2" if done.returncode else "psycopg"
+
+
+IMPORT_TIMEOUT = 20.0
+"""Seconds."""
+
+
+def filled(plan: Plan, settings: dict[str, Any], options: dict[str, Any]) -> Plan:
+    """A stored plan with what was masked in it, as it is given again; raises BadInput for what is not.
+
+    What says how to prove who one is to a server with TLS is not needed: the lab's has none.
+    """
+    variant = plan.variant
+    changed = msgspec.structs.replace(
+        variant,
+        settings={**variant.settings, **settings},
+        options={**{key: value for key, value in variant.options.items() if key not in NOT_NEEDED}, **options},
+    )
+    for flag, values in (("--setting", changed.settings), ("--option", changed.options)):
+        for hole in holes(values):
+            key = hole.partition(".")[0].partition("[")[0]
+            raise BadInput(
+                f"{hole} of the plan's variant is a secret, which was not stored",
+                f"give it again: {flag} '{key}=JSON'",
+            )
+    return msgspec.structs.replace(plan, variant=changed)
+
+
+NOT_NEEDED = ("password", "passfile", "sslpassword", "sslkey")
+"""OPTIONS that the lab replaces in any case."""
 
 
 def _is_engine(name: str, path: Sequence[str]) -> bool:

@@ -12,12 +12,16 @@ import typer
 from rich.console import Console
 
 from lab.check.check import Options, check
+from lab.check.claims import checked, from_project
 from lab.check.lanes import SLOTS
 from lab.check.progress import Progress
 from lab.cli.options import (
     AliasFlag,
+    AnyPasswordFlag,
+    BareFlag,
     BoundFlag,
     BudgetFlag,
+    ClaimFlag,
     DriverFlag,
     JsonFlag,
     Names,
@@ -67,7 +71,9 @@ def check_command(
     option: OptionFlag = None,
     settings: SettingsFlag = "",
     alias: AliasFlag = "default",
+    bare: BareFlag = False,
     promise: PromiseFlag = None,
+    claim: ClaimFlag = None,
     budget: BudgetFlag = None,
     seed: SeedFlag = 0,
     bound: BoundFlag = None,
@@ -75,10 +81,12 @@ def check_command(
     store: StoreFlag = None,
     rig: RigFlag = "",
     report: ReportsFlag = HTML,
+    any_password: AnyPasswordFlag = False,
 ) -> int:
     """Judge variants: which promises they keep under faults, with evidence that replays.
 
-    A variant without a row in `lab list variants` claims every promise.
+    An ENGINE without a row in `lab list variants` claims every promise; a project, and Django's own ENGINE, what Django
+    documents, and whatever is broken beyond Django's own limits counts as well.
     """
     variants = variants_of(
         names,
@@ -89,11 +97,13 @@ def check_command(
         option=option,
         settings=settings,
         alias=alias,
+        bare=bare,
     )
     prepare_file("--json", json)
     reports = chosen_reports(report, KINDS)
-    options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound)
-    results = judge_variants(variants, options, store, rig)
+    claims = checked(claim) if claim else from_project(Path.cwd())
+    options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound, claims=claims)
+    results = judge_variants(variants, options, store, rig, trust=any_password)
     out = console()
     for result in results:
         print_result(out, result)
@@ -110,11 +120,13 @@ def judge_variants(
     rig: str = "",
     postgres: str = "",
     *,
+    trust: bool = False,
     face: Callable[[Console], Face] = progress,
 ) -> list[Result]:
     """Start a rig, check the variants on it, and show on stderr how far it is (by `face`); raises LabError.
 
-    `rig` is its name, "": $LAB_RIG says; `postgres` the version of its server, where it has a choice.
+    `rig` is its name, "": $LAB_RIG says; `postgres` the version of its server, where it has a choice. `trust`: it
+    takes any password.
     """
     options.chosen()  # an unknown promise is said before anything starts
     servers = prepare(rig)  # before the first thread
@@ -124,6 +136,9 @@ def judge_variants(
         shown = stack.enter_context(face(errors))
         running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
         second = stack.enter_context(apart(running, shown.say, postgres=postgres))
+        for each in (running, second) if trust else ():
+            if each is not None:
+                each.trust()
         results = check(variants, running, options, store, shown, second)
     errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return results

@@ -22,7 +22,10 @@ PathFlag = Annotated[
     list[str] | None,
     typer.Option("--path", metavar="DIR", help="Where to import an ENGINE from; the current folder, too."),
 ]
-DriverFlag = Annotated[Driver | None, typer.Option("--driver", help="Default: what the row says, else psycopg2.")]
+DriverFlag = Annotated[
+    Driver | None,
+    typer.Option("--driver", help="Default: what the row says; of --settings, Django's choice; else psycopg2."),
+]
 PythonFlag = Annotated[
     str, typer.Option("--python", metavar="EXE", help="The interpreter that runs the variant; default: this one.")
 ]
@@ -39,9 +42,20 @@ SettingsFlag = Annotated[
         "--settings", metavar="MODULE", help="A project's settings module: judge its DATABASES[alias] as it is."
     ),
 ]
+BareFlag = Annotated[
+    bool, typer.Option("--bare", help="Of --settings use DATABASES alone: load no apps, run no AppConfig.ready().")
+]
 AliasFlag = Annotated[str, typer.Option("--alias", help="Which of its DATABASES.")]
 PromiseFlag = Annotated[
     list[str] | None, typer.Option("--promise", metavar="ID", help="Only this promise; may be repeated. Default: all.")
+]
+ClaimFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--claim",
+        metavar="ID|django|persistent|strict",
+        help="What the variant claims; may be repeated. Default: [tool.connection-lab] claims, its row, else Django's.",
+    ),
 ]
 BudgetFlag = Annotated[
     float | None,
@@ -67,6 +81,10 @@ StoreFlag = Annotated[
     Path | None, typer.Option("--store", metavar="DIR", help="Where evidence goes. Default: $LAB_STORE, else ./store.")
 ]
 
+AnyPasswordFlag = Annotated[
+    bool,
+    typer.Option("--any-password", help="The lab's server takes any: for an ENGINE that makes its own (IAM, Vault)."),
+]
 RigFlag = Annotated[
     str,
     typer.Option(
@@ -88,6 +106,7 @@ def variants_of(
     option: list[str] | None = None,
     settings: str = "",
     alias: str = "default",
+    bare: bool = False,
 ) -> list[Variant]:
     """The variants that a command line asks for; raises BadInput."""
     if not names and not settings:
@@ -111,6 +130,7 @@ def variants_of(
             options=key_values("--option", option),
             module=settings,
             alias=alias,
+            bare=bare,
         )
         for name in dict.fromkeys(names or [""])
     ]

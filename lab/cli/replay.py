@@ -10,9 +10,9 @@ import typer
 from lab.check.lanes import SLOTS
 from lab.check.replay import against, replay
 from lab.check.replay_all import Stored, distinct, replay_all
-from lab.check.variants import find
+from lab.check.variants import filled, find
 from lab.cli.one_variant import one_variant
-from lab.cli.options import RigFlag, StoreFlag
+from lab.cli.options import OptionFlag, RigFlag, SettingFlag, StoreFlag, key_values
 from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, keep_run
 from lab.cli.stored import findings_of
 from lab.errors import BadInput, PlanInvalid
@@ -49,6 +49,8 @@ def replay_command(
     plan: PlanFile,
     variant: VariantFlag = "",
     times: TimesFlag = 1,
+    setting: SettingFlag = None,
+    option: OptionFlag = None,
     rig: RigFlag = "",
     store: StoreFlag = None,
     report: ReportFlag = HTML,
@@ -64,6 +66,7 @@ def replay_command(
     loaded = load_plan(plan)
     if variant:
         loaded = against(loaded, find(variant))
+    loaded = filled(loaded, key_values("--setting", setting), key_values("--option", option))
     reports = chosen_reports(report)
     errors = console(stderr=True)
     told: list[tuple[Record, tuple[Finding, ...]]] = []

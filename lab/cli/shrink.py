@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lab.check.replay import against
-from lab.check.variants import find
+from lab.check.variants import filled, find
 from lab.cli.one_variant import one_variant
 from lab.cli.options import RigFlag, prepare_file
 from lab.cli.replay import PlanFile, load_plan
@@ -18,7 +18,7 @@ from lab.records.codec import encode
 from lab.report.counter import Counter
 from lab.report.shrunk import print_shrunk
 from lab.report.terminal import console
-from lab.store import write
+from lab.store import shareable, write
 
 VariantFlag = Annotated[
     str,
@@ -55,7 +55,7 @@ def shrink_command(
     rig: RigFlag = "",
 ) -> int:
     """Take from a plan all that it does not need to break its promise, and write what is left as a plan."""
-    loaded = load_plan(plan)
+    loaded = filled(load_plan(plan), {}, {})
     if variant:
         loaded = against(loaded, find(variant))
     if promise:
@@ -73,6 +73,6 @@ def shrink_command(
             seconds=budget,
             progress=Counter(errors, "{} steps after {} runs"),
         )
-    write(target, encode(shrunk.plan))
+    write(target, encode(shareable(shrunk.plan)))
     print_shrunk(console(), shrunk, target)
     return 0

@@ -45,8 +45,9 @@ class Initialised(Promise):
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         level = {"isolation_level": SERIALIZABLE[variant.driver]}
+        zone = {"TIME_ZONE": ZONE} if traits.use_tz else {}  # without USE_TZ Django refuses one of a database's own
         configured = msgspec.structs.replace(
-            variant, settings={**variant.settings, "TIME_ZONE": ZONE}, options={**variant.options, **level}
+            variant, settings={**variant.settings, **zone}, options={**variant.options, **level}
         )
         role = msgspec.structs.replace(variant, options={**variant.options, "assume_role": ROLE})
         off = autocommit_off(variant)

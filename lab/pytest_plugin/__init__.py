@@ -1,14 +1,18 @@
-"""The pytest plugin: a rig for tests, and `pytest -m chaos --engine my.backend` in any project.
+"""The pytest plugin: a rig for tests, and `pytest -m chaos --lab-engine my.backend` in any project.
 
-Each `--engine` adds one test per promise, and one for the random search. These tests need no file. A claimed promise
-that is broken fails its test, and the report holds the command that replays it.
+Each `--lab-engine` adds one test per promise, and one for the random search. These tests need no file. A claimed
+promise that is broken fails its test, and the report holds the command that replays it.
 
-Fixtures: `rig` (the running servers), `lab` (the same with its subjects), `lab_seed`.
+A promise that is unknown fails its test as well, unless `--lab-allow-unknown` names it.
+
+Fixtures: `lab_rig` (the running servers), `lab_session` (the same with its subjects), `lab_seed`. `rig`, `lab` and
+`--engine` are what they were called before; they work, and warn.
 """
 
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -22,17 +26,26 @@ if TYPE_CHECKING:
     from lab.pytest_plugin.session import Lab
     from lab.rig.base import BaseRig
 
-__all__ = ["every_cut", "every_order", "lab", "lab_refusal", "lab_seed", "rig"]
+__all__ = ["every_cut", "every_order", "lab", "lab_refusal", "lab_rig", "lab_seed", "lab_session", "rig"]
 
 SEED = pytest.StashKey[int]()
 SESSION = pytest.StashKey["Lab"]()
+OLD_NAME = "the connection lab's {} is called {} now"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The flags of `lab check`; those that other plugins might take are prefixed."""
     group = parser.getgroup("connection lab", "connection lab: promises of Django database backends under faults")
     add = group.addoption
-    add("--engine", action="append", default=[], metavar="ENGINE", help="judge this variant or ENGINE (repeatable)")
+    add("--lab-engine", action="append", default=[], metavar="ENGINE", help="judge this variant or ENGINE (repeatable)")
+    add("--engine", action="append", default=[], metavar="ENGINE", help="the same, as it was called before")
+    add(
+        "--lab-allow-unknown",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="skip this promise where it is unknown instead of failing (repeatable)",
+    )
     add("--lab-driver", choices=["psycopg2", "psycopg"], default=None, help="its driver")
     add("--lab-python", default="", metavar="EXE", help="its interpreter")
     add("--lab-path", action="append", default=[], metavar="DIR", help="where it is imported from (repeatable)")
@@ -64,6 +77,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the seed, which the header shows; under xdist the first process chooses for all."""
     config.addinivalue_line("markers", "chaos: judges variants under real faults on a rig (`-m chaos`)")
+    if config.getoption("--engine"):
+        config.issue_config_time_warning(
+            pytest.PytestDeprecationWarning(OLD_NAME.format("--engine", "--lab-engine")), 2
+        )
     given = config.getoption("--lab-seed")
     chosen = getattr(config, "workerinput", {}).get("lab_seed")
     config.stash[SEED] = next(seed for seed in (given, chosen, secrets.randbelow(1 << 32)) if seed is not None)
@@ -105,8 +122,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.hookimpl(tryfirst=True)  # before -m and -k choose among them
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add the tests of each `--engine`."""
-    if config.getoption("--engine") or config.getoption("--lab-settings"):
+    """Add the tests of each `--lab-engine`."""
+    if config.getoption("--lab-engine") or config.getoption("--engine") or config.getoption("--lab-settings"):
         items.extend(_session(config).items(session))
     application.select(config, items)
 
@@ -126,15 +143,29 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(pytestconfig: pytest.Config) -> Lab:
+def lab_session(pytestconfig: pytest.Config) -> Lab:
     """This session's lab: rig, subjects, profile and seed."""
     return _session(pytestconfig)
 
 
 @pytest.fixture(scope="session")
-def rig(lab: Lab) -> BaseRig:
-    """One rig for the whole session (per worker): tests hold `rig.shared()` or `rig.exclusive()` as plans do."""
-    return lab.rig()
+def lab_rig(lab_session: Lab) -> BaseRig:
+    """One rig for the whole session (per worker): tests hold `lab_rig.shared()` or `.exclusive()` as plans do."""
+    return lab_session.rig()
+
+
+@pytest.fixture(scope="session")
+def lab(lab_session: Lab) -> Lab:
+    """`lab_session`, as it was called before."""
+    warnings.warn(pytest.PytestDeprecationWarning(OLD_NAME.format("lab", "lab_session")), stacklevel=2)
+    return lab_session
+
+
+@pytest.fixture(scope="session")
+def rig(lab_rig: BaseRig) -> BaseRig:
+    """`lab_rig`, as it was called before."""
+    warnings.warn(pytest.PytestDeprecationWarning(OLD_NAME.format("rig", "lab_rig")), stacklevel=2)
+    return lab_rig
 
 
 @pytest.fixture(scope="session")

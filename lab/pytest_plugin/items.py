@@ -1,4 +1,4 @@
-"""The tests that `--engine` brings along: one for each promise, and one for the random search."""
+"""The tests that `--lab-engine` brings along: one for each promise, and one for the random search."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ class ClaimBroken(Exception):
     """A claimed promise is broken; the text is the whole report."""
 
 
+class ClaimUnknown(Exception):
+    """Whether a claimed promise is kept was not seen; the text is the whole report."""
+
+
 class Judged(pytest.Collector):
-    """The tests of one `--engine`; they exist without a file."""
+    """The tests of one `--lab-engine`; they exist without a file."""
 
     def __init__(self, *, lab: Lab, variant: Variant, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -56,7 +60,7 @@ class LabItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report of a broken promise, one line for what stops the lab, a traceback for a bug of the lab."""
-        if isinstance(excinfo.value, ClaimBroken | LabError):
+        if isinstance(excinfo.value, ClaimBroken | ClaimUnknown | LabError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
@@ -69,10 +73,14 @@ class PromiseItem(LabItem):
         self.promise = promise
 
     def runtest(self) -> None:
-        """Fail when it is claimed and broken; skip when it does not apply or was not seen."""
+        """Fail when it is claimed and broken, or was not seen; skip when it does not apply."""
         result = self.lab.result(self.variant).promises.get(self.promise.id)
-        if result is None or result.verdict in (Verdict.NA, Verdict.UNKNOWN):
+        if result is None or result.verdict is Verdict.NA:
             pytest.skip(f"{result.verdict}: {result.summary}" if result else "it has no plans")
+        if result.verdict is Verdict.UNKNOWN:
+            if self.promise.id in self.lab.allowed or not result.claimed:
+                pytest.skip(f"{result.verdict}: {result.summary}")
+            raise ClaimUnknown(_unseen(self.variant, self.promise, result))
         if result.verdict is Verdict.BROKEN:
             report = _report(self.variant, self.promise, result)
             if not result.claimed:
@@ -84,11 +92,19 @@ class SearchItem(LabItem):
     """Random plans, for what no directed plan has thought of."""
 
     def runtest(self) -> None:
-        """Fail with every claimed promise that only the search broke, each with its shrunk plan."""
+        """Fail with every claimed promise that only the search broke, each with a plan; or if no fault landed."""
         known = self.lab.broken(self.variant)
-        unclaimed = {promise.id for promise in self.lab.promises if not self.variant.claimed(promise.id)}
-        searched = self.lab.search(self.variant, exclude=known | unclaimed)
+        unclaimed = {name for name, one in self.lab.result(self.variant).promises.items() if not one.claimed}
+        landed: list[int] = []
+        searched = self.lab.search(
+            self.variant, exclude=known | unclaimed, on_case=lambda record, _: landed.append(len(record.landed))
+        )
         if not searched.found:
+            if not sum(landed) and "random" not in self.lab.allowed:
+                raise ClaimUnknown(
+                    f"{len(landed)} random plans of {self.variant.name}, and no fault has landed: nothing was shown;"
+                    " give it a longer --lab-budget"
+                )
             return
         folder = Store(default_root()).open(self.variant.name, searched.seed)
         lines = [f"random plans break promises of {self.variant.name} (--lab-seed={searched.seed})"]
@@ -97,6 +113,18 @@ class SearchItem(LabItem):
             path = folder.keep(f"random {found.promise}", found.record, found.findings, {found.promise: agreed})
             lines += [f"  {found.promise}: {found.finding.summary} ({agreed})", f"    lab replay {path}"]
         raise ClaimBroken("\n".join(lines))
+
+
+def _unseen(variant: Variant, promise: Promise, result: PromiseResult) -> str:
+    unseen = [moment for moment, verdict in result.moments.items() if verdict is Verdict.UNKNOWN]
+    return "\n".join(
+        [
+            f"{variant.name}: it was not seen whether {promise.id} is kept: {promise.sentence}",
+            f"  {result.summary}",
+            f"  at {len(unseen)} of {len(result.moments)} moments: {', '.join(unseen)}",
+            f"  run it again, or allow it by name: --lab-allow-unknown {promise.id}",
+        ]
+    )
 
 
 def _report(variant: Variant, promise: Promise, result: PromiseResult) -> str:

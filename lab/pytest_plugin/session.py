@@ -8,12 +8,13 @@ from contextlib import ExitStack, closing
 import pytest
 
 from lab.check.check import Options, check
+from lab.check.claims import from_project
 from lab.check.lanes import SLOTS
 from lab.cli.options import variants_of
 from lab.cli.reports import KINDS, chosen_reports, write_reports
 from lab.errors import LabError
 from lab.explore.profiles import profile
-from lab.explore.search import Searched, search
+from lab.explore.search import OnCase, Searched, search
 from lab.promise import PROMISES, Promise
 from lab.pytest_plugin.items import Judged
 from lab.records.codec import encode
@@ -46,6 +47,8 @@ class Lab:
         self.examples = self.profile.settings().database
         self.budget = self.profile.seconds if budget is None else budget
         self.promises: list[Promise] = [PROMISES.get(name) for name in names] if names else PROMISES.values()
+        self.allowed = _allowed(config.getoption("--lab-allow-unknown"))
+        self.claims = from_project(config.rootpath)
         self.versions: dict[str, str] = {}
         self.engines = _engines(config)
         self._reports = chosen_reports(config.getoption("--lab-report"), KINDS)
@@ -55,7 +58,7 @@ class Lab:
         self._results: dict[str, Result] = {}
 
     def items(self, session: pytest.Session) -> list[pytest.Item]:
-        """The tests of each `--engine`."""
+        """The tests of each `--lab-engine`."""
         return [
             item
             for variant in self.engines
@@ -90,14 +93,16 @@ class Lab:
         missing = [variant for variant in variants if variant.name not in self._results]
         if missing:
             names = tuple(each.id for each in self.promises)
-            options = Options(promises=names, seed=self.seed, search=0.0, cuts=not brief, brief=brief)
+            options = Options(
+                promises=names, seed=self.seed, search=0.0, cuts=not brief, brief=brief, claims=self.claims
+            )
             with apart(self.rig()) as second:
                 results = check(missing, self.rig(), options, Store(default_root()), apart=second)
             self._results.update((variant.name, result) for variant, result in zip(missing, results, strict=True))
         return {variant.name: self._results[variant.name] for variant in variants}
 
     def result(self, variant: Variant) -> Result:
-        """The same for one of them; all that `--engine` names are judged together."""
+        """The same for one of them; all that `--lab-engine` names are judged together."""
         others = [each for each in self.engines if each.name != variant.name]
         return self.results([variant, *others])[variant.name]
 
@@ -115,6 +120,7 @@ class Lab:
         seconds: float | None = None,
         unaided: bool = False,
         seed: int | None = None,
+        on_case: OnCase | None = None,
     ) -> Searched:
         """A random search from `seed`, else the session's, within the profile's bounds or `seconds`.
 
@@ -131,6 +137,7 @@ class Lab:
             promises=self.promises if promises is None else promises,
             exclude=exclude,
             most=most,
+            on_case=on_case,
         )
 
     def report(self, suffix: str) -> None:
@@ -144,8 +151,17 @@ class Lab:
         self._exit.close()
 
 
+def _allowed(names: list[str]) -> frozenset[str]:
+    """Tests that may be unknown: promises, or `random`; raises UnknownName."""
+    for name in names:
+        if name != "random":
+            PROMISES.get(name)
+    return frozenset(names)
+
+
 def _engines(config: pytest.Config) -> list[Variant]:
-    names, settings = config.getoption("--engine"), config.getoption("--lab-settings")
+    names = [*config.getoption("--lab-engine"), *config.getoption("--engine")]
+    settings = config.getoption("--lab-settings")
     if not names and not settings:
         return []
     return variants_of(

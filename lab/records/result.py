@@ -15,7 +15,9 @@ class PromiseResult(Struct, frozen=True, kw_only=True):
 
     `cases` counts the runs that were made for it or put it at stake, `void` those among them that proved nothing.
     `cause` is the promise that explains a broken one (itself, when nothing else does). `evidence` are the paths of
-    plans that replay to the broken verdict.
+    plans that replay to the broken verdict. `errors`: the first error that an application saw at a broken moment.
+    `limits` are broken moments at which Django itself breaks it, too. `added`: moments under settings that the lab has
+    added to the variant's own; they decide nothing.
     """
 
     verdict: Verdict
@@ -26,12 +28,16 @@ class PromiseResult(Struct, frozen=True, kw_only=True):
     summary: str = ""
     moments: dict[str, Verdict] = field(default_factory=dict)
     evidence: tuple[str, ...] = ()
+    errors: dict[str, str] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+    added: dict[str, Verdict] = field(default_factory=dict)
 
 
 class VariantInfo(Struct, frozen=True, kw_only=True):
     """The variant as it really ran. What is no JSON value in its settings or OPTIONS is given as text.
 
     `keeping` says what was seen of the sessions that it keeps between requests.
+    `notes`: what of the project was replaced, and what is not used. `project`: it is no bundled row.
     """
 
     name: str
@@ -40,6 +46,8 @@ class VariantInfo(Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     keeping: str = ""
+    notes: tuple[str, ...] = ()
+    project: bool = False
 
 
 class Result(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     """ENGINE, settings, driver and interpreter: everything but where the server is.
 
     `settings` and `options` are what a project writes in `DATABASES[alias]` and its OPTIONS. `module` names a
-    Django settings module whose `DATABASES[alias]` is the base on which they are laid. `claims` lists the
+    Django settings module whose `DATABASES[alias]` is the base on which they are laid; it is loaded as a project is,
+    in `folder`, apps and all, unless `bare`: then nothing else of it is used. `claims` lists the
     promises that its authors make; None means all of them. `threads` is the number of concurrent requests that
     the variant says it is made for, None without limit. `bound` is the longest wait that it claims, in seconds.
     `keeps` says whether it keeps sessions between requests; None leaves that to its settings and its code.
@@ -28,6 +29,8 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     path: tuple[str, ...] = ()
     module: str = ""
     alias: str = "default"
+    folder: str = ""
+    bare: bool = False
     claims: tuple[str, ...] | None = None
     threads: int | None = None
     bound: float | None = None
@@ -43,17 +46,23 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the subject found when it imported the variant: versions, resolved settings, what the ENGINE replaces.
 
     `overrides` are the methods of `BaseDatabaseWrapper` that the ENGINE replaces with its own, beyond those that
-    Django's own PostgreSQL backend replaces. `settings` are printable. `kept` is the number of sessions that were seen
-    to stay idle after requests, 0 where no request got a session that an earlier one had used, None where nobody has
-    looked; `keeping` says it in words. `commits`: close() was seen to commit what was pending (None: it was not asked).
+    Django's own PostgreSQL backend replaces. `settings` are JSON data, with text for what is none, and without secrets.
+    `kept` is the number of sessions that were seen to stay idle after requests, 0 where no request got a session that
+    an earlier one had used, None where nobody has looked; `keeping` says it in words. `commits`: close() was seen to
+    commit what was pending (None: it was not asked). `receivers` are the project's own of the signals that concern
+    connections.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     conn_max_age: float | None = 0
     health_checks: bool = False
     pool_max: int = 0
     autocommit: bool = True
+    use_tz: bool = True
+    read_only: bool = False
+    atomic_requests: bool = False
+    receivers: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     kept: int | None = None

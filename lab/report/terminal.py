@@ -45,18 +45,38 @@ def print_result(out: Console, result: Result) -> None:
     table.add_column("verdict", no_wrap=True)
     table.add_column("moments", ratio=2)
     table.add_column("why", ratio=3)
+    own_limits = [name for name, promise in result.promises.items() if _is_djangos(result, promise)]
     for name, promise in result.promises.items():
+        if name in own_limits:
+            continue
         shown = mark(promise)
         table.add_row(_name(name, promise), Text(str(shown), shown.style), _moments(promise), Text(promise.summary))
     _line(out, Text(headline(result), "bold"))
+    for note in result.variant.notes:
+        _line(out, Text(f"  {note}", "dim"))
     if result.variant.keeping:
         _line(out, Text(f"seen: {result.variant.keeping}"))
     out.print(table)
     for name, promise in result.promises.items():
-        if promise.evidence:
+        if promise.evidence and name not in own_limits:
             _line(out, Text(f"{name}, broken in {len(promise.evidence)} plans; see it again with"))
             _line(out, Text(f"  lab replay {short(promise.evidence[0])}"))
+            for moment, error in promise.errors.items():
+                _line(out, Text(f"  {moment}: {error}", "dim"))
+    if own_limits:
+        _line(
+            out, Text(f"limits that Django itself has with such settings: {', '.join(own_limits)} (docs/verdicts.md)")
+        )
+    for name, promise in result.promises.items():
+        shows = [moment for moment, verdict in promise.added.items() if verdict is Verdict.BROKEN]
+        if shows:
+            _line(out, Text(f"settings that the lab has added would break {name}: {', '.join(shows)}", "dim"))
     _line(out, Text(sentence(result)))
+
+
+def _is_djangos(result: Result, promise: PromiseResult) -> bool:
+    """Whether it is broken as Django breaks it, and not claimed by the project: nothing that the project could mend."""
+    return result.variant.project and promise.verdict is Verdict.BROKEN and not promise.claimed
 
 
 def print_matrix(out: Console, results: Sequence[Result]) -> None:

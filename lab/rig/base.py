@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any, Self
 
 import psycopg
+from psycopg import sql
 
 from lab.errors import BadInput, ServerNotReady
 from lab.fault import Net
 from lab.rig.machine import cache, port, process
 from lab.rig.machine.guarded import ProcessGuardian
 from lab.rig.machine.lock import SharedLock
-from lab.rig.postgres.database import MAX_CONNECTIONS, Database
+from lab.rig.postgres.database import MAX_CONNECTIONS, SUPERUSER, Database
 from lab.rig.postgres.server import PostgresServer
 from lab.rig.protocol import Seat, ServerLog
 from lab.rig.toxiproxy.binary import Notify
 from lab.rig.toxiproxy.proxies import Proxy, ProxyServer
 from lab.rig.toxiproxy.toxic import Installed
+from lab.timing import RELOAD
 from lab.wire.tap import Tap, TapPort
 
 SEATS = 40
@@ -98,6 +100,20 @@ class BaseRig:
             "psycopg": psycopg.__version__,
             "python": platform.python_version(),
         }
+
+    def trust(self) -> None:
+        """Let every user in with any password but the superuser; call it before anybody connects."""
+        rules = (f"host all {SUPERUSER} all scram-sha-256", "local all all scram-sha-256", "host all all all trust")
+        connection = self.control()
+        (path,) = connection.execute("SHOW hba_file").fetchone() or ("",)
+        lines = sql.SQL("SELECT unnest({}::text[])").format(sql.Literal(list(rules)))
+        connection.execute(sql.SQL("COPY ({}) TO {}").format(lines, sql.Literal(path)))
+        before = connection.execute("SELECT pg_conf_load_time()").fetchone()
+        connection.execute("SELECT pg_reload_conf()")
+        loaded = lambda: connection.execute("SELECT pg_conf_load_time()").fetchone() != before  # noqa: E731
+        if not process.wait_until(loaded, RELOAD.seconds):
+            raise ServerNotReady(f"PostgreSQL did not reload its settings within {RELOAD.seconds:.0f} s")
+        self.capabilities = self.capabilities - {"password"}
 
     def shared(self) -> AbstractContextManager[None]:
         """For a plan that concerns only its own connections: many at once."""

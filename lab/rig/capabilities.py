@@ -7,7 +7,7 @@ from collections.abc import Iterable
 VARIABLE = "LAB_RIG"
 """The environment variable that names the rig to use."""
 DEFAULT = "embedded"
-_EVERYWHERE = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots", "wire"})
+_EVERYWHERE = frozenset({"proxy", "freeze", "terminate", "restart", "crash", "slots", "wire", "password"})
 
 CAPABILITIES: dict[str, frozenset[str]] = {
     DEFAULT: _EVERYWHERE,

@@ -95,7 +95,8 @@ class RigProtocol(Protocol):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What faults may need: "proxy" (toxics), "freeze", "terminate", "restart", "crash", "slots"; some rigs:
+        """What faults may need: "proxy" (toxics), "freeze", "terminate", "restart", "crash", "slots", "password" (the
+        server asks for one: not after `trust`); some rigs:
         "loss", "link" (the whole network down), "abort" (of a socket), "versions" (of PostgreSQL, at choice),
         "limits" (of processor and memory).
         """

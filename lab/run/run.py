@@ -242,9 +242,13 @@ class Run:
             for actor in actors:
                 self._probe(steps, Begin(actor), Read(actor), End(actor))
         for actor in actors:
-            self._probe(steps, Begin(actor), Enter(actor), Write(actor), Leave(actor), End(actor))
+            last = Read(actor) if self._zygote.traits.read_only else Write(actor)
+            self._probe(steps, Begin(actor), Enter(actor), last, Leave(actor), End(actor))
 
     def _probe(self, steps: Iterator[int], *probe: ActorStep) -> None:
+        if self._zygote.traits.atomic_requests:
+            begin, *inner, end = probe
+            probe = (begin, Enter(begin.actor), *inner, Leave(begin.actor), end)
         for step in probe:
             self._steps.do(next(steps), step, "liveness")
 

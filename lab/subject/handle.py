@@ -16,15 +16,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lab.errors import EngineUnusable, LabError, SubjectLost
+from lab.errors import AddressRefused, BadInput, EngineUnusable, LabError, SubjectLost
 from lab.records.codec import convert
+from lab.records.secret import KEYS, mask_text, mask_texts, masked, telling
 from lab.records.variant import Traits, Variant
+from lab.subject.guard import Guard, Place
 from lab.timing import SUBJECT_END, SUBJECT_FORK, SUBJECT_REAP, SUBJECT_START
 
-AGENT = Path(__file__).parent / "inside" / "agent.py"
+AGENT = Path(__file__).parent / "inside" / "start.py"
+WARDEN = Path(__file__).parent / "warden.py"
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_MESSAGE = 1 << 16
 INTERRUPTED = b'{"interrupted": true}'
+IMPORT_VARIABLE = "LAB_IMPORT_TIMEOUT"
+"""The environment variable that gives it more, or less."""
+
 
 Message = dict[str, Any]
 
@@ -36,8 +42,9 @@ class ChildEnded(Exception):
 class Child:
     """One plan's subject process, seen from the lab, with the processes that it forks. Used by one thread at a time."""
 
-    def __init__(self, zygote: Zygote, channel: socket.socket, pid: int) -> None:
+    def __init__(self, zygote: Zygote, channel: socket.socket, pid: int, places: Sequence[Place]) -> None:
         self._zygote = zygote
+        self._places = places
         self._channel = channel
         self._interrupted = 0
         self._forked: dict[str, socket.socket] = {}
@@ -94,9 +101,13 @@ class Child:
         if not data:
             return self._ended(channels[channel])
         answer: Message = json.loads(data)
+        if "chain" in answer:  # an error: perhaps what it wanted to reach was refused
+            self._zygote.guard.check()
         if "interrupted" in answer:
             self._interrupted += 1
             return self.receive(timeout)  # that of the step comes next
+        if self._zygote.secrets or "chain" in answer:
+            answer = mask_texts(answer, self._zygote.secrets)
         if "child" in answer.get("value", {}):
             self._pids[answer["value"]["child"]] = answer["value"]["pid"]
         return answer
@@ -154,7 +165,10 @@ class Child:
     def _reap(self) -> int:
         for channel in (self._channel, *self._forked.values()):
             channel.close()
-        return self._zygote.reap(self.pid)
+        status = self._zygote.reap(self.pid)
+        self._zygote.guard.forbid(self._places)
+        self._zygote.guard.check()
+        return status
 
 
 class Zygote:
@@ -165,27 +179,39 @@ class Zygote:
     """
 
     def __init__(self, variant: Variant, folder: Path, environ: dict[str, str] | None = None) -> None:
+        limit = _import_limit()
         self.variant = variant
+        self.secrets: tuple[str, ...] = ()  # values of the project's that no evidence may repeat
         self._lock = threading.Lock()
         self._log = folder / f"subject-{variant.name.replace('/', '_')}-{time.monotonic_ns()}.log"
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.guard = Guard()
         executable = variant.python or sys.executable
         with theirs, self._log.open("wb") as log:
-            try:
-                self._process = subprocess.Popen(
-                    [executable, str(AGENT), str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd=folder,
-                    env={**os.environ, **(environ or {})},
-                    start_new_session=True,  # Ctrl-C is for the lab, which then ends its subjects
-                )
-            except OSError as error:
-                raise EngineUnusable(
-                    f"interpreter {executable} does not start: {error.strerror}", "give another with --python"
-                ) from None
+            control, tell = (end.fileno() for end in self.guard.theirs)
+            own = {
+                "argv": [executable, str(AGENT), str(theirs.fileno()), str(tell)],
+                "control": control,
+                "pass": [theirs.fileno(), tell],
+            }
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(WARDEN), json.dumps(own)],
+                pass_fds=[theirs.fileno(), control, tell],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env={**os.environ, **(environ or {})},
+                start_new_session=True,  # Ctrl-C is for the lab, which then ends its subjects
+            )
+            self.guard.given()
+        self.guard.started(SUBJECT_START.seconds)
+        if self.guard.failed:
+            self.close()
+            raise EngineUnusable(
+                f"interpreter {executable} does not start: {self.guard.failed}", "give another with --python"
+            )
+        self.guard.name = f"settings module {variant.module}" if variant.module else f"ENGINE {variant.engine}"
         config = {
             "engine": "" if variant.module and not variant.engine else variant.engine,
             "driver": variant.driver,
@@ -195,33 +221,58 @@ class Zygote:
             "module": variant.module,
             "alias": variant.alias,
             "root": str(ROOT),
+            "folder": variant.folder,
+            "bare": variant.bare,
+            "held": not self.guard.not_held,
+            "secret_keys": KEYS,
         }
         try:
-            hello = self._call(config, SUBJECT_START.seconds)
-        except LabError:
+            hello = self._call(config, limit)
+            self.guard.check()
+        except AddressRefused:
             self.close()
+            raise
+        except LabError:
+            importing = self._process.poll() is None and not self._ended()
+            self.close()
+            if importing:
+                raise EngineUnusable(
+                    f"{self.guard.name} is still importing after {limit:.0f} s",
+                    f"give it more seconds with ${IMPORT_VARIABLE}, or see where it waits",
+                ) from None
             raise EngineUnusable(
                 f"the subject of {variant.name} ended before it could import the variant: {self.last_words()}",
                 "try the same import in that interpreter",
             ) from None
         if "refused" in hello:
             self.close()
-            raise EngineUnusable(hello["refused"], "check the name, --path, --driver and --setting")
+            raise EngineUnusable(
+                mask_text(hello["refused"], telling(hello["secrets"])), "check the name, --path, --driver and --setting"
+            )
+        self.secrets = telling(hello.pop("secrets"))
+        hello["settings"] = masked(hello["settings"], self.secrets)
         self.engine: str = hello.pop("engine")
         self.files: int = hello.pop("files")
-        self.traits = convert(hello, Traits)
+        notes = [*hello.pop("notes"), *self.guard.notes()]
+        if self.guard.not_held:
+            notes.append(f"this system does not let the lab hold connections ({self.guard.not_held}): Python does")
+        self.traits = convert({**hello, "notes": notes}, Traits)
+        self.guard.name, self.guard.loading = f"ENGINE {self.engine}", False
 
     def fork(self, environ: dict[str, str], databases: dict[str, Message], init: Sequence[str] = ()) -> Child:
         """A child for one plan, with the server's address in its settings; `init`: what is executed on new sessions."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        places = [(str(where["HOST"]), int(where["PORT"])) for where in databases.values()]
+        self.guard.allow(places)
         with theirs:
             message = {"environ": environ, "databases": databases, "init": list(init)}
             try:
                 answer = self._call(message, SUBJECT_FORK.seconds, theirs.fileno())
             except LabError:
                 ours.close()
+                self.guard.forbid(places)
                 raise
-        return Child(self, ours, answer["pid"])
+        return Child(self, ours, answer["pid"], places)
 
     def reap(self, pid: int) -> int:
         """The exit status of a child that has ended or is about to."""
@@ -231,23 +282,47 @@ class Zygote:
     def last_words(self) -> str:
         """The last line that the subject printed."""
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
-        return lines[-1] if lines else "it printed nothing"
+        return mask_text(lines[-1], self.secrets) if lines else "it printed nothing"
 
     def close(self) -> None:
         """End the zygote; its children end with it."""
         self._channel.close()
+        self.guard.close()
         self._process.kill()
         self._process.wait()
+
+    def _ended(self) -> bool:
+        """Whether the subject has closed its end of the channel."""
+        ready, _, _ = select.select([self._channel], [], [], 0.0)
+        return bool(ready)
+
+    def _ready(self, deadline: float) -> bool:
+        """Wait for an answer; raises AddressRefused as soon as a connection was refused that ends the check."""
+        until = time.monotonic() + deadline
+        while (left := until - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._channel, *self.guard.files], [], [], left)
+            self.guard.check()
+            if self._channel in ready:
+                return True
+        return False
 
     def _call(self, message: Message, deadline: float, *descriptors: int) -> Message:
         with self._lock:
             try:
                 socket.send_fds(self._channel, [json.dumps(message, default=str).encode()], list(descriptors))
-                ready, _, _ = select.select([self._channel], [], [], deadline)
-                data = self._channel.recv(LONGEST_MESSAGE) if ready else b""
+                data = self._channel.recv(LONGEST_MESSAGE) if self._ready(deadline) else b""
             except OSError:
                 data = b""
         if not data:
             raise SubjectLost(f"the subject of {self.variant.name} does not answer: {self.last_words()}")
         answer: Message = json.loads(data)
         return answer
+
+
+def _import_limit() -> float:
+    """Seconds that an import may take; raises BadInput for what is no number."""
+    given = os.environ.get(IMPORT_VARIABLE)
+    try:
+        return float(given) if given else SUBJECT_START.seconds
+    except ValueError:
+        raise BadInput(f"${IMPORT_VARIABLE} is {given!r}", "give a number of seconds") from None

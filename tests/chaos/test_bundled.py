@@ -29,7 +29,7 @@ VOID_TRIES = 3  # a void run proves nothing either way
 @pytest.fixture(autouse=True)
 def _bundled(lab: Lab) -> None:
     if lab.engines:
-        pytest.skip("--engine names others than the bundled variants")
+        pytest.skip("--lab-engine names others than the bundled variants")
 
 
 def _run(plan: Plan, lab: Lab) -> Record:

@@ -30,7 +30,7 @@ def _found(lab: Lab, variant: str, promise: str) -> Found:
 @pytest.fixture(autouse=True)
 def _bundled(lab: Lab) -> None:
     if lab.engines:
-        pytest.skip("--engine names others than the bundled variants")
+        pytest.skip("--lab-engine names others than the bundled variants")
 
 
 def test_published_backend_stays_dead_after_losing_its_connection(lab: Lab) -> None:

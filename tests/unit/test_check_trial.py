@@ -57,7 +57,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def entry(tmp_path: Path) -> Entry:
-    zygote: Any = SimpleNamespace(variant=PLAN.variant)
+    zygote: Any = SimpleNamespace(variant=PLAN.variant, secrets=())
     return Entry(PLAN.variant, zygote, Store(tmp_path).open("v", 0), (Alpha(),))
 
 

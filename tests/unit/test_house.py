@@ -125,7 +125,7 @@ def test_glossary_has_each_word_once() -> None:
 
 def test_a_dead_glossary_name_is_seen() -> None:
     assert _exists("lab.records.plan.Plan")
-    assert _exists("lab/subject/inside/actor.py")
+    assert _exists("lab/subject/inside/connection_lab_inside/actor.py")
     assert not _exists("lab.records.plan.Blueprint")
     assert not _exists("lab.blueprints")
     assert not _exists("lab/blueprints")
@@ -158,9 +158,11 @@ def test_a_dead_page_is_seen() -> None:
 
 def test_the_subjects_inside_imports_neither_the_lab_nor_its_libraries() -> None:
     inside = ROOT / "lab" / "subject" / "inside"
-    neighbours = {path.stem for path in inside.glob("*.py")}
-    allowed = neighbours | sys.stdlib_module_names | {"django", "psycopg", "psycopg2", "psycopg_pool"}
-    found = {path.name: {name.split(".")[0] for name in _imports(path)} - allowed for path in inside.glob("*.py")}
+    libraries = {"connection_lab_inside", "django", "psycopg", "psycopg2", "psycopg_pool", "configurations"}
+    allowed = libraries | sys.stdlib_module_names
+    files = list(inside.rglob("*.py"))
+    assert len(files) > 5
+    found = {path.name: {name.split(".")[0] for name in _imports(path)} - allowed for path in files}
     assert not {name: extra for name, extra in found.items() if extra}
 
 

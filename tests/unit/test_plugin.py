@@ -36,7 +36,7 @@ def test_header_shows_the_seed_and_tests_get_it(project: Path) -> None:
 
 
 def test_engine_brings_its_tests_along(project: Path) -> None:
-    done = run_pytest(project, "--collect-only", "-q", "-m", "chaos", "--engine", "my.backend")
+    done = run_pytest(project, "--collect-only", "-q", "-m", "chaos", "--lab-engine", "my.backend")
     assert "my.backend::recovers" in done.stdout
     assert "my.backend::random" in done.stdout
     assert "test_own" not in done.stdout
@@ -45,11 +45,11 @@ def test_engine_brings_its_tests_along(project: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--engine", "nonsense"], "neither a bundled variant nor a dotted ENGINE"),
-        (["--engine", "my.backend", "--lab-setting", "A"], "that is not KEY=JSON"),
-        (["--engine", "my.backend", "--lab-profile", "weekly"], "there is no profile 'weekly'"),
-        (["--engine", "my.backend", "--lab-report", "pdf"], "there is no such report"),
-        (["--engine", "my.backend", "--lab-promise", "health"], "there is no promise 'health'"),
+        (["--lab-engine", "nonsense"], "neither a bundled variant nor a dotted ENGINE"),
+        (["--lab-engine", "my.backend", "--lab-setting", "A"], "that is not KEY=JSON"),
+        (["--lab-engine", "my.backend", "--lab-profile", "weekly"], "there is no profile 'weekly'"),
+        (["--lab-engine", "my.backend", "--lab-report", "pdf"], "there is no such report"),
+        (["--lab-engine", "my.backend", "--lab-promise", "health"], "there is no promise 'health'"),
     ],
 )
 def test_bad_flags_end_the_run_with_one_line(project: Path, flags: list[str], line: str) -> None:
@@ -60,7 +60,7 @@ def test_bad_flags_end_the_run_with_one_line(project: Path, flags: list[str], li
 
 
 def test_run_ends_at_once_without_a_rig(project: Path) -> None:
-    (project / "test_own.py").write_text("def test_one(rig): ...\ndef test_two(rig): ...\n")
+    (project / "test_own.py").write_text("def test_one(lab_rig): ...\ndef test_two(lab_rig): ...\n")
     done = run_pytest(project, LAB_PG_BINDIR="/nowhere")
     assert done.returncode == 255
     assert "the lab has no rig: " in done.stdout
@@ -70,10 +70,55 @@ def test_run_ends_at_once_without_a_rig(project: Path) -> None:
 
 @pytest.mark.chaos
 def test_broken_claim_fails_with_the_command_that_replays_it(project: Path) -> None:
-    flags = ["--engine", "shares_global", "--lab-path", str(ZOO), "--lab-promise", "isolated-threads"]
+    flags = ["--lab-engine", "shares_global", "--lab-path", str(ZOO), "--lab-promise", "isolated-threads"]
     done = run_pytest(project, "-m", "chaos", *flags, "--lab-budget", "1", "--lab-report", "junit,html")
     assert "shares_global breaks isolated-threads: Two requests" in done.stdout
     assert f"lab replay {project / 'store'}" in done.stdout
     assert "1 failed, 1 passed" in done.stdout
     assert "<failure" in (project / "store/report/junit.xml").read_text()
     assert (project / "store/report/index.html").is_file()
+
+
+def test_old_names_work_and_warn(project: Path) -> None:
+    done = run_pytest(project, "--collect-only", "-q", "-m", "chaos", "--engine", "my.backend")
+    assert "my.backend::recovers" in done.stdout
+    assert "--engine is called --lab-engine now" in done.stdout
+
+
+UNSEEN = """
+from lab.pytest_plugin.session import Lab
+from lab.records.result import PromiseResult, Result, VariantInfo
+from lab.records.verdict import Verdict
+
+
+def result(self, variant):
+    unseen = PromiseResult(
+        verdict=Verdict.UNKNOWN, claimed=True, summary="mid-query: void", moments={"mid-query": Verdict.UNKNOWN}
+    )
+    info = VariantInfo(name="blind", engine="blind", driver="psycopg2")
+    numbers = dict(seed=0, seconds=0.0, cases=1, void=1)
+    return Result(verdict=Verdict.UNKNOWN, variant=info, versions={}, promises={"recovers": unseen}, **numbers)
+
+
+Lab.result = result
+"""
+
+
+def test_a_promise_that_was_not_seen_fails_unless_it_is_allowed(project: Path) -> None:
+    (project / "conftest.py").write_text(UNSEEN)
+    flags = ["--lab-engine", "my.backend", "--lab-promise", "recovers", "-k", "recovers", "-m", "chaos"]
+    done = run_pytest(project, *flags)
+    assert "it was not seen whether recovers is kept" in done.stdout
+    assert "--lab-allow-unknown recovers" in done.stdout
+    assert "1 failed" in done.stdout
+    allowed = run_pytest(project, *flags, "--lab-allow-unknown", "recovers")
+    assert "1 skipped" in allowed.stdout
+    assert allowed.returncode == 0
+
+
+@pytest.mark.chaos
+def test_a_search_in_which_no_fault_landed_does_not_pass(project: Path) -> None:
+    flags = ["--lab-engine", "django_per_request", "--lab-promise", "own-answers", "-k", "random", "-m", "chaos"]
+    done = run_pytest(project, *flags, "--lab-budget", "0")
+    assert "no fault has landed" in done.stdout
+    assert "1 failed" in done.stdout

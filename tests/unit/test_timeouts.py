@@ -81,9 +81,9 @@ def test_each_setting_is_judged_by_what_it_ended() -> None:
 
 
 def test_settings_of_a_settings_module_are_known_as_far_as_they_are_plain() -> None:
-    plain = Traits(settings={"OPTIONS": "{'connect_timeout': 5}"})
+    plain = Traits(settings={"OPTIONS": {"connect_timeout": 5}})
     assert options_of(Variant(name="x", options={"keepalives": 1}), plain) == {"connect_timeout": 5, "keepalives": 1}
-    assert options_of(Variant(name="x"), Traits(settings={"OPTIONS": "{'pool': <object at 0x1>}"})) == {}
+    assert options_of(Variant(name="x"), Traits(settings={"OPTIONS": "<object at 0x1>"})) == {}
 
 
 def test_cells_of_a_pool_are_as_many_as_the_server_has_slots_for() -> None:

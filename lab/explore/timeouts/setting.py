@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -50,10 +49,7 @@ def settings(options: dict[str, Any], cells: Sequence[Cell]) -> tuple[Setting, .
 
 def options_of(variant: Variant, traits: Traits) -> dict[str, Any]:
     """The OPTIONS that the variant runs with, as far as they are plain values: a settings module's may be anything."""
-    try:
-        resolved = ast.literal_eval(traits.settings.get("OPTIONS", "{}"))
-    except (ValueError, SyntaxError):
-        resolved = {}
+    resolved = traits.settings.get("OPTIONS", {})
     return {**resolved, **variant.options} if isinstance(resolved, dict) else dict(variant.options)
 
 

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from attempts import MARK
+from connection_lab_inside.attempts import MARK
 
 _KNOWN = ("django", "psycopg", "psycopg2", "psycopg_pool", "builtins")
 _LONGEST = 8

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import attempts
-from chain import chain_of
 from django.core import signals
 from django.db import connections, transaction
+
+from connection_lab_inside import attempts
+from connection_lab_inside.chain import chain_of
 
 Message = dict[str, Any]
 
@@ -54,6 +55,7 @@ class Actor:
         name: str,
         reply: Callable[[Message], None],
         fork: Callable[[Actor, Message], int],
+        aliases: Mapping[str, str],
         *,
         stays: bool = False,
     ) -> None:
@@ -66,6 +68,7 @@ class Actor:
         self._in_request = False
         self._view_over = False  # an error left the view: the rest of the request's steps are skipped
         self._fork = fork
+        self._aliases = aliases
 
     def become(self, name: str, reply: Callable[[Message], None]) -> None:
         """In a forked child: the clone of the thread that forked, under a name of its own, with steps of its own."""
@@ -85,6 +88,8 @@ class Actor:
 
     def _obey(self, message: Message) -> None:
         do = message["do"]
+        if "alias" in message:
+            message["alias"] = self._aliases.get(message["alias"], message["alias"])
         answer: Message = {"id": message["id"], "actor": self.name, "value": {}}
         if self._view_over and do not in ("begin", "end", "stop", "exit"):
             answer["ending"] = "skip"

@@ -1,6 +1,6 @@
 """The zygote: imports Django and the variant once, holds no connection, and forks a child for each plan.
 
-Started as `python agent.py FD`; FD is one end of a SOCK_SEQPACKET pair. The first message is the configuration.
+Its channel is one end of a SOCK_SEQPACKET pair. The first message is the configuration.
 After that each message carries one descriptor, the child's own channel, and the server's address. Starting Python
 and Django costs 300 ms, a fork 2 to 5.
 """
@@ -20,10 +20,11 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-import actor as actors
-import attempts
-import config as configuration
-from chain import Interrupted
+from connection_lab_inside import actor as actors
+from connection_lab_inside import attempts
+from connection_lab_inside import config as configuration
+from connection_lab_inside.chain import Interrupted
+from connection_lab_inside.guard import Guard
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -39,21 +40,28 @@ def die_with_parent() -> None:
         os._exit(1)
 
 
-def main(channel: socket.socket) -> None:
-    """Configure, say hello, then fork on demand until the lab goes away."""
+def main(descriptor: int, tell: int, stack: int) -> None:
+    """Configure, say hello, then fork on demand until the lab goes away; `tell` and `stack` are the guard's."""
+    channel = socket.socket(fileno=descriptor)
     die_with_parent()
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a plan's process forks is ours when that has ended
     config = json.loads(channel.recv(LONGEST_MESSAGE))
+    guard = Guard(tell, stack, held=config["held"])
+    notes: list[str] = []
     try:
-        configuration.prepare_process(config)
+        configuration.prepare_process(config, notes)
+        guard.watch_drivers()
         attempts.watch(config["driver"])  # before any ENGINE can take a name of the driver for its own
-        database, extra, notes = configuration.database(config)
-        wrapper = configuration.configure(database, extra)
-        hello = configuration.traits(wrapper, database, config["driver"], notes)
-        hello["engine"] = database["ENGINE"]
+        loaded = configuration.load(config, notes)
+        guard.watch_drivers()
+        guard.wrapper = loaded.wrapper
+        hello = configuration.traits(loaded, config["driver"])
+        hello["engine"] = loaded.database["ENGINE"]
+        hello["secrets"] = configuration.secrets(config["secret_keys"])
         hello["files"] = len(os.listdir("/proc/self/fd")) - 1  # one is the listing's; a child has as many
     except configuration.Refused as refusal:
-        channel.send(json.dumps({"refused": str(refusal)}).encode())
+        secrets = configuration.secrets(config["secret_keys"])
+        channel.send(json.dumps({"refused": str(refusal), "secrets": secrets}).encode())
         return
     channel.send(json.dumps(hello, default=repr).encode())
     gc.collect()
@@ -69,7 +77,8 @@ def main(channel: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             channel.close()
-            child(socket.socket(fileno=descriptors[0]), message)
+            guard.allow(message["databases"])
+            child(socket.socket(fileno=descriptors[0]), message, loaded.alias)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.setpgid(pid, pid)  # as the child does: whoever comes first, so that it has its group in either case
         os.close(descriptors[0])
@@ -89,14 +98,15 @@ def reap(pid: int) -> int:
         return os.waitstatus_to_exitcode(status)
 
 
-def child(channel: socket.socket, message: dict[str, Any]) -> None:
+def child(channel: socket.socket, message: dict[str, Any], alias: str) -> None:
     """One plan's life. The main thread is the actor `t0`: only there do signal handlers run."""
     status = 1
     try:
         os.setpgid(0, 0)  # what it forks can then be found, and ended with it
         die_with_parent()
         os.environ.update(message["environ"])
-        Stage(channel, message["databases"], message.get("init", ())).run()
+        aliases = point_at(message["databases"], alias)
+        Stage(channel, aliases, message.get("init", ())).run()
         status = 0
     except SystemExit:  # a forked child's normal exit: Python shuts down as it would in any program
         status = -1
@@ -109,19 +119,42 @@ def child(channel: socket.socket, message: dict[str, Any]) -> None:
             os._exit(status)
 
 
+def point_at(databases: dict[str, dict[str, Any]], judged: str) -> dict[str, str]:
+    """Put the servers' addresses into the settings; what Django calls each of the lab's aliases.
+
+    The dictionaries are changed in place: connection objects that were made while a project loaded have them.
+    """
+    from django.conf import settings
+
+    base = dict(settings.DATABASES[judged])
+    aliases = {"default": judged}
+    for database in settings.DATABASES.values():
+        if database.get("HOST") == configuration.PLACEHOLDER["HOST"]:
+            database.update(databases["default"])
+    for alias, where in databases.items():
+        own = where.pop("OPTIONS", {})
+        options = {**base["OPTIONS"], **own}
+        if "options" in own and "options" in base["OPTIONS"]:
+            options["options"] = f"{base['OPTIONS']['options']} {own['options']}"
+        if alias != "default":
+            aliases[alias] = f"lab_{alias}" if alias in settings.DATABASES else alias
+        settings.DATABASES.setdefault(aliases[alias], {}).update({**base, **where, "OPTIONS": options})
+    return aliases
+
+
 class Stage:
     """Reads steps from the channel on a thread of its own and hands them to the actors."""
 
-    def __init__(self, channel: socket.socket, databases: dict[str, dict[str, Any]], init: Sequence[str] = ()) -> None:
+    def __init__(self, channel: socket.socket, aliases: dict[str, str], init: Sequence[str] = ()) -> None:
         self._channel = channel
+        self._aliases = aliases
         self._children: list[int] = []
         self._init = tuple(init)
         self._lock = threading.Lock()
         self._actors: dict[str, actors.Actor] = {}
         self._threads: list[threading.Thread] = []
-        self._main = actors.Actor("t0", self._reply, self._fork, stays=True)
+        self._main = actors.Actor("t0", self._reply, self._fork, self._aliases, stays=True)
         self._actors["t0"] = self._main
-        self._point_at(databases)
         if self._init:
             from django.db.backends.signals import connection_created
 
@@ -132,19 +165,6 @@ class Stage:
         with connection.cursor() as cursor:
             for statement in self._init:
                 cursor.execute(statement)
-
-    @staticmethod
-    def _point_at(databases: dict[str, dict[str, Any]]) -> None:
-        """Put the server's address into the settings; no connection object has been made of them yet."""
-        from django.conf import settings
-
-        base = settings.DATABASES["default"]
-        for alias, where in databases.items():
-            own = where.pop("OPTIONS", {})
-            options = {**base["OPTIONS"], **own}
-            if "options" in own and "options" in base["OPTIONS"]:
-                options["options"] = f"{base['OPTIONS']['options']} {own['options']}"
-            settings.DATABASES[alias] = {**base, **where, "OPTIONS": options}
 
     def run(self) -> None:
         """Until the lab says `bye` or closes the channel."""
@@ -177,7 +197,7 @@ class Stage:
 
     def _actor(self, name: str) -> actors.Actor:
         if name not in self._actors:
-            self._actors[name] = actors.Actor(name, self._reply, self._fork)
+            self._actors[name] = actors.Actor(name, self._reply, self._fork, self._aliases)
             thread = threading.Thread(
                 target=self._actors[name].loop, name="worker", daemon=True
             )  # names are no identities
@@ -207,7 +227,3 @@ class Stage:
         data = json.dumps(answer, default=str).encode()
         with self._lock:
             self._channel.send(data)
-
-
-if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,103 @@
+"""What a variant claims: its row says it, a command line or pyproject.toml, or Django's documentation for a project.
+
+Presets: `django` (what Django documents for such settings), `persistent` (what the published snippet claims of a kept
+connection), `strict` (every promise).
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lab.check.variants import ROWS_MODULE, rows
+from lab.errors import BadInput
+from lab.promise import PROMISES
+from lab.records.variant import Traits, Variant
+from lab.registry import beside
+
+PRESETS = ("django", "persistent", "strict")
+TABLE = "connection-lab"
+STOCK = ("django.db.backends.postgresql", "django.contrib.gis.db.backends.postgis")
+LIMITS = "django_limits.json"
+"""Beside the rows: the moments at which stock Django was seen to break each promise, by what it keeps."""
+
+Known = Mapping[str, Sequence[str]]
+
+
+def from_project(folder: Path) -> tuple[str, ...]:
+    """`claims` in [tool.connection-lab] of a folder's pyproject.toml, () where there is none; raises BadInput."""
+    path = folder / "pyproject.toml"
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return ()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not TOML: {error}", "repair it, or run the lab in another folder") from None
+    tool = data.get("tool", {})
+    claims = tool.get(TABLE, {}).get("claims", []) if isinstance(tool, dict) else []
+    if not isinstance(claims, list) or not all(isinstance(each, str) for each in claims):
+        raise BadInput(f"claims in [tool.{TABLE}] of {path} is no list of texts", 'write claims = ["django"]')
+    return checked(claims)
+
+
+def checked(claims: Sequence[str]) -> tuple[str, ...]:
+    """The same, once each is a preset or a promise; raises UnknownName."""
+    for each in claims:
+        if each not in PRESETS:
+            PROMISES.get(each)
+    return tuple(dict.fromkeys(claims))
+
+
+def is_row(variant: Variant) -> bool:
+    """Whether it is a bundled variant, perhaps with other settings."""
+    return not variant.module and variant.name in rows()
+
+
+def claiming(variant: Variant, traits: Traits, engine: str, wanted: Sequence[str] = ()) -> Variant:
+    """The variant with what it claims: `wanted`; else what its row says; else, for a project, what Django documents."""
+    if "strict" in wanted:
+        return msgspec.structs.replace(variant, claims=None)
+    if wanted:
+        names: list[str] = []
+        for each in wanted:
+            names += _documented(traits) if each == "django" else _persistent() if each == "persistent" else [each]
+        return msgspec.structs.replace(variant, claims=tuple(dict.fromkeys(names)))
+    if is_row(variant) or variant.claims is not None or not (variant.module or engine in STOCK):
+        return variant
+    return msgspec.structs.replace(variant, claims=tuple(_documented(traits)))
+
+
+def known_limits(variant: Variant, traits: Traits, engine: str) -> Known | None:
+    """The moments at which stock Django breaks each promise; None where a variant's breaks are all its own or Django's.
+
+    What a project breaks beyond them is the doing of its settings or its code, and counts though nobody has claimed it.
+    """
+    if is_row(variant) or not variant.module or (engine in STOCK and not traits.overrides and not traits.receivers):
+        return None
+    path = Path(str(beside(ROWS_MODULE).__file__)).with_name(LIMITS)
+    found: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
+    return found[_kind(traits)]
+
+
+def _kind(traits: Traits) -> str:
+    if traits.pool_max:
+        return "pool"
+    if traits.conn_max_age == 0:
+        return "per_request"
+    return "health_checks" if traits.health_checks else "persistent"
+
+
+def _documented(traits: Traits) -> list[str]:
+    """As the rows of stock Django say it."""
+    row = rows()[f"django_{_kind(traits)}"]
+    return list(row.claims or ())
+
+
+def _persistent() -> list[str]:
+    found: tuple[str, ...] = beside(ROWS_MODULE).PERSISTENT
+    return list(found)

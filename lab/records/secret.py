@@ -1,0 +1,97 @@
+"""What must not stand in evidence, which is made to be shared: values whose key or form says that they are secret.
+
+Two ways, because a secret travels: in data it is known by its key (`VAULT_TOKEN`, `OPTIONS.sslpassword`), in a text,
+such as an exception's or the server's log, by its form (`password=…`, a URL with credentials) or by being the very
+value that stands under such a key in the settings or the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Any
+
+MASK = "***"
+
+KEYS = (
+    r"(?i)pass(word|wd|phrase|code)?(?![a-z])|pwd|secret|token|credential|private|signature|dsn|salt"
+    r"|(?<![a-z])(api|access|auth|account|client|encryption|signing|ssl|secret)?_?keys?(?![a-z])"
+    r"|(database|db|redis|broker|cache|conn(ection)?)_?(url|uri|string)"
+)
+"""A key that contains this names a secret."""
+
+NO_SECRETS = ("passfile", "password_validators", "auth_password_validators", "token_function")
+"""Keys that contain such a word, and whose values are none."""
+
+SHORTEST = 4
+"""Characters: a shorter value is looked for by its key alone."""
+
+_KEYS = re.compile(KEYS)
+_URL = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^\s:/@'\"]*:)[^\s@/'\"]+(?=@)")
+_PAIR = re.compile(
+    r"(?P<head>\b\w*(?:password|passwd|passphrase|secret|token|api_?key|credential)\w*['\"]?\s*(?:=|:)\s*)"
+    r"(?P<value>'[^']*'|\"[^\"]*\"|[^\s,;)}\]]+)",
+    re.IGNORECASE,
+)
+_SQL = re.compile(r"(?P<head>\bPASSWORD\s+)(?P<value>E?'(?:[^']|'')*')", re.IGNORECASE)
+_PLAIN = re.compile(r"\d{1,8}|[A-Za-z]{1,5}|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_WORDS = frozenset(
+    (
+        *("postgres", "postgresql", "password", "passwd", "secret", "changeme", "insecure", "default", "django"),
+        *("localhost", "server", "database", "session", "connection", "public", "development", "production", "testing"),
+    )
+)
+"""Small numbers, names of classes, and words that a developer's machine has for secrets: other texts have them, too."""
+
+
+def is_secret(key: str) -> bool:
+    """Whether what stands under that key is a secret."""
+    return key.lower() not in NO_SECRETS and _KEYS.search(key) is not None
+
+
+def masked(value: Any, values: Collection[str] = (), key: str = "") -> Any:
+    """JSON data with MASK for each value under a secret key, however deep, and in each text; `values`: known ones."""
+    if key and is_secret(key) and value not in (None, "", True, False):
+        return MASK
+    if isinstance(value, dict):
+        return {name: masked(each, values, str(name)) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(each, values) for each in value]
+    return mask_text(value, values) if isinstance(value, str) else value
+
+
+def mask_texts(value: Any, values: Collection[str]) -> Any:
+    """JSON data with each of its texts masked, whatever its key: for what a program said."""
+    if isinstance(value, dict):
+        return {name: mask_texts(each, values) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask_texts(each, values) for each in value]
+    return mask_text(value, values) if isinstance(value, str) else value
+
+
+def mask_text(text: str, values: Iterable[str] = ()) -> str:
+    """A text without the secrets that its own words show, and without the known ones."""
+    for value in values:
+        if value in text:
+            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MASK, text)
+    text = _URL.sub(rf"\g<head>{MASK}", text)
+    text = _SQL.sub(rf"\g<head>{MASK}", text)
+    return _PAIR.sub(rf"\g<head>{MASK}", text)
+
+
+def telling(values: Iterable[str]) -> tuple[str, ...]:
+    """Those that may be looked for in any text: long and unusual enough not to stand there for something else.
+
+    The longest first, so that what contains another one goes as a whole.
+    """
+    unusual = {each for each in values if len(each) >= SHORTEST and not _PLAIN.fullmatch(each)} - _WORDS
+    return tuple(sorted(unusual, key=lambda value: (-len(value), value)))
+
+
+def holes(value: Any, path: str = "") -> list[str]:
+    """Where in JSON data a secret has been masked, e.g. `AAD_OPTIONS.SP_CLIENT_SECRET`."""
+    if isinstance(value, dict):
+        return [hole for name, each in value.items() for hole in holes(each, f"{path}.{name}" if path else name)]
+    if isinstance(value, list | tuple):
+        return [hole for place, each in enumerate(value) for hole in holes(each, f"{path}[{place}]")]
+    return [path] if isinstance(value, str) and MASK in value else []

@@ -1,0 +1,419 @@
+"""Starts the subject and holds its connections in the kernel: it reaches the lab's own servers and nothing else.
+
+    python -I -S warden.py '{"argv": […], "control": FD, "pass": [FD…]}'
+
+A program of its own, of the standard library alone: the parent of the subject's zygote. It lays a seccomp filter on
+itself whose notifications it reads, then starts the zygote, which inherits the filter with all that it forks and
+executes (libpq, ctypes, psql, a pool's worker) and cannot take it off. A connect() waits in the kernel until the warden
+has looked at its address, which costs 0.1 ms. send() and recv() pass unseen; sendto() with an address, sendmsg() and
+sendmmsg() are looked at; io_uring, which could connect without a system call, is not there.
+
+`control` is a SOCK_SEQPACKET pair with the lab. From it come `{"allow": [[host, port]…]}` and `{"forbid": …}`; to it
+go `{"held": "" or why it cannot be held here}`, `{"wanted": address, …}` for each connection that was refused, and
+`{"failed": why}` when the interpreter does not start. At its end the subject is killed.
+
+The address is read from the caller's memory, and the kernel reads it again when it goes on: a program that changes it
+in between, on another thread, on purpose, gets past. This holds mistakes, not malware; the netns rig has no way out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import ipaddress
+import json
+import os
+import platform
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from typing import Any
+
+LONGEST_MESSAGE = 1 << 16
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+SET_MODE_FILTER, NEW_LISTENER, SPEC_ALLOW = 1, 1 << 3, 1 << 2
+NOTIFY, REFUSE, ALLOW = 0x7FC00000, 0x00050000, 0x7FFF0000
+RECEIVE, SEND, IS_VALID, CONTINUE = 0xC0502100, 0xC0182101, 0x40082102, 1
+NOTIFICATION = struct.Struct("=QIIiIQ6Q")  # id, thread, flags; number, arch, instruction, arguments
+ANSWER = struct.Struct("=QqiI")
+
+CALLS = {
+    "x86_64": (0xC000003E, {"connect": 42, "sendto": 44, "sendmsg": 46, "sendmmsg": 307}, 317, 234),
+    "aarch64": (0xC00000B7, {"connect": 203, "sendto": 206, "sendmsg": 211, "sendmmsg": 269}, 277, 131),
+}
+"""Of each machine: its audit number, the calls that take an address, seccomp() and tgkill()."""
+
+IO_URING_SETUP = 425
+X32 = 0x40000000
+
+STACK = int(signal.SIGRTMIN) + 9
+"""The signal on which the subject's faulthandler writes where a thread is, into the file that both have open."""
+
+STACK_DEADLINE = 0.5  # seconds
+LONGEST_STACK = 6000
+MSGHDR, MMSGHDR = struct.Struct("=QI"), 64
+SOCKET_TYPES = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
+DNS = 53
+
+FACILITIES = (
+    "/run/systemd/",
+    "/var/run/nscd/",
+    "/run/nscd/",
+    "/dev/log",
+    "/run/dbus/",
+    "/var/run/dbus/",
+    "/var/lib/sss/",
+)
+"""Unix sockets of the machine itself that libraries try and do without; refused, but no reason to end a check."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Warden:
+    """One subject's: what it may reach, and the loop that answers for the kernel."""
+
+    def __init__(self, control: socket.socket, stack: int) -> None:
+        self._control = control
+        self._stack = stack
+        self._allowed: dict[tuple[str, int], int] = {}
+        self._asked = 0  # the thread that was sent the signal, whose next try is refused
+        self._told = False  # of the first refusal the stack is of interest: it ends the check
+        self._zygote = 0
+
+    def run(self, argv: list[str], keep: list[int]) -> int:
+        """Hold this process, start the zygote, answer until one of both ends has gone; the exit status."""
+        try:
+            listener, why = _hold(), ""
+        except OSError as error:
+            listener, why = -1, f"{error.strerror} ({platform.machine()}, Linux {platform.release()})"
+        try:
+            process = subprocess.Popen(argv, pass_fds=keep, stdin=subprocess.DEVNULL)
+        except OSError as error:
+            self._tell(failed=error.strerror or str(error))
+            return 1
+        for descriptor in keep:
+            if descriptor != self._stack:
+                os.close(descriptor)
+        self._zygote = process.pid
+        self._tell(held=why)
+        ended = os.pidfd_open(process.pid)
+        poll = select.poll()
+        for descriptor in (self._control.fileno(), ended, *([listener] if listener >= 0 else [])):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if self._control.fileno() in ready and not self._heard():
+                process.kill()
+            if listener in ready:
+                self._look(listener)
+            if ended in ready:
+                return process.wait()
+
+    def _tell(self, **message: Any) -> None:
+        with contextlib.suppress(OSError):  # the lab has gone, and with it everything
+            self._control.send(json.dumps(message).encode())
+
+    def _heard(self) -> bool:
+        """Take in all that the lab has said; False when it has gone."""
+        while select.select([self._control], [], [], 0)[0]:
+            data = self._control.recv(LONGEST_MESSAGE)
+            if not data:
+                return False
+            message = json.loads(data)
+            for sign, places in ((1, message.get("allow", ())), (-1, message.get("forbid", ()))):
+                for host, port in places:
+                    place = (host, int(port))
+                    self._allowed[place] = self._allowed.get(place, 0) + sign
+        return True
+
+    # -- one notification ---------------------------------------------------------------------------------------------
+
+    def _look(self, listener: int) -> None:
+        """Take one call that waits in the kernel, and let it go on or refuse it."""
+        notification = bytearray(NOTIFICATION.size)
+        try:
+            fcntl.ioctl(listener, RECEIVE, notification)
+        except OSError:  # its thread was killed or interrupted meanwhile
+            return
+        identity, thread, _, number, _, _, *arguments = NOTIFICATION.unpack(notification)
+        try:
+            targets = _targets(thread, number, arguments)
+        except (OSError, ValueError, struct.error):
+            targets = []  # the kernel cannot read it either, or the thread has gone
+        self._heard()
+        refused = next((each for each in targets if not self._may(thread, *each)), None)
+        if refused is None:
+            _answer(listener, ANSWER.pack(identity, 0, 0, CONTINUE))
+            return
+        family, place, descriptor = refused
+        kind = (
+            "unix" if family == socket.AF_UNIX else _type(thread, descriptor) if number == _call("connect") else "udp"
+        )
+        if self._ask_where(thread):
+            return  # the signal makes the call begin again
+        code = errno.ENETUNREACH if kind == "udp" else errno.EACCES
+        self._refused(thread, place, kind, number)
+        _answer(listener, ANSWER.pack(identity, 0, -code, 0))
+
+    def _may(self, thread: int, family: int, place: tuple[str, int], _: int) -> bool:
+        """Whether a connection may go there: nowhere, to the kernel, to the lab, or to the subject's own listener."""
+        if family in (socket.AF_UNSPEC, socket.AF_NETLINK):
+            return True
+        if family in (socket.AF_INET, socket.AF_INET6) and self._allowed.get(place, 0) > 0:
+            return True
+        return _listens(self._zygote, thread, family, place)
+
+    def _ask_where(self, thread: int) -> bool:
+        """Have the thread write where it is, when it can and this is the first refusal."""
+        if self._told or self._asked == thread:
+            return False
+        process = _tgid(thread)
+        if not _catches(process):
+            return False
+        os.ftruncate(self._stack, 0)
+        self._asked = thread
+        return bool(_libc.syscall(CALLS[platform.machine()][3], process, thread, STACK) == 0)
+
+    def _refused(self, thread: int, place: tuple[str, int], kind: str, number: int) -> None:
+        process = _tgid(thread)
+        host, port = place
+        resolver = port == DNS and kind in ("udp", "tcp")
+        fatal = kind == "tcp" or resolver or (kind == "udp" and number != _call("connect"))
+        if kind == "unix":
+            fatal = not host.startswith(FACILITIES)
+        stack = "" if self._told else self._where(process)
+        self._told = self._told or fatal
+        wanted = host if kind == "unix" else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        program = "" if _catches(process) else _program(process)
+        self._tell(wanted=wanted, kind="dns" if resolver else kind, fatal=fatal, program=program, stack=stack)
+
+    def _where(self, process: int) -> str:
+        """What the thread wrote; for a program that is no Python, where the one that started it is."""
+        if not _catches(process):
+            while process > 1 and not _catches(process):
+                process = _parent(process)
+            if process <= 1:
+                return ""
+            os.ftruncate(self._stack, 0)
+            os.kill(process, STACK)
+        until = time.monotonic() + STACK_DEADLINE
+        while not os.fstat(self._stack).st_size and time.monotonic() < until:
+            time.sleep(0.002)  # the other process writes it in a signal handler: there is no event to wait for
+        return os.pread(self._stack, LONGEST_STACK, 0).decode(errors="replace")
+
+
+# -- the kernel -------------------------------------------------------------------------------------------------------
+
+
+def _call(name: str) -> int:
+    return CALLS[platform.machine()][1][name]
+
+
+def _hold() -> int:
+    """Lay the filter on this process; the descriptor on which it tells. Raises OSError."""
+    if platform.machine() not in CALLS or sys.maxsize < 1 << 32:
+        raise OSError(errno.ENOSYS, "no filter for this machine")
+    arch, calls, seccomp, _ = CALLS[platform.machine()]
+    looked_at = [calls[name] for name in ("connect", "sendmsg", "sendmmsg")]
+    # (opcode, jump if true, jump if not, value), jumps by label; each label is the place of a final return.
+    program: list[tuple[int, str, str, int]] = [
+        (0x20, "", "", 4),
+        (0x15, "", "refuse", arch),  # another instruction set has other numbers
+        (0x20, "", "", 0),
+        (0x35, "refuse", "", X32),
+        *[(0x15, "notify", "", number) for number in looked_at],
+        (0x15, "refuse", "", IO_URING_SETUP),
+        (0x15, "", "allow", calls["sendto"]),
+        (0x20, "", "", 16 + 4 * 8),  # its address: a pointer, in two halves
+        (0x15, "", "notify", 0),
+        (0x20, "", "", 16 + 4 * 8 + 4),
+        (0x15, "", "notify", 0),
+        (0x06, "", "", ALLOW),
+        (0x06, "", "", NOTIFY),
+        (0x06, "", "", REFUSE | errno.ENOSYS),
+    ]
+    labels = {"allow": len(program) - 3, "notify": len(program) - 2, "refuse": len(program) - 1}
+    code = b"".join(
+        struct.pack("=HBBI", opcode, *(labels[to] - place - 1 if to else 0 for to in (yes, no)), value)
+        for place, (opcode, yes, no, value) in enumerate(program)
+    )
+    memory = ctypes.create_string_buffer(code, len(code))
+    head = ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(memory)))
+    if _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    # SPEC_ALLOW: else some kernels slow the whole subject down, for a danger that a filter of ours does not have.
+    listener: int = _libc.syscall(seccomp, SET_MODE_FILTER, NEW_LISTENER | SPEC_ALLOW, head)
+    if listener < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return listener
+
+
+def _answer(listener: int, answer: bytes) -> None:
+    with contextlib.suppress(OSError):  # it was interrupted meanwhile, and asks again
+        fcntl.ioctl(listener, SEND, bytearray(answer))
+
+
+Target = tuple[int, tuple[str, int], int]
+
+
+def _targets(thread: int, number: int, arguments: list[int]) -> list[Target]:
+    """The addresses that a call names, with their socket's descriptor."""
+    descriptor = arguments[0]
+    if number == _call("connect"):
+        return _target(thread, arguments[1], arguments[2], descriptor)
+    if number == _call("sendto"):
+        return _target(thread, arguments[4], arguments[5], descriptor)
+    messages = min(arguments[2] & 0xFFFFFFFF, 1024) if number == _call("sendmmsg") else 1
+    found: list[Target] = []
+    for place in range(messages):
+        name, length = MSGHDR.unpack(_memory(thread, arguments[1] + place * MMSGHDR, MSGHDR.size))
+        found += _target(thread, name, length, descriptor)
+    return found
+
+
+def _target(thread: int, pointer: int, length: int, descriptor: int) -> list[Target]:
+    length &= 0xFFFFFFFF
+    if not pointer or length < 2:
+        return []
+    raw = _memory(thread, pointer, min(length, 128))
+    family = int(struct.unpack_from("=H", raw)[0])
+    place = (f"address family {family}", 0)
+    if family == socket.AF_INET:
+        place = (str(ipaddress.ip_address(raw[4:8])), int.from_bytes(raw[2:4]))
+    elif family == socket.AF_INET6:
+        six = ipaddress.IPv6Address(raw[8:24])
+        place = (str(six.ipv4_mapped or six), int.from_bytes(raw[2:4]))
+    elif family == socket.AF_UNIX:
+        path = raw[2:]
+        place = ("@" + path[1:].decode(errors="replace") if path[:1] == b"\0" else _text(path), 0)
+    return [(family, place, descriptor)]
+
+
+def _text(raw: bytes) -> str:
+    return raw.partition(b"\0")[0].decode(errors="replace")
+
+
+def _memory(thread: int, pointer: int, length: int) -> bytes:
+    descriptor = os.open(f"/proc/{thread}/mem", os.O_RDONLY)
+    try:
+        return os.pread(descriptor, length, pointer)
+    finally:
+        os.close(descriptor)
+
+
+# -- who asks ---------------------------------------------------------------------------------------------------------
+
+
+def _status(thread: int, field: str) -> str:
+    with contextlib.suppress(OSError), open(f"/proc/{thread}/status", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith(field + ":"):
+                return line.partition(":")[2].strip()
+    return ""
+
+
+def _tgid(thread: int) -> int:
+    return int(_status(thread, "Tgid") or thread)
+
+
+def _parent(process: int) -> int:
+    return int(_status(process, "PPid") or 0)
+
+
+def _catches(process: int) -> bool:
+    """Whether it has a handler for the signal that asks where it is: a Python of the subject."""
+    return bool(int(_status(process, "SigCgt") or "0", 16) & 1 << (STACK - 1))
+
+
+def _program(process: int) -> str:
+    with contextlib.suppress(OSError), open(f"/proc/{process}/cmdline", "rb") as file:
+        return os.path.basename(_text(file.read()))
+    return ""
+
+
+def _type(thread: int, descriptor: int) -> str:
+    """Of the caller's socket: tcp or udp; what cannot be found out counts as tcp."""
+    with contextlib.suppress(OSError):
+        pidfd = os.pidfd_open(_tgid(thread))
+        try:
+            copy: int = _libc.syscall(438, pidfd, descriptor & 0xFFFFFFFF, 0)
+        finally:
+            os.close(pidfd)
+        if copy >= 0:
+            with socket.socket(fileno=copy) as found:
+                return SOCKET_TYPES.get(found.type, "tcp")
+    return "tcp"
+
+
+def _listens(zygote: int, thread: int, family: int, place: tuple[str, int]) -> bool:
+    """Whether it is a listener of the subject itself, as that of a thread which serves or of a manager process."""
+    inodes = _unix_listeners(thread, place[0]) if family == socket.AF_UNIX else _tcp_listeners(thread, *place)
+    if not inodes:
+        return False
+    for process in _family(zygote):
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{process}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{process}/fd/{name}") in inodes:
+                        return True
+    return False
+
+
+def _tcp_listeners(thread: int, host: str, port: int) -> set[str]:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return set()
+    if not address.is_loopback:
+        return set()
+    found: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/{thread}/net/{table}", encoding="ascii") as lines:
+            for line in lines:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def _unix_listeners(thread: int, path: str) -> set[str]:
+    found: set[str] = set()
+    with contextlib.suppress(OSError), open(f"/proc/{thread}/net/unix", encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            fields = line.split(maxsplit=7)
+            if len(fields) == 8 and fields[7].strip() == path:
+                found.add(f"socket:[{fields[6]}]")
+    return found
+
+
+def _family(zygote: int) -> set[int]:
+    """The zygote and its descendants."""
+    parents = {int(name): _parent(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    found = {zygote}
+    while more := {process for process, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def main() -> int:
+    """Run as the head says."""
+    told = json.loads(sys.argv[1])
+    parent = os.getppid()
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return 1
+    stack = os.memfd_create("stack", 0)
+    fcntl.fcntl(stack, fcntl.F_SETFL, os.O_APPEND)
+    os.set_inheritable(stack, True)
+    warden = Warden(socket.socket(fileno=told["control"]), stack)
+    return warden.run([*told["argv"], str(stack)], [*told["pass"], stack])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""Projects as others write them, below tests/projects: judged as they are, or refused in one line within seconds."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from fix_cli import Lab
+from lab.check.check import Options, check
+from lab.check.claims import from_project
+from lab.cli.options import variants_of
+from lab.errors import ServesNothing, UnknownName
+from lab.pytest_plugin.session import Lab as LabSession
+from lab.records.result import Result, encode_results, exit_status
+from lab.report.terminal import print_result
+from lab.store import Store
+
+PROJECTS = Path(__file__).resolve().parents[1] / "projects"
+STOCK = "django.db.backends.postgresql"
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+
+
+class Judged:
+    """A finished check: its exit status, what is printed of it, and its document."""
+
+    def __init__(self, result: Result, folder: Path) -> None:
+        out = Console(file=io.StringIO(), width=200)
+        print_result(out, result)
+        assert isinstance(out.file, io.StringIO)
+        self.output = out.file.getvalue()
+        self.status = exit_status([result])
+        document: dict[str, Any] = json.loads(encode_results([result]))
+        self.variant: dict[str, Any] = document["variant"]
+        self.promises: dict[str, Any] = document["promises"]
+        self.notes: list[str] = self.variant["notes"]
+        self.folder = folder
+
+    def evidence(self) -> str:
+        """Every run that broke nothing, one on each line."""
+        return "".join(path.read_text() for path in sorted(self.folder.rglob("kept.jsonl")))
+
+    def verdict(self, promise: str) -> str:
+        return str(self.promises[promise]["verdict"])
+
+
+Judge = Callable[..., Judged]
+
+
+@pytest.fixture
+def judge(lab: LabSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """`judge("own_host", "reuses recovers", settings="shop")`: the directed plans of these promises on that project."""
+
+    def run(project: str, promises: str, name: str = "", claims: tuple[str, ...] = (), **given: Any) -> Judged:
+        monkeypatch.chdir(tmp_path)
+        variants = variants_of([name] if name else None, path=[str(PROJECTS / project)], **given)
+        options = Options(promises=tuple(promises.split()), search=0.0, cuts=False, claims=claims)
+        (result,) = check(variants, lab.rig(), options, Store(tmp_path / "store"))
+        return Judged(result, tmp_path / "store")
+
+    return run
+
+
+@pytest.fixture
+def refuse(lab_command: Lab) -> Any:
+    """`refuse("own_host", …)`: the one line with which a check ends, 254."""
+
+    def run(project: str, *arguments: str, **environ: str) -> str:
+        done = lab_command("check", *arguments, "--path", str(PROJECTS / project), **environ)
+        assert done.returncode == 254, done
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.stderr.splitlines()[-1]
+
+    return run
+
+
+# -- as it is ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_project_whose_package_has_a_name_of_the_labs(judge: Judge) -> None:
+    judged = judge("config_name_taken", "reuses", settings="config.settings.production")
+    assert (judged.status, judged.verdict("reuses")) == (0, "kept")
+
+
+@pytest.mark.parametrize("name", ["actor", "agent", "chain", "lab", "tests", "faults", "guard", "start", "attempts"])
+def test_a_package_of_any_name_is_the_projects(lab_command: Lab, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("OWN = 'thirty'\n")
+    (tmp_path / name / "production.py").write_text(
+        f"from {name} import OWN\n"
+        f"DATABASES = {{'default': {{'ENGINE': '{STOCK}', 'NAME': 'x', 'CONN_MAX_AGE': OWN}}}}\n"
+    )
+    # The installed command, as a person runs it: `python -m` would put this folder before the lab's own packages.
+    done = lab_command("check", "--settings", f"{name}.production", safe_path=True)
+    assert done.returncode == 254, done
+    assert "CONN_MAX_AGE is 'thirty'" in done.stderr  # which only the project's own module says
+
+
+def test_the_driver_is_the_one_that_django_chooses(judge: Judge) -> None:
+    judged = judge("driver_default", "reuses", settings="pool_settings")
+    assert judged.variant["driver"] == "psycopg"
+    assert (judged.status, judged.verdict("reuses")) == (0, "kept")
+
+
+def test_what_an_apps_ready_patches_is_in_force_and_named(judge: Judge) -> None:
+    judged = judge("ready_ignored", "recovers", settings="hook_settings")
+    assert (judged.status, judged.verdict("recovers")) == (1, "broken")
+    assert any("close() was replaced by hookapp.apps" in note for note in judged.notes)
+    assert any("hookapp patched close()" in error for error in judged.promises["recovers"]["errors"].values())
+    assert "hookapp patched close()" in judged.output
+
+
+def test_bare_leaves_the_apps_out_and_says_so(judge: Judge) -> None:
+    judged = judge("ready_ignored", "reuses", settings="hook_settings", bare=True)
+    assert judged.verdict("reuses") == "kept"
+    assert any("--bare" in note for note in judged.notes)
+
+
+def test_an_engine_reads_the_projects_settings(judge: Judge) -> None:
+    judged = judge("own_settings_ignored", "recovers", settings="project_settings")
+    assert (judged.status, judged.verdict("recovers")) == (1, "broken")
+    assert any("leaky.base is in use" in error for error in judged.promises["recovers"]["errors"].values())
+    strict = judge("own_settings_ignored", "reuses", settings="strict_settings")
+    assert (strict.status, strict.verdict("reuses")) == (0, "kept")
+
+
+def test_settings_that_are_looked_at_while_they_are_imported(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "touched_settings")
+    judged = judge("settings_touched", "reuses", settings="touched_settings")
+    assert (judged.status, judged.verdict("reuses")) == (0, "kept")
+
+
+def test_an_app_a_router_hosts_and_tls_are_used_or_named(judge: Judge) -> None:
+    judged = judge("settings_app", "isolated-threads", settings="shop.settings")
+    notes = "\n".join(judged.notes)
+    for what in ("HOST, PORT", "sslmode", "sslrootcert", "DATABASE_ROUTERS", "DATABASES['replica']"):
+        assert what in notes
+        assert what in judged.output
+    options = judged.variant["options"]
+    assert options["target_session_attrs"] == "read-write"
+    assert "statement_timeout=15000" in options["options"]
+    # Its receiver makes every second session wait for the first one's lock, until lock_timeout.
+    assert "canceling statement due to lock timeout" in judged.evidence()
+
+
+def test_djangos_own_pool_is_judged(judge: Judge) -> None:
+    judged = judge("pool_settings", "fork-safe", settings="plainpool")
+    assert judged.verdict("fork-safe") == "broken"
+    assert judged.variant["driver"] == "psycopg"
+
+
+def test_an_option_that_django_itself_refuses_is_told_in_its_words(judge: Judge) -> None:
+    """Django 5.2 passes a `check` of its own: the project cannot connect, whatever the lab does."""
+    with pytest.raises(ServesNothing, match="multiple values for keyword argument 'check'"):
+        judge("pool_settings", "fork-safe", settings="poolsettings")
+
+
+def test_a_value_that_is_no_json_hides_no_other(judge: Judge) -> None:
+    judged = judge("pool_callable", "reuses", settings="pool_settings")
+    options = judged.variant["options"]
+    assert options["connect_timeout"] == 3
+    assert options["pool"] == {"min_size": 2, "max_size": 4, "timeout": 5, "reconnect_failed": "pool_settings.lost"}
+    assert judged.verdict("reuses") == "kept"
+
+
+def test_requests_are_atomic_where_the_handler_makes_them_so(judge: Judge) -> None:
+    judged = judge("atomic_requests", "recovers honest-error", settings="ar_settings")
+    assert judged.promises["recovers"]["moments"]["at COMMIT"] == "kept"
+    assert judged.promises["honest-error"]["moments"]["at COMMIT, answer lost"] == "kept"
+    records = [json.loads(line)["record"] for line in judged.evidence().splitlines()]
+    requests = [record for record in records if record["plan"].get("source") != "probe"]
+    assert requests
+    for record in requests:
+        steps = [step["do"] for step in record["plan"]["steps"]]
+        assert steps.count("enter") >= steps.count("begin"), record["plan"]
+
+
+def test_a_read_only_alias_is_judged_for_what_needs_no_write(judge: Judge) -> None:
+    judged = judge("read_only_alias", "reuses durable replaces-stale", settings="ro_settings", alias="replica")
+    assert any(note.startswith("read-only") for note in judged.notes)
+    verdicts = {promise: judged.verdict(promise) for promise in judged.promises}
+    assert verdicts == {"durable": "n/a", "reuses": "kept", "replaces-stale": "kept"}
+    assert judged.status == 0
+
+
+def test_without_use_tz_the_lab_sets_no_time_zone(judge: Judge) -> None:
+    judged = judge("use_tz_false", "initialised", settings="naive_settings")
+    assert judged.verdict("initialised") == "kept"
+
+
+def test_close_that_calls_djangos_is_not_accused(judge: Judge) -> None:
+    judged = judge("super_close", "reuses replaces-stale alias-separate commits-on-close", "supercl")
+    assert {promise: judged.verdict(promise) for promise in judged.promises} == {
+        "reuses": "n/a",
+        "replaces-stale": "n/a",
+        "alias-separate": "kept",
+        "commits-on-close": "n/a",
+    }
+
+
+# -- whose limit it is ------------------------------------------------------------------------------------------------
+
+
+def test_a_setting_that_the_lab_adds_decides_nothing(judge: Judge) -> None:
+    judged = judge("use_tz_false", "keeps-healthy", STOCK, claims=("strict",), setting=["CONN_MAX_AGE=600"])
+    result = judged.promises["keeps-healthy"]
+    assert (judged.status, result["verdict"]) == (0, "kept")
+    assert result["added"]["statement_timeout, AUTOCOMMIT=False"] == "broken"
+    assert "settings that the lab has added would break keeps-healthy" in judged.output
+
+
+def test_a_stock_project_fails_for_none_of_djangos_limits(judge: Judge) -> None:
+    judged = judge("use_tz_false", "durable aborts-cleanly", settings="naive_settings")
+    assert judged.verdict("durable") == "broken"
+    assert judged.status == 0
+    (line,) = (line for line in judged.output.splitlines() if line.startswith("limits that Django itself has"))
+    assert "durable" in line
+
+
+def test_what_is_claimed_can_be_stated(judge: Judge, tmp_path: Path) -> None:
+    judged = judge("use_tz_false", "durable", settings="naive_settings", claims=("durable", "django"))
+    assert (judged.status, judged.verdict("durable")) == (1, "broken")
+    (tmp_path / "pyproject.toml").write_text('[tool.connection-lab]\nclaims = ["durable", "django"]\n')
+    assert from_project(tmp_path) == ("durable", "django")
+    (tmp_path / "pyproject.toml").write_text('[tool.connection-lab]\nclaims = ["durably"]\n')
+    with pytest.raises(UnknownName, match="durably"):
+        from_project(tmp_path)
+
+
+# -- one line, within seconds -----------------------------------------------------------------------------------------
+
+
+def test_a_host_of_its_own_is_refused(refuse: Any) -> None:
+    line = refuse("own_host", "ownhost")
+    assert "ENGINE ownhost" in line
+    assert "ownhost/base.py" in line
+    assert "127.0.0.1:55999" in line
+
+
+@pytest.mark.parametrize(("project", "engine"), [("own_password", "ownpw"), ("token_once", "iam")])
+def test_a_password_of_its_own_is_told_in_the_drivers_words(
+    refuse: Any, lab_command: Lab, tmp_path: Path, project: str, engine: str
+) -> None:
+    begun = time.monotonic()
+    line = refuse(project, engine, "--promise", "reuses", "--promise", "recovers")
+    assert time.monotonic() - begun < 20
+    assert "password authentication failed" in line
+    assert "--any-password" in line
+    judged = lab_command(
+        *("check", engine, "--path", str(PROJECTS / project), "--any-password", "--promise", "isolated-threads"),
+        *("--budget", "8", "--json", "out.json"),
+    )
+    assert judged.returncode in (0, 2), judged
+    moments = json.loads((tmp_path / "out.json").read_text())["promises"]["isolated-threads"]["moments"]
+    assert "kept" in moments.values()
+    assert "broken" not in moments.values()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise SystemExit(3)", ["does not import", "SystemExit"]),
+        ("import os\nos.environ['SHOP_SECRET']", ["KeyError", "SHOP_SECRET"]),
+        ("DATABASES = {}", ["no database 'default'"]),
+        ("DATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'x'}}", ["another database"]),
+        ("DATABASES = {'default': {'ENGINE': 'sqlite3', 'NAME': 'x'}}", ["another database"]),
+        ("INSTALLED_APPS = ['no_such_app']\n", ["apps of", "no_such_app"]),
+        ("DATABASE_ROUTERS = ['no.Router']\n", ["apps of", "No module named 'no'"]),
+        ("CONN = '600'", ["CONN_MAX_AGE", "'600'"]),
+        ("import ctypes\nctypes.CDLL('libgdal-that-is-not-there.so')", ["libgdal-that-is-not-there"]),
+        ("import os\nos._exit(7)", ["ended before"]),
+        ("import time\ntime.sleep(60)", ["still importing", "LAB_IMPORT_TIMEOUT"]),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_a_settings_module_that_cannot_be_used(lab_command: Lab, tmp_path: Path, text: str, said: list[str]) -> None:
+    databases = f"DATABASES = {{'default': {{'ENGINE': '{STOCK}', 'NAME': 'x', 'CONN_MAX_AGE': CONN}}}}\n"
+    (tmp_path / "broken_settings.py").write_text(f"CONN = 0\n{text}\n" + ("" if "DATABASES =" in text else databases))
+    done = lab_command("check", "--settings", "broken_settings", LAB_IMPORT_TIMEOUT="4")
+    assert done.returncode == 254, done
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("lab: ")
+    for part in said:
+        assert part in line

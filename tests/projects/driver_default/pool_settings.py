@@ -1,0 +1,7 @@
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "x",
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": 4}},
+    }
+}

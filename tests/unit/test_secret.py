@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from lab.records.secret import MASK, holes, is_secret, mask_text, mask_texts, masked, telling
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("PASSWORD", "sslpassword", "SP_CLIENT_SECRET", "VAULT_TOKEN", "DSN", "api_key", "SECRET_KEY", "DATABASE_URL"),
+        *("AWS_SECRET_ACCESS_KEY", "private_key", "passphrase", "broker_url", "credentials", "key"),
+    ],
+)
+def test_keys_of_secrets(key: str) -> None:
+    assert is_secret(key)
+    assert masked({"a": [{key: "x1"}]}) == {"a": [{key: MASK}]}
+
+
+@pytest.mark.parametrize("key", ["CONN_MAX_AGE", "keepalives_idle", "passfile", "application_name", "ENGINE", "NAME"])
+def test_keys_of_what_may_be_shown(key: str) -> None:
+    assert not is_secret(key)
+    assert masked({key: "x1"}) == {key: "x1"}
+
+
+@pytest.mark.parametrize("nothing", [None, "", True, False])
+def test_nothing_is_no_secret(nothing: object) -> None:
+    assert masked({"PASSWORD": nothing}) == {"PASSWORD": nothing}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connect to postgres://shop:s3cret@db/shop failed",
+        "dsn is host=db password=s3cret",
+        "dsn is host=db password='s3cret and more'",
+        "{'token': 's3cret', 'user': 'shop'}",
+        "log: ALTER ROLE shop PASSWORD 's3cret'",
+        "VAULT_TOKEN=s3cret",
+    ],
+)
+def test_forms_of_secrets_in_a_text(text: str) -> None:
+    assert "s3cret" not in mask_text(text)
+    assert MASK in mask_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'FATAL:  password authentication failed for user "lab_s01"',
+        "fe_sendauth: no password supplied",
+        "INSERT INTO lab.token (plan, token, gate) VALUES ($1, $2, $3) RETURNING token, session",
+        "http://127.0.0.1:8474/proxies",
+    ],
+)
+def test_texts_without_a_secret_stay(text: str) -> None:
+    assert mask_text(text, telling(["unrelated-1"])) == text
+
+
+def test_known_values_are_found_anywhere_but_never_inside_a_word() -> None:
+    values = telling(["hunter2", "swordfish", "postgres", "lab", "12", "s3cret", "s3cret-of-more"])
+    assert values == ("s3cret-of-more", "swordfish", "hunter2", "s3cret")
+    assert mask_text("hunter2 is refused, s3cret-of-more, swordfishes; postgres", values) == (
+        f"{MASK} is refused, {MASK}, swordfishes; postgres"
+    )
+    assert mask_texts({"token": "x1", "row": ["hunter2"]}, values) == {"token": "x1", "row": [MASK]}
+
+
+def test_holes_say_where_a_secret_was() -> None:
+    assert holes(masked({"A": {"SECRET": "x1"}, "B": [{"token": "x2"}], "C": 3})) == ["A.SECRET", "B[0].token"]
