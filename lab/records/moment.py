@@ -37,6 +37,8 @@ NAMES: Final[dict[str, tuple[Direction | Literal["both"], str]]] = {
     "parse-sent": ("upstream", "Parse: a statement is prepared, nothing is executed"),
     "query-sent": ("upstream", "Query or Execute of anything but transaction control"),
     "sync-sent": ("upstream", "Sync, the end of an extended query"),
+    "exchange-begun": ("upstream", "the first message of an exchange: Query, or Parse, Bind… after a Sync"),
+    "step-begun": ("upstream", "the same, of a statement that another transaction can see, or of COMMIT or ROLLBACK"),
     "row-description": ("downstream", "RowDescription"),
     "first-row": ("downstream", "the first DataRow of a result"),
     "row": ("downstream", "any DataRow"),

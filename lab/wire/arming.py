@@ -121,5 +121,5 @@ class Arming:
 def _is_at(rule: Rule, direction: Direction, frame: Frame) -> bool:
     moment = rule.moment
     if moment.name:
-        return moment.name in frame.moments
+        return moment.name in frame.moments or moment.name in frame.begins
     return moment.ordinal == frame.ordinal and moment.direction == direction

@@ -68,7 +68,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="act", 
     `moment` is the rule's text, "now" for an act by hand. `direction`, `ordinal` and `byte` say which message the act
     found: so many of its bytes had passed (they are absent for an act by hand, and 0 between messages). `upstream` and
     `downstream` are the bytes that had passed in each direction; `message` is its name and `moments` are its moments.
-    `pid` is the server process, 0 before it has said so.
+    `pid` is the server process, 0 before it has said so; `verb` is that of the message.
     """
 
     connection: int
@@ -85,6 +85,7 @@ class Act(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag="act", 
     moments: tuple[str, ...] = ()
     tx: str = ""
     pid: int = 0
+    verb: str = ""
 
 
 Record = Message | Event | Act

@@ -527,6 +527,7 @@ class Relay:
                 frame.moments if frame else (),
                 self.conversation.tx,
                 self.conversation.pid,
+                frame.verb if frame else "",
             )
         )
         if self.alive and not (self.connected or self.server.open):

@@ -105,10 +105,10 @@ class Frame:
 
     `start` and `end` are bytes of the direction's stream, end exclusive. `body` is a prefix of the message's body,
     never a row, a password or a COPY line; it is dropped once the moments are named. `verb` is "" for messages without
-    a statement.
+    a statement. `begins` are the moments of an exchange's beginning, which are no part of what the journal keeps.
     """
 
-    __slots__ = ("body", "end", "letter", "moments", "name", "ordinal", "sqlstate", "start", "tx", "verb")
+    __slots__ = ("begins", "body", "end", "letter", "moments", "name", "ordinal", "sqlstate", "start", "tx", "verb")
 
     def __init__(self, letter: str, name: str, ordinal: int, start: int, end: int, body: bytes) -> None:
         self.letter = letter
@@ -121,6 +121,7 @@ class Frame:
         self.sqlstate = ""
         self.tx = ""
         self.moments: tuple[str, ...] = ()
+        self.begins: tuple[str, ...] = ()
 
 
 class Framer:
@@ -265,6 +266,8 @@ class Conversation:
         self._owed: deque[str | None] = (
             deque()
         )  # verbs that await their CommandComplete; None: a ReadyForQuery is due there
+        self._exchange = False  # messages of an extended query have passed, its Sync has not
+        self._stepped = False  # … and one of them began a step
         self._in_rows = False
         self._authenticating = False
         self._ended = ""  # "commit" or "rollback" between the answer and its ReadyForQuery
@@ -279,6 +282,10 @@ class Conversation:
         letter = frame.letter
         if upstream:
             frame.moments = self._sent(frame, letter)
+            if letter in EXCHANGE_LETTERS:
+                frame.begins = self._begins(frame, letter)
+            elif letter == "S":
+                self._exchange = self._stepped = False
         elif letter == "D":  # a row: this branch comes first, because rows come by the thousand
             frame.moments = ("row",) if self._in_rows else ("first-row", "row")
             self._in_rows = True
@@ -303,6 +310,16 @@ class Conversation:
         if letter in ("S", "F"):
             self._owed.append(None)
         return _UP_MOMENTS.get(frame.name, ())
+
+    def _begins(self, frame: Frame, letter: str) -> tuple[str, ...]:
+        """Whether the message is the first of an exchange, and the first in it that asks for a step."""
+        begins = () if self._exchange else ("exchange-begun",)
+        asked = self._portals.get(_cstring(frame.body), ()) if letter == "B" else frame.verb.split(";")
+        steps = not self._stepped and (letter == "F" or any(verb and verb not in NO_STEP for verb in asked))
+        alone = letter in "QF"
+        self._exchange = not alone
+        self._stepped = not alone and (self._stepped or steps)
+        return (*begins, "step-begun") if steps else begins
 
     def _name(self, frame: Frame, letter: str) -> tuple[str, ...]:
         """Remember which verbs hide behind a prepared statement or a portal, so that an Execute can be told to be a
@@ -364,6 +381,12 @@ class Conversation:
         ok = body == b"\0\0\0\0"
         return (("auth",) if first else ()) + (("auth-ok",) if ok else ())
 
+
+EXCHANGE_LETTERS: Final = frozenset("QPBEDCF")
+"""Message types that can begin an exchange: all that a Sync, or the Query itself, ends."""
+
+NO_STEP: Final = frozenset({"BEGIN", "SAVEPOINT", "RELEASE", "SET", "RESET", "SHOW", "DEALLOCATE", "DISCARD"})
+"""Verbs that no other transaction can tell apart from nothing: they take no snapshot and no lock that lasts."""
 
 _UP_MOMENTS: Final = {
     "StartupMessage": ("startup",),

@@ -33,6 +33,8 @@ from lab.wire.rule import Rule
 
 T = TypeVar("T")
 Address = tuple[str, int]
+Upstream = Address | str
+"""A server: HOST and port, or the path of its unix socket."""
 
 ANSWERS_WITHIN: Final = 10.0
 """Seconds that the tap's thread may take to answer a call; it takes less than a millisecond unless the lab itself is
@@ -49,7 +51,7 @@ class TapPort:
     """A listening port of the tap, everything that connects to it, and their journal. Made by `Tap.open`."""
 
     def __init__(
-        self, tap: Tap, upstream: Address, listener: socket.socket, sink: Callable[[Record], None] | None
+        self, tap: Tap, upstream: Upstream, listener: socket.socket, sink: Callable[[Record], None] | None
     ) -> None:
         self.host, self.port = listener.getsockname()[:2]
         self.upstream = upstream
@@ -209,8 +211,9 @@ class TapPort:
         server = socket.socket(self._family, socket.SOCK_STREAM)
         for sock in (client, server):
             sock.setblocking(False)
-            # Nagle would join what a split sends byte by byte, and hold small messages back for the peer's ACK.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family != socket.AF_UNIX:
+                # Nagle would join what a split sends byte by byte, and hold small messages back for the peer's ACK.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         relay = Relay(
             loop=self._tap.loop,
             hangups=self._tap.hangups,
@@ -278,7 +281,7 @@ class Tap:
 
     def open(
         self,
-        upstream: Address,
+        upstream: Upstream,
         listen_port: int = 0,
         rules: Iterable[Rule] = (),
         *,
@@ -344,7 +347,9 @@ def _flush_flow(flow: Flow) -> None:
         flow.flush()
 
 
-def _resolve(upstream: Address) -> tuple[socket.AddressFamily, object]:
+def _resolve(upstream: Upstream) -> tuple[socket.AddressFamily, object]:
+    if isinstance(upstream, str):
+        return socket.AF_UNIX, upstream
     try:
         found = socket.getaddrinfo(*upstream, type=socket.SOCK_STREAM)
     except OSError as problem:
