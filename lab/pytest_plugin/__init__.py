@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.pytest_plugin import application
+from lab.pytest_plugin.application import every_cut, every_order, lab_refusal
+
 if TYPE_CHECKING:
     from lab.pytest_plugin.session import Lab
     from lab.rig.base import BaseRig
+
+__all__ = ["every_cut", "every_order", "lab", "lab_refusal", "lab_seed", "rig"]
 
 SEED = pytest.StashKey[int]()
 SESSION = pytest.StashKey["Lab"]()
@@ -43,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--lab-budget", type=float, default=None, metavar="SECONDS", help="length of a random search (default: profile)"
     )
+    application.add_options(group)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     given = config.getoption("--lab-seed")
     chosen = getattr(config, "workerinput", {}).get("lab_seed")
     config.stash[SEED] = next(seed for seed in (given, chosen, secrets.randbelow(1 << 32)) if seed is not None)
+    application.configure(config)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -58,16 +65,29 @@ def pytest_configure_node(node: object) -> None:
     """Tell an xdist worker the seed."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
     node.workerinput["lab_seed"] = config.stash[SEED]  # type: ignore[attr-defined]
+    application.configure_node(node)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Django is set up by now, and no test database is made yet."""
+    application.start(session.config)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests of own views get what they need."""
+    application.prepare_item(item)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
     """Versions and the seed."""
     names = ("connection-lab", "django", "hypothesis")
-    return ", ".join([*(f"{name} {_version(name)}" for name in names), f"--lab-seed={config.stash[SEED]}"])
+    versions = ", ".join([*(f"{name} {_version(name)}" for name in names), f"--lab-seed={config.stash[SEED]}"])
+    return [versions, *application.header(config)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Versions of the servers that ran, which are not known before they do."""
+    """What tests of own views have tried, and versions of the servers that ran, which are not known before they do."""
+    application.summary(terminalreporter)
     if SESSION in config.stash and (versions := config.stash[SESSION].versions):
         found = ", ".join(f"{name} {number}" for name, number in versions.items())
         terminalreporter.write_line(f"rig: {found}; --lab-seed={config.stash[SEED]}")
@@ -91,6 +111,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End the servers, if any were started."""
     if SESSION in config.stash:
         config.stash[SESSION].close()
+    application.unconfigure(config)
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,10 @@ DOWNSTREAM_TYPES: Final = {
 }
 
 
+BACKEND_KEY: Final = "K"
+"""The type letter of BackendKeyData, which says the server process's pid."""
+
+
 class _Kind(NamedTuple):
     """What the framer must know of a message type: letter, name, greatest length, bytes of the body to look at."""
 

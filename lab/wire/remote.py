@@ -120,6 +120,11 @@ class RemotePort:
                 self._came.wait(left)
         return True
 
+    def nudge(self) -> None:
+        """Make `wait_until` ask again."""
+        with self._came:
+            self._came.notify_all()
+
     def close(self) -> None:
         """Stop listening and close every connection in good order. Calling it twice does nothing."""
         if not self._closed:

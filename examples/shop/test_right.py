@@ -1,0 +1,36 @@
+"""The right views: each of these tests passes."""
+
+import pytest
+from books import books, letters, money
+
+pytestmark = pytest.mark.django_db
+
+
+def test_order(shop, client, every_cut):
+    every_cut(lambda: client.post("/orders/", {"sku": "a", "n": 1}), books)
+
+
+def test_order_with_key_asked_again(shop, client, every_cut):
+    def sold_once():
+        books()
+        assert_one_order()
+
+    every_cut(lambda: client.post("/orders/keyed/", {"sku": "a", "n": 1, "key": "k1"}), sold_once, retry=True)
+
+
+def assert_one_order():
+    from shop.models import Order
+
+    assert Order.objects.count() == 1, f"{Order.objects.count()} orders of one click"
+
+
+def test_pay(shop, client, every_cut):
+    every_cut(lambda: client.post("/pay/", {"sku": "a", "owner": "ann"}), money)
+
+
+def test_mail(shop, client, every_cut):
+    every_cut(lambda: client.post("/orders/mailed/", {"sku": "a"}), letters)
+
+
+def test_tag(shop, client, every_cut):
+    every_cut(lambda: client.post("/tags/", {"name": "new"}))

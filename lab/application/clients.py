@@ -1,0 +1,66 @@
+"""What stands between the test and its application: test clients made to behave like a server's, and what they keep.
+
+Django's test client takes close_old_connections out of both request signals, so that a test's own connection lives on:
+no request after a lost connection would ever get a new one, as it does behind a real server. While a case runs, the
+*name* by which the client takes it out means a function that does nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+from django.core import mail
+from django.core.cache.backends import locmem
+from django.core.signals import request_finished, request_started
+from django.test import client as test_client
+
+
+def _leave_alone(**_: object) -> None:
+    """Takes the place of close_old_connections where the client would take that one out."""
+
+
+@contextmanager
+def as_browsers() -> Iterator[None]:
+    """Requests of test clients open, keep and close connections as behind a server, and answer 500 where a view raises."""
+    closing = test_client.close_old_connections
+    checking = test_client.ClientMixin.check_exception
+
+    def check_exception(self: Any, response: Any) -> None:
+        response.exc_info, self.exc_info = self.exc_info, None
+
+    test_client.close_old_connections = _leave_alone
+    test_client.ClientMixin.check_exception = check_exception  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        test_client.close_old_connections = closing
+        test_client.ClientMixin.check_exception = checking  # type: ignore[method-assign]
+        for signal in (request_started, request_finished):
+            signal.disconnect(_leave_alone)  # the client has put it back
+
+
+class Kept:
+    """What requests change in this process and the lab can put back: cookies of test clients, mail, local caches."""
+
+    def __init__(self) -> None:
+        # Whoever made them, and wherever the test keeps them; by type, because isinstance wakes lazy objects.
+        self._clients = [each for each in gc.get_objects() if issubclass(type(each), test_client.ClientMixin)]
+        self._cookies = [deepcopy(each.cookies) for each in self._clients]
+        self._mail = list(getattr(mail, "outbox", ()))
+        self._caches = {name: cache.copy() for name, cache in locmem._caches.items()}  # noqa: SLF001
+        self._expiry = {name: when.copy() for name, when in locmem._expire_info.items()}  # noqa: SLF001
+
+    def restore(self) -> None:
+        """Put it back; each stays the object that it was."""
+        for each, cookies in zip(self._clients, self._cookies, strict=True):
+            each.cookies = deepcopy(cookies)
+        if hasattr(mail, "outbox"):
+            mail.outbox[:] = self._mail
+        for live, saved in ((locmem._caches, self._caches), (locmem._expire_info, self._expiry)):  # noqa: SLF001
+            for name, values in live.items():
+                values.clear()
+                values.update(saved.get(name, {}))

@@ -1,0 +1,320 @@
+"""The ground of one judged test: its databases behind the tap, their rows saved, and one case after the other on it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from logging import LogRecord
+from types import TracebackType
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.core.signals import request_finished, request_started
+from django.db import DatabaseError, InterfaceError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from lab.application import logs, refusals, sessions
+from lab.application.case import SERVER_ERROR, Answer, Tables
+from lab.application.clients import Kept, as_browsers
+from lab.application.failure import Unfit
+from lab.application.redirect import Redirect, close_clients, straight, upstream_of
+from lab.application.session import Session
+from lab.application.sessions import Server, Traffic
+from lab.application.sources import Sources
+from lab.application.state import Saved, save
+from lab.wire.journal import Record
+from lab.wire.remote import RemotePort
+from lab.wire.rule import Rule
+
+Call = Callable[[], Any]
+Invariant = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an invariant that takes an argument is told of its case.
+
+    `answer` is what the call returned, None when it raised `exception`. `served`: the caller believes that all is well.
+    `rows` are the differences to the rows before, by table. `in_doubt`: the caller got an error though a COMMIT, or a
+    statement that commits by itself, had left: the work may be done.
+    """
+
+    answer: Any
+    exception: BaseException | None
+    status: int | None
+    served: bool
+    rows: Tables = field(default_factory=dict)
+    in_doubt: bool = False
+
+
+class Ground:
+    """Enter it once per test. Raises Unfit for a test or a database that must not, or cannot, be judged."""
+
+    def __init__(
+        self,
+        session: Session,
+        aliases: Collection[str],
+        *,
+        before: Call | None = None,
+        ignore: Iterable[str] = (),
+    ) -> None:
+        self.session = session
+        self.aliases = tuple(aliases)
+        self.before = before
+        self.ignore = frozenset(ignore)
+        self.sources = Sources(session.options.root)
+        self.servers: list[Server] = []
+        self.saved: Saved
+        self.redirect: Redirect
+        self._views: dict[str, BaseDatabaseWrapper] = {}
+        self._began = self._tapped = 0
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Ground:
+        refusals.check(self.aliases)
+        with ExitStack() as stack:
+            self._enter(stack)
+            self._exit = stack.pop_all()
+        return self
+
+    def _enter(self, stack: ExitStack) -> None:
+        controls = {alias: self._straight(alias, stack) for alias in self.aliases}
+        self._views = {alias: self._straight(alias, stack) for alias in self.aliases}
+        self._sort(controls)
+        close_clients(self.aliases)
+        stack.enter_context(self.sources)
+        self.redirect = stack.enter_context(Redirect(controls, self.sources.apart).patched())
+        self.saved = save(_distinct(controls))
+        stack.callback(self.saved.close)
+        self._kept = Kept()
+        self._began = self._counted()
+
+    def _straight(self, alias: str, stack: ExitStack) -> BaseDatabaseWrapper:
+        wrapper = straight(alias)
+        self.sources.apart.add(id(wrapper))
+        wrapper.ensure_connection()
+        stack.callback(wrapper.close)
+        return wrapper
+
+    def _sort(self, controls: dict[str, BaseDatabaseWrapper]) -> None:
+        by_upstream: dict[Any, Server] = {}
+        for alias, control in controls.items():
+            upstream = upstream_of(control)
+            server = by_upstream.setdefault(upstream, Server(upstream, control))
+            server.aliases.append(alias)
+        self.servers = list(by_upstream.values())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    def past(self) -> int:
+        """How many sessions have begun on these databases that did not come through the tap: nothing has cut them."""
+        return max(0, self._counted() - self._began - self._tapped)
+
+    def tapped(self, sessions: int) -> None:
+        """So many more have come through it."""
+        self._tapped += sessions
+
+    def _counted(self) -> int:
+        return sum(server.sessions_begun(self._views.values()) for server in self.servers)
+
+    @contextmanager
+    def case(
+        self,
+        rules: Sequence[Rule] = (),
+        *,
+        on: str | None = None,
+        push: bool = False,
+        sink: Callable[[Record], None] | None = None,
+        warm: bool = True,
+    ) -> Iterator[Case]:
+        """One case on a fresh port per server, with rules on the server of the alias `on` (default: on every one).
+
+        `warm`: this thread begins with open connections where the project keeps them. Whatever happened in it, nothing
+        is left when it is over.
+        """
+        if self.before is not None:
+            self.before()
+        tap = self.session.tap
+        with ExitStack() as stack:
+            ports: list[RemotePort] = []
+            for server in self.servers:
+                armed = rules if on is None or on in server.aliases else ()
+                ports.append(stack.enter_context(tap.open(server.upstream, armed, push=push, sink=sink)))
+            self.redirect.to(
+                {alias: port.port for server, port in zip(self.servers, ports, strict=True) for alias in server.aliases}
+            )
+            self.sources.clear()
+            records = stack.enter_context(logs.kept())
+            stack.enter_context(as_browsers())
+            case = Case(self, ports, records)
+            try:
+                if warm:
+                    case.warm()
+                yield case
+            finally:
+                case.sever()
+                self.redirect.to({})
+                self.saved.restore()
+                self._kept.restore()
+
+    @contextmanager
+    def straightened(self) -> Iterator[None]:
+        """This thread's connections are the lab's own for a while: for what must not go through the tap."""
+        before = {alias: connections[alias] for alias in self.aliases}
+        for alias, view in self._views.items():
+            connections[alias] = view
+        try:
+            yield
+        finally:
+            for alias, wrapper in before.items():
+                connections[alias] = wrapper
+            for alias, view in self._views.items():
+                if view.in_atomic_block or view.connection is None:
+                    self._views[alias] = self._straight(alias, self._exit)
+
+
+class Case:
+    """One run of the call, or of several: see `Ground.case`."""
+
+    def __init__(self, ground: Ground, ports: Sequence[RemotePort], records: list[LogRecord]) -> None:
+        self.ground = ground
+        self.ports = ports
+        self.logs = records
+        self._severed = False
+
+    @property
+    def port(self) -> RemotePort:
+        """The port of the first server."""
+        return self.ports[0]
+
+    def warm(self) -> None:
+        """Open this thread's connections where CONN_MAX_AGE keeps them from one request to the next."""
+        for alias in self.ground.aliases:
+            settings = connections[alias].settings_dict
+            if settings.get("CONN_MAX_AGE", 0) != 0 and not settings.get("OPTIONS", {}).get("pool"):
+                connections[alias].ensure_connection()
+
+    def call(self, call: Call) -> Answer:
+        """Run it in this thread; whatever comes is an answer."""
+        try:
+            value = _result(call)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # the caller's error is what is asked for
+            return self._error(error)
+        status = getattr(value, "status_code", None)
+        if not isinstance(status, int):
+            return Answer(value=value)
+        raised = getattr(value, "exc_info", None) if status >= SERVER_ERROR else None
+        if not raised:
+            return Answer(status=status, value=value)
+        return Answer(
+            status=status, error=_one_line(raised[1]), place=self.ground.sources.place_of(raised[2]), value=value
+        )
+
+    def _error(self, error: BaseException) -> Answer:
+        place = self.ground.sources.place_of(error.__traceback__)
+        return Answer(error=_one_line(error), raised=True, place=place, exception=error)
+
+    def settle(self) -> None:
+        """Wait until the server has done with everything that the caller has ended or lost."""
+        for server, port in zip(self.ground.servers, self.ports, strict=True):
+            sessions.settle(server, port)
+
+    def left_open(self) -> int:
+        """How many sessions of the case wait inside a transaction."""
+        return sum(
+            len(server.in_transaction(Traffic(port.records).live))
+            for server, port in zip(self.ground.servers, self.ports, strict=True)
+        )
+
+    def probe(self) -> str:
+        """What the next request on this thread's connections gets: "" or its error."""
+        sent = request_started.send_robust(sender=Case, environ={})
+        problems = [result for _, result in sent if isinstance(result, DatabaseError | InterfaceError)]
+        try:
+            if problems:
+                raise problems[0]
+            for alias in self.ground.aliases:
+                wrapper = connections[alias]
+                # A wrapper without a connection begins anew, as the next process would.
+                if wrapper.connection is not None or wrapper.settings_dict.get("OPTIONS", {}).get("pool"):
+                    with wrapper.cursor() as cursor:
+                        cursor.execute("SELECT 1")
+        except Exception as error:  # noqa: BLE001  # whatever the next request gets is the answer
+            return _one_line(error)
+        finally:
+            request_finished.send_robust(sender=Case)
+        return ""
+
+    def sever(self) -> None:
+        """End what is left of the case's sessions: from here on the server's counters are exact."""
+        if self._severed:
+            return
+        self._severed = True
+        close_clients(self.ground.aliases)
+        for server, port in zip(self.ground.servers, self.ports, strict=True):
+            self.ground.tapped(sessions.sever(server, port))
+
+    def tally(self) -> Tables:
+        """The differences to the saved rows, by table, without the tables to be ignored."""
+        found = self.ground.saved.tally(everything=not self._severed)
+        return {name: rows for name, rows in found.items() if name not in self.ground.ignore}
+
+    def check(self, invariant: Invariant | None, seen: Seen) -> str:
+        """What the invariant says against it, "" when it holds. It sees the database straight."""
+        if invariant is None:
+            return ""
+        with self.ground.straightened():
+            try:
+                takes = _takes_argument(invariant)
+                _result(lambda: invariant(seen) if takes else invariant())
+            except AssertionError as error:
+                return _first_line(str(error)) or "the invariant does not hold"
+            except Exception as error:  # noqa: BLE001  # an invariant that cannot be asked does not hold
+                return _one_line(error)
+        return ""
+
+
+def _result(call: Call) -> Any:
+    value = call()
+    if inspect.isawaitable(value):
+        return async_to_sync(_awaited)(value)
+    if getattr(value, "streaming", False) and not getattr(value, "is_async", False):
+        value.getvalue()  # a request is over when its answer has been read
+    return value
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def _takes_argument(invariant: Invariant) -> bool:
+    try:
+        parameters = inspect.signature(invariant).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(each.kind in positional and each.default is each.empty for each in parameters)
+
+
+def _one_line(error: BaseException) -> str:
+    text = _first_line(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def _distinct(controls: dict[str, BaseDatabaseWrapper]) -> dict[str, BaseDatabaseWrapper]:
+    """One wrapper for each database: a mirror is another alias of one."""
+    found: dict[Any, tuple[str, BaseDatabaseWrapper]] = {}
+    for alias, control in controls.items():
+        found.setdefault((upstream_of(control), control.settings_dict["NAME"]), (alias, control))
+    if not found:
+        raise Unfit("this test has no database", "mark it with django_db")
+    return dict(found.values())

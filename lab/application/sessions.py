@@ -1,0 +1,165 @@
+"""The sessions of one case on one server: who they are by the tap's journal, whether they are gone, and their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from lab.application import clock
+from lab.errors import ServerNotReady
+from lab.wire.journal import Act, Event, Message, Record
+from lab.wire.protocol import BACKEND_KEY
+from lab.wire.remote import RemotePort
+from lab.wire.tap import Upstream
+
+GONE_WITHIN: Final = 20.0
+"""Seconds in which a session must have ended whose connection has; it takes a millisecond unless it waits for a lock."""
+
+_PATIENCE: Final = 2.0
+"""Seconds after which a session that goes on without its client is told to end."""
+
+COUNTS_SESSIONS: Final = 150000
+"""The server version from which on its counters are exact when a session has ended."""
+
+TERMINATE = "X"
+
+
+class Server:
+    """A server behind the databases of the test: the lab's own session on it, and the aliases that lead to it."""
+
+    def __init__(self, upstream: Upstream, control: BaseDatabaseWrapper) -> None:
+        self.upstream = upstream
+        self.control = control
+        self.aliases: list[str] = []
+
+    def alive(self, pids: Iterable[int]) -> set[int]:
+        """Those of the sessions that are still there."""
+        asked = list(pids)
+        if not asked:
+            return set()
+        with self.control.cursor() as cursor:
+            cursor.execute("SELECT pid FROM pg_catalog.pg_stat_activity WHERE pid = ANY(%s)", [asked])
+            return {pid for (pid,) in cursor.fetchall()}
+
+    def in_transaction(self, pids: Iterable[int]) -> tuple[int, ...]:
+        """Those that wait inside a transaction for their client."""
+        asked = list(pids)
+        if not asked:
+            return ()
+        with self.control.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid FROM pg_catalog.pg_stat_activity"
+                " WHERE pid = ANY(%s) AND state LIKE 'idle in transaction%%' ORDER BY pid",
+                [asked],
+            )
+            return tuple(pid for (pid,) in cursor.fetchall())
+
+    def terminate(self, pids: Iterable[int]) -> None:
+        """End sessions; only ever those that the tap has seen begin."""
+        if asked := list(pids):
+            with self.control.cursor() as cursor:
+                cursor.execute("SELECT pg_catalog.pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [asked])
+
+    def sessions_begun(self, ours: Iterable[BaseDatabaseWrapper]) -> int:
+        """How many sessions have ever begun on the test's databases; 0 where the server does not count them exactly."""
+        if self.control.connection.info.server_version < COUNTS_SESSIONS:
+            return 0
+        for wrapper in (self.control, *ours):
+            with wrapper.cursor() as cursor:  # a session that lives on hands its own beginning in when it likes
+                cursor.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+        names = {str(connections[alias].settings_dict["NAME"]) for alias in self.aliases}
+        with self.control.cursor() as cursor:
+            cursor.execute(
+                "SELECT coalesce(sum(sessions), 0)::bigint FROM pg_catalog.pg_stat_database WHERE datname = ANY(%s)",
+                [list(names)],
+            )
+            return int(cursor.fetchone()[0])
+
+    def wait_gone(self, pids: Iterable[int]) -> None:
+        """Wait until they have ended; end those that go on without a client. Raises ServerNotReady."""
+        left = set(pids)
+
+        def gone() -> bool:
+            left.intersection_update(self.alive(left))
+            return not left
+
+        if clock.wait_until(gone, _PATIENCE):
+            return
+        self.terminate(left)
+        if not clock.wait_until(gone, GONE_WITHIN):
+            raise ServerNotReady(f"sessions {sorted(left)} of the test did not end within {GONE_WITHIN:.0f} s")
+
+
+class Traffic:
+    """What a journal tells of the connections of one port."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.accepted: set[int] = set()
+        self.ended: set[int] = set()
+        """Connections whose client has said goodbye, hung up, or was cut off."""
+        self.closed: set[int] = set()
+        self.pids: dict[int, int] = {}
+        for record in records:
+            self._take(record)
+
+    def _take(self, record: Record) -> None:
+        number = record.connection
+        if isinstance(record, Message):
+            if record.type == BACKEND_KEY:
+                self.pids[number] = record.pid
+            elif record.type == TERMINATE:
+                self.ended.add(number)
+        elif isinstance(record, Act):
+            if record.pid:
+                self.pids[number] = record.pid
+            if record.way in ("fin", "rst"):
+                self.ended.add(number)
+        elif isinstance(record, Event):
+            if record.event == "accept":
+                self.accepted.add(number)
+            elif record.event == "closed":
+                self.closed.add(number)
+            elif record.side == "client":
+                self.ended.add(number)
+
+    @property
+    def live(self) -> set[int]:
+        """The pids of connections that nobody has ended."""
+        return {pid for number, pid in self.pids.items() if number not in self.ended | self.closed}
+
+    @property
+    def over(self) -> set[int]:
+        """The pids of the others."""
+        return set(self.pids.values()) - self.live
+
+
+def traffic(port: RemotePort) -> Traffic:
+    """What a port knows by now, every socket read that a client has closed before this call."""
+    port.journal()  # twice: the first answer may come before the sockets that were readable with the question
+    return Traffic(port.journal())
+
+
+def settle(server: Server, port: RemotePort) -> None:
+    """Wait until nothing goes on any more that the caller has ended, or lost: sockets first, then sessions."""
+    traffic(port)
+
+    def quiet() -> bool:
+        seen = Traffic(port.records)
+        return seen.ended <= seen.closed
+
+    if not port.wait_until(quiet, _PATIENCE):
+        # A server that works on for a client that has gone (or waits for a lock) keeps its connection open.
+        server.terminate(Traffic(port.records).over)
+        port.wait_until(quiet, GONE_WITHIN)
+    server.wait_gone(Traffic(port.records).over)
+
+
+def sever(server: Server, port: RemotePort) -> int:
+    """End every session of this port that is left, and see all of them gone; return how many there have been."""
+    seen = traffic(port)
+    server.terminate(seen.live)
+    server.wait_gone(seen.pids.values())
+    return len(seen.pids)

@@ -1,0 +1,187 @@
+"""Which line of the project said what to the database, and when; and which threads are inside Django's database layer.
+
+Django's own methods are wrapped in their classes, so that every thread and alias is seen, one that begins later too.
+SQL is kept with its placeholders: no value of the project's goes anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Final, Literal
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+import lab
+from lab.application import clock
+
+What = Literal["execute", "commit", "rollback", "connect", "close"]
+
+_LAB: Final = str(Path(lab.__file__).parent)
+_INSTALLED: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_FRAMES = 200
+"""How many callers are looked at for a line of the project."""
+
+_TARGET = re.compile(
+    r"""\s*(?P<verb>INSERT\s+INTO|DELETE\s+FROM|UPDATE|SELECT|WITH|COPY|LOCK\s+TABLE|MERGE\s+INTO|TRUNCATE|FETCH|DECLARE)\b
+        (?:\s+ONLY)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_NAME = re.compile(r'\s*(?:"(?P<quoted>[^"]+)"|(?P<plain>[A-Za-z_][\w.]*))(?:\."(?P<second>[^"]+)")?')
+_FROM = re.compile(r"\bFROM\b", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Note:
+    """One call of Django's database layer. `ended_ns` is 0 while it lasts; `place` is `shop/views.py:34`, or ""."""
+
+    thread: int
+    alias: str
+    what: What
+    sql: str
+    place: str
+    begun_ns: int
+    ended_ns: int = 0
+
+    @property
+    def says(self) -> str:
+        """E.g. `INSERT shop_order`, `COMMIT`, `connect`."""
+        return statement(self.sql) if self.what == "execute" else _WORDS[self.what]
+
+
+_WORDS: Final[dict[What, str]] = {"commit": "COMMIT", "rollback": "ROLLBACK", "connect": "connect", "close": "close"}
+
+
+class Sources:
+    """The notes of everything that happens while it is entered. Connections in `apart` are the lab's own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = f"{root}/"
+        self.notes: list[Note] = []
+        self.apart: set[int] = set()
+        """The identities of wrappers that are not looked at."""
+        self._inside: dict[int, list[Note]] = {}
+        self._ours: dict[str, bool] = {}
+        self._undo: list[tuple[type, str, Any]] = []
+
+    def inside(self, thread: int) -> str:
+        """Which call of the database layer that thread is in now, "" for none."""
+        stack = self._inside.get(thread)
+        return stack[-1].what if stack else ""
+
+    @property
+    def connecting(self) -> int | None:
+        """The thread that is inside connect(), the newest one if there are several."""
+        found = [stack[-1] for stack in list(self._inside.values()) if stack and stack[-1].what == "connect"]
+        return max(found, key=lambda note: note.begun_ns).thread if found else None
+
+    def clear(self) -> None:
+        """Forget the notes."""
+        self.notes = []
+
+    def note_at(self, at_ns: int, thread: int | None = None) -> Note | None:
+        """The call that a message of this moment belongs to, the innermost one."""
+        for note in reversed(self.notes):
+            fits = note.begun_ns <= at_ns and (note.ended_ns == 0 or at_ns <= note.ended_ns)
+            if fits and thread in (None, note.thread):
+                return note
+        return None
+
+    def place(self, frame: FrameType | None) -> str:
+        """The nearest line of the project among the callers, as `FILE:LINE`, or ""."""
+        for _ in range(_FRAMES):
+            if frame is None:
+                return ""
+            file = frame.f_code.co_filename
+            if self.is_project(file):
+                return f"{file.removeprefix(self.root)}:{frame.f_lineno}"
+            frame = frame.f_back
+        return ""
+
+    def place_of(self, traceback: TracebackType | None) -> str:
+        """The last line of the project that an exception came through."""
+        found = ""
+        while traceback is not None:
+            file = traceback.tb_frame.f_code.co_filename
+            if self.is_project(file):
+                found = f"{file.removeprefix(self.root)}:{traceback.tb_lineno}"
+            traceback = traceback.tb_next
+        return found
+
+    def is_project(self, file: str) -> bool:
+        """Whether a file belongs to the project that is tested: in its folder, and neither installed nor the lab's."""
+        if file not in self._ours:
+            apart = file.startswith((f"{_LAB}/", *(f"{each}/" for each in _INSTALLED))) or "-packages/" in file
+            self._ours[file] = file.startswith(self.root) and not apart
+        return self._ours[file]
+
+    # -- the wrapping
+
+    def __enter__(self) -> Sources:
+        self._wrap(CursorWrapper, "_execute_with_wrappers", "execute", lambda cursor, args: (cursor.db, str(args[0])))
+        self._wrap(CursorWrapper, "callproc", "execute", lambda cursor, args: (cursor.db, f"CALL {args[0]}"))
+        for method, what in _METHODS.items():
+            self._wrap(BaseDatabaseWrapper, method, what, lambda wrapper, _: (wrapper, ""))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for owner, name, original in reversed(self._undo):
+            setattr(owner, name, original)
+        self._undo.clear()
+
+    def _wrap(self, owner: type, name: str, what: What, about: Callable[[Any, tuple[Any, ...]], tuple[Any, str]]) -> None:
+        original = getattr(owner, name)
+        self._undo.append((owner, name, original))
+
+        @wraps(original)
+        def noted(self_: Any, *args: Any, **kwargs: Any) -> Any:
+            wrapper, sql = about(self_, args)
+            if id(wrapper) in self.apart:
+                return original(self_, *args, **kwargs)
+            with self._noting(wrapper.alias, what, sql):
+                return original(self_, *args, **kwargs)
+
+        setattr(owner, name, noted)
+
+    @contextmanager
+    def _noting(self, alias: str, what: What, sql: str) -> Iterator[None]:
+        thread = threading.get_ident()
+        note = Note(thread, alias, what, sql, self.place(sys._getframe(3)), clock.now_ns())  # noqa: SLF001
+        self.notes.append(note)
+        stack = self._inside.setdefault(thread, [])
+        stack.append(note)
+        try:
+            yield
+        finally:
+            note.ended_ns = clock.now_ns()
+            stack.pop()
+
+
+_METHODS: Final[dict[str, What]] = {"connect": "connect", "_commit": "commit", "_rollback": "rollback", "close": "close"}
+
+
+def statement(sql: str) -> str:
+    """A statement as its verb and first table: `UPDATE shop_product`, `SELECT`, `SAVEPOINT`."""
+    found = _TARGET.match(sql)
+    if found is None:
+        return " ".join(sql.split()[:1]).rstrip(";").upper()
+    verb = found["verb"].split()[0].upper()
+    at = found.end()
+    if verb in ("SELECT", "WITH"):
+        source = _FROM.search(sql, at)
+        if source is None:
+            return verb
+        at = source.end()
+    name = _NAME.match(sql, at)
+    return f"{verb} {name['second'] or name['quoted'] or name['plain']}" if name else verb
