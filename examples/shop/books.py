@@ -2,7 +2,6 @@
 
 from django.core import mail
 from django.db.models import Sum
-
 from shop.models import Account, Letter, Order, Payment, Product
 
 

@@ -1,7 +1,6 @@
 """What is on sale."""
 
 import pytest
-
 from shop.models import Account, Product
 
 

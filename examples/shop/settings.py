@@ -1,4 +1,4 @@
-"""A small shop. `pytest --lab-postgres` needs no server; $SHOP_DATABASES (JSON) changes what is said of the databases."""
+"""A small shop. `pytest --lab-postgres` needs no server; $SHOP_DATABASE (JSON) changes what is said of its database."""
 
 import json
 import os
@@ -7,7 +7,10 @@ SECRET_KEY = "of an example"
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "shop.urls"
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "shop"]
-MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware", *json.loads(os.environ.get("SHOP_MIDDLEWARE", "[]"))]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    *json.loads(os.environ.get("SHOP_MIDDLEWARE", "[]")),
+]
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",

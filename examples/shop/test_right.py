@@ -2,6 +2,7 @@
 
 import pytest
 from books import books, letters, money
+from shop.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -19,8 +20,6 @@ def test_order_with_key_asked_again(shop, client, every_cut):
 
 
 def assert_one_order():
-    from shop.models import Order
-
     assert Order.objects.count() == 1, f"{Order.objects.count()} orders of one click"
 
 

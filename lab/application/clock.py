@@ -32,7 +32,7 @@ def pause(seconds: float) -> None:
 
 
 def wait_until(happened: Callable[[], bool], seconds: float, *, first: float = 0.0005, longest: float = 0.02) -> bool:
-    """Ask until it holds (True) or `seconds` have passed (False), after `first` seconds, then twice as many, …"""
+    """Ask until it holds (True) or `seconds` have passed (False), the first time again after `first` seconds."""
     ends = now() + seconds
     step = first
     while not happened():

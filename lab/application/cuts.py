@@ -53,7 +53,7 @@ def every_cut(
         run = _Run(ground, call, invariant, then, retry=retry, atomic=atomic)
         found = run.clean(place)
         if session.options.cut:
-            return _one(session, run, found, session.options.cut)
+            return _one(run, found, session.options.cut)
         judged = [run.judged(point, way) for way in chosen for point in _fitting(found, way)]
         clean = replace(run.was, past=ground.past())
     seconds = clock.now() - begun
@@ -76,7 +76,7 @@ def _fitting(found: Sequence[Point], way: Way) -> list[Point]:
     return answers if way == "drop-reply" else list(found)
 
 
-def _one(session: Session, run: _Run, found: Sequence[Point], address: str) -> Outcome:
+def _one(run: _Run, found: Sequence[Point], address: str) -> Outcome:
     """The one case that the command line names, told; it fails as it would among the others."""
     text, _, way = address.strip().rpartition(" ")
     if not text:
@@ -153,9 +153,7 @@ class _Run:
                 for point in points(each, self._ground.sources, begun, every, number)
             ]
             statements = sum(
-                not exchange.connecting
-                for each in records
-                for exchange in exchanges(each, self._ground.sources, begun)
+                not exchange.connecting for each in records for exchange in exchanges(each, self._ground.sources, begun)
             )
             return records, found, Clean(_light(answer), rows, statements)
 
@@ -218,9 +216,7 @@ class _Run:
             case.sever()
         rows = case.tally()
         in_doubt = made.committed and not answer.served
-        seen = Seen(
-            answer.value, answer.exception, answer.status, served=answer.served, rows=rows, in_doubt=in_doubt
-        )
+        seen = Seen(answer.value, answer.exception, answer.status, served=answer.served, rows=rows, in_doubt=in_doubt)
         told = case.check(self._invariant, seen)
         if self._then is not None:
             after = case.call(self._then)
@@ -250,5 +246,3 @@ def _statements(ground: Ground, records: Sequence[Any], act: Act | None) -> list
 
 def _log_line(record: Any) -> str:
     return f"{record.levelname} {record.name}: {record.getMessage().splitlines()[0] if record.getMessage() else ''}"
-
-

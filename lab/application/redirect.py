@@ -7,7 +7,7 @@ Only connections to the databases of this test are led through the tap, whatever
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Final
@@ -58,7 +58,7 @@ class Redirect:
     @contextmanager
     def patched(self) -> Iterator[Redirect]:
         """While it lasts, in every thread."""
-        classes = {type(connections[alias]) for alias in self._names}
+        classes: set[Any] = {type(connections[alias]) for alias in self._names}
         originals = [(each, each.__dict__.get("get_connection_params")) for each in classes]
         for each in classes:
             self._patch(each)
@@ -105,12 +105,12 @@ def _loopback(port: int) -> dict[str, Any]:
     return found
 
 
-def close_clients(aliases: Iterator[str] | list[str] | tuple[str, ...]) -> None:
+def close_clients(aliases: Iterable[str]) -> None:
     """Close this thread's connections of these aliases and their pools; a wrapper that a case has left in a state that
     close does not mend is thrown away.
     """
     for alias in aliases:
-        wrapper = connections[alias]
+        wrapper: Any = connections[alias]
         try:
             wrapper.close()
         except Exception:  # noqa: BLE001  # of a connection that a cut has ended, whatever the driver says of it

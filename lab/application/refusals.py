@@ -61,4 +61,3 @@ def gevent() -> None:
             "gevent has patched this process's threads and sockets, so the lab cannot wait for its tap",
             "run these tests without gevent's monkey patches",
         )
-

@@ -71,9 +71,7 @@ def lead(where: Mapping[str, Any]) -> None:
         options = settings.setdefault("OPTIONS", {})
         for name in _ELSEWHERE:
             options.pop(name, None)
-        settings.update(
-            HOST=where["host"], PORT=str(where["port"]), USER=where["user"], PASSWORD=where["password"]
-        )
+        settings.update(HOST=where["host"], PORT=str(where["port"]), USER=where["user"], PASSWORD=where["password"])
         if hasattr(connections._connections, alias):  # type: ignore[attr-defined]  # noqa: SLF001
             del connections[alias]
 

@@ -1,4 +1,4 @@
-"""The sessions of one case on one server: who they are by the tap's journal, whether they are gone, and their end."""
+"""The sessions of one case on one server: which they are by the tap's journal, whether they are gone, their end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.wire.remote import RemotePort
 from lab.wire.tap import Upstream
 
 GONE_WITHIN: Final = 20.0
-"""Seconds in which a session must have ended whose connection has; it takes a millisecond unless it waits for a lock."""
+"""Seconds in which a session must end whose connection has ended: a millisecond, unless it waits for a lock."""
 
 _PATIENCE: Final = 2.0
 """Seconds after which a session that goes on without its client is told to end."""

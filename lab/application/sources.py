@@ -140,7 +140,9 @@ class Sources:
             setattr(owner, name, original)
         self._undo.clear()
 
-    def _wrap(self, owner: type, name: str, what: What, about: Callable[[Any, tuple[Any, ...]], tuple[Any, str]]) -> None:
+    def _wrap(
+        self, owner: type, name: str, what: What, about: Callable[[Any, tuple[Any, ...]], tuple[Any, str]]
+    ) -> None:
         original = getattr(owner, name)
         self._undo.append((owner, name, original))
 
@@ -168,7 +170,12 @@ class Sources:
             stack.pop()
 
 
-_METHODS: Final[dict[str, What]] = {"connect": "connect", "_commit": "commit", "_rollback": "rollback", "close": "close"}
+_METHODS: Final[dict[str, What]] = {
+    "connect": "connect",
+    "_commit": "commit",
+    "_rollback": "rollback",
+    "close": "close",
+}
 
 
 def statement(sql: str) -> str:

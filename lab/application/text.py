@@ -75,7 +75,9 @@ def _groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
 
 
 def _table(group: Sequence[Judged]) -> list[str]:
-    rows = [(each.case.address, each.says, each.place, f"-> {_got(each.case)}, {shown(each.case.rows)}") for each in group]
+    rows = [
+        (each.case.address, each.says, each.place, f"-> {_got(each.case)}, {shown(each.case.rows)}") for each in group
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [
         "    " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])

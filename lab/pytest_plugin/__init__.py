@@ -9,6 +9,7 @@ Fixtures: `rig` (the running servers), `lab` (the same with its subjects), `lab_
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-budget", type=float, default=None, metavar="SECONDS", help="length of a random search (default: profile)"
     )
     application.add_options(group)
+
+
+@pytest.hookimpl(wrapper=True)  # around pytest-django's, which sets Django up and so imports a driver
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Choose the driver of the developer's own tests; a variant's is chosen in the variant's own process."""
+    options = early_config.known_args_namespace
+    if not (options.engine or options.lab_settings):
+        application.choose_driver(options.lab_driver)
+    yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

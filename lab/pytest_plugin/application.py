@@ -10,14 +10,13 @@ installed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
     from lab.application.failure import Outcome
-    from lab.application.server import OwnServer
     from lab.application.session import Session
 
 FIXTURES = ("every_cut", "every_order")
@@ -27,7 +26,7 @@ SAID = "connection lab"
 
 SESSION = pytest.StashKey["Session"]()
 SERVER = pytest.StashKey["OwnServer"]()
-WHERE = pytest.StashKey[dict[str, Any]]()
+WHERE = pytest.StashKey[Any]()
 
 
 def add_options(group: pytest.OptionGroup) -> None:
@@ -38,29 +37,40 @@ def add_options(group: pytest.OptionGroup) -> None:
     add("--lab-every", default="statement", metavar="statement|message", help="every_cut: where to cut")
     add("--lab-ways", default="fin", metavar="WAY,…", help="every_cut: fin, rst, kill, drop-reply, stall")
     add("--lab-preemptions", type=int, default=None, metavar="N", help="every_order: at most so many switches")
-    add("--lab-bound", type=float, default=30.0, metavar="SECONDS", help="how long a request may wait for a silent server")
+    add(
+        "--lab-bound",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long a request may wait for a silent server",
+    )
     add("--lab-postgres", action="store_true", help="run the whole suite on a PostgreSQL server of the lab's own")
 
 
-def configure(config: pytest.Config) -> None:
-    """Choose the driver, before anything of Django's is imported; start the lab's own server where one is wanted."""
-    if config.getoption("--lab-driver") == "psycopg2" and not config.getoption("--engine"):
-        if "psycopg" in sys.modules and sys.modules["psycopg"] is not None:
-            raise pytest.UsageError("--lab-driver psycopg2 comes too late: psycopg is imported already; name the plugin"
-                                    " earlier (-p lab.pytest_plugin)")
+def choose_driver(chosen: str | None) -> None:
+    """Have Django use this driver, before anything of it is imported. Raises pytest.UsageError when it is too late."""
+    if chosen == "psycopg2":
+        if sys.modules.get("psycopg") is not None:
+            raise pytest.UsageError(
+                "--lab-driver psycopg2 comes too late, psycopg is imported already; give -p lab.pytest_plugin as well"
+            )
         sys.modules["psycopg"] = None  # type: ignore[assignment]  # Django prefers psycopg where it can import it
+
+
+def configure(config: pytest.Config) -> None:
+    """Start the lab's own server where one is wanted."""
     worker = getattr(config, "workerinput", {})
     if "lab_postgres" in worker:
         config.stash[WHERE] = worker["lab_postgres"]
     elif config.getoption("--lab-postgres"):
-        from lab.application.server import OwnServer  # noqa: PLC0415
+        from lab.application import server  # noqa: PLC0415
         from lab.errors import LabError  # noqa: PLC0415
 
         try:
-            config.stash[SERVER] = OwnServer()
+            config.stash[SERVER] = server.OwnServer()
         except LabError as error:
             raise pytest.UsageError(str(error)) from None
-        config.stash[WHERE] = config.stash[SERVER].where
+        config.stash[WHERE] = dict(config.stash[SERVER].where)
 
 
 def configure_node(node: Any) -> None:
@@ -154,19 +164,19 @@ def lab_refusal(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def every_cut(request: pytest.FixtureRequest, lab_refusal: None) -> Iterator[Callable[..., None]]:
+def every_cut(request: pytest.FixtureRequest, lab_refusal: None) -> Callable[..., None]:  # noqa: ARG001
     """`every_cut(call, invariant=None, *, before, then, retry, atomic, ignore, ways, every)`: see lab.application."""
     from lab.application.cuts import every_cut as run  # noqa: PLC0415
 
-    yield _runner(request, run)
+    return _runner(request, run)
 
 
 @pytest.fixture
-def every_order(request: pytest.FixtureRequest, lab_refusal: None) -> Iterator[Callable[..., None]]:
-    """`every_order(call, call[, call], invariant=None, *, before, preemptions, errors, ignore)`: see lab.application."""
+def every_order(request: pytest.FixtureRequest, lab_refusal: None) -> Callable[..., None]:  # noqa: ARG001
+    """`every_order(call, call[, call], invariant=None, *, before, preemptions, errors, ignore)`: see the same."""
     from lab.application.orders import every_order as run  # noqa: PLC0415
 
-    yield _runner(request, run)
+    return _runner(request, run)
 
 
 def _runner(request: pytest.FixtureRequest, run: Callable[..., Outcome]) -> Callable[..., None]:

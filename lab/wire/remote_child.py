@@ -28,7 +28,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Opening(msgspec.Struct):
-    """What `open` takes: the server (HOST and port, or a socket's path), the rules, and whether every record is urgent."""
+    """What `open` takes: the server (HOST and port, or a socket's path), its rules, whether every record is urgent."""
 
     upstream: tuple[str, int] | str
     rules: list[Rule]
@@ -107,10 +107,11 @@ class Served:
             self._out.record(ports[0], record, urgent=urgent)
 
         line = self._tap.open(opening.upstream, rules=opening.rules, sink=sink)
-        ports.append(line.port)
-        self._lines[line.port] = line
+        number: int = line.port
+        ports.append(number)
+        self._lines[number] = line
         known.set()
-        return line.port
+        return number
 
     def _arm(self, port: int, raw: msgspec.Raw) -> None:
         self._lines[port].arm(_read(raw, Rule))
@@ -119,7 +120,8 @@ class Served:
         acting = _read(raw, Acting)
         way: Any = acting.way
         sides: Any = acting.sides
-        return self._lines[port].act(way, acting.connection, sides)
+        hit: int = self._lines[port].act(way, acting.connection, sides)
+        return hit
 
     def _close(self, port: int, _: msgspec.Raw) -> None:
         self._lines.pop(port).close()

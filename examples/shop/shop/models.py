@@ -17,7 +17,7 @@ class Account(models.Model):
 class Order(models.Model):
     product = models.ForeignKey(Product, on_delete=models.PROTECT)
     quantity = models.IntegerField()
-    key = models.CharField(max_length=40, unique=True, null=True)  # the client's idempotency key
+    key = models.CharField(max_length=40, unique=True, null=True)  # noqa: DJ001 - without one unless the client sent it
     created = models.DateTimeField(auto_now_add=True)
 
 

@@ -1,7 +1,7 @@
 """Views as people write them, each wrong in one way that no ordinary test shows."""
 
 from django.core.mail import send_mail
-from django.db import OperationalError, InterfaceError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from shop.models import Account, Order, Payment, Product, Tag

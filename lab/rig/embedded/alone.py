@@ -23,7 +23,7 @@ from lab.rig.machine.process import Home
 from lab.rig.postgres.server import PostgresServer
 
 DEADLOCK_TIMEOUT = "10ms"
-"""How long a session waits for a lock before the server looks for a deadlock: each order that ends in one costs that."""
+"""How long a session waits for a lock before the server looks for a deadlock; an order that ends in one costs that."""
 
 
 class AloneRig(Rig):
@@ -56,12 +56,17 @@ def main(pidfd: int) -> int:
         with AloneRig() as rig:
             postgres = rig.postgres
             where = {"host": rig.host, "port": postgres.port, "user": "postgres", "password": postgres.password}
-            print(json.dumps({**where, **rig.versions()}), flush=True)
+            _say({**where, **rig.versions()})
             _wait([0, pidfd] if pidfd >= 0 else [0])
     except (LabError, psycopg.Error) as error:
-        print(json.dumps({"error": " ".join(str(error).split())}), flush=True)
+        _say({"error": " ".join(str(error).split())})
         return 255
     return 0
+
+
+def _say(said: dict[str, object]) -> None:
+    sys.stdout.write(f"{json.dumps(said)}\n")
+    sys.stdout.flush()
 
 
 def _wait(descriptors: list[int]) -> None:
