@@ -17,6 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from lab.application.failure import Outcome
+    from lab.application.server import OwnServer
     from lab.application.session import Session
 
 FIXTURES = ("every_cut", "every_order")
