@@ -25,9 +25,9 @@ GUARD = "lab_refusal"
 SAID = "connection lab"
 """The user property by which a test's line comes from a worker to the terminal."""
 
-SESSION = pytest.StashKey["Session"]()
-SERVER = pytest.StashKey["OwnServer"]()
-WHERE = pytest.StashKey[Any]()
+SESSION: pytest.StashKey[Session] = pytest.StashKey()
+SERVER: pytest.StashKey[OwnServer] = pytest.StashKey()
+WHERE: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
 def add_options(group: pytest.OptionGroup) -> None:
