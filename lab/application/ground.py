@@ -23,7 +23,7 @@ from lab.application.redirect import Redirect, close_clients, straight, upstream
 from lab.application.session import Session
 from lab.application.sessions import Server, Traffic
 from lab.application.sources import Sources
-from lab.application.state import Saved, save
+from lab.application.state import Saved, hand_in, save
 from lab.wire.journal import Record
 from lab.wire.remote import RemotePort
 from lab.wire.rule import Rule
@@ -174,6 +174,7 @@ class Ground:
             for alias, wrapper in before.items():
                 connections[alias] = wrapper
             for alias, view in self._views.items():
+                hand_in(view)
                 if view.in_atomic_block or view.connection is None:
                     self._views[alias] = self._straight(alias, self._exit)
 

@@ -11,6 +11,7 @@ What is kept lives in temporary tables of the control sessions: a process that i
 
 from __future__ import annotations
 
-from lab.application.state.saved import Saved, save
+from lab.application.state.saved import Change, Row, Saved, save
+from lab.application.state.session import StateLost, hand_in
 
-__all__ = ["Saved", "save"]
+__all__ = ["Change", "Row", "Saved", "StateLost", "hand_in", "save"]

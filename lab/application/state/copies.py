@@ -125,7 +125,7 @@ class Copies:
         if table.oid in self._small:
             return f"SELECT row FROM {SHARED} WHERE tab = {table.oid}"
         if table.oid not in self._big:
-            return "SELECT NULL::text WHERE false"
+            return "SELECT NULL::text AS row WHERE false"
         query = f"SELECT r.row FROM {self._own(table)} r"
         if self._by_place(table, nodes):
             query += f" WHERE NOT EXISTS (SELECT FROM ONLY {table.name} t WHERE {_UNCHANGED})"

@@ -107,7 +107,8 @@ class Kept:
         gone: dict[int, list[Row]] = {}
         if tables:
             with self._session.transaction():
-                for oid, came, text in self._copies.differences(tables, self._touched.nodes):
+                found = self._copies.differences(tables, self._touched.nodes)
+                for oid, came, text in sorted(found, key=lambda row: row[2]):
                     (new if came else gone).setdefault(oid, []).append(json.loads(text))
         return {
             table.shown: Change(table, new.get(table.oid, []), gone.get(table.oid, []))

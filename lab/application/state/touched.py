@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lab.application.state.schema import WHERE_OURS, Schema
-from lab.application.state.session import Session, StateLost
+from lab.application.state.session import COUNTERS_SINCE, Session, StateLost, hand_in
 
 Mark = tuple[object, ...]
 """What is equal before and after when a table was not touched."""
-
-COUNTERS_SINCE = 150000
-"""The version from which a session hands its counters in for certain; before, datagrams may get lost."""
 
 _COUNTERS = f"""
 PREPARE lab_touched AS SELECT c.oid, c.relfilenode,
@@ -71,7 +68,7 @@ class Touched:
         return {oid: (value, called) for oid, value, called in self._session.rows("EXECUTE lab_sequences")}
 
     def _look(self) -> dict[int, Mark]:
-        self._session.run("SELECT pg_stat_force_next_flush()")  # this session's own, which may have run the invariant
+        hand_in(self._session.wrapper)  # this session's own
         rows = self._session.rows("EXECUTE lab_touched")
         self.nodes = {oid: node for oid, node, _ in rows}
         return {oid: (node, count) for oid, node, count in rows}
