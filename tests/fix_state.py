@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings
-from psycopg import sql
 
 from lab.rig.embedded.rig import Rig
-from lab.rig.postgres.database import SUPERUSER
 
 NASTY = Path(__file__).parent / "application" / "nasty.sql"
 KEEPER = "shopkeeper"
@@ -44,7 +41,9 @@ class Database:
 
     def connect(self, user: str, **extra: Any) -> psycopg.Connection[Any]:
         """A session of its own, as the application has."""
-        return self.rig.postgres.connect(self.name, user, **({"password": "keeper"} | extra if user == KEEPER else extra))
+        return self.rig.postgres.connect(
+            self.name, user, **({"password": "keeper"} | extra if user == KEEPER else extra)
+        )
 
     def wrapper(self, user: str) -> Any:
         """A wrapper of Django's, straight to the server."""
@@ -81,8 +80,8 @@ class Database:
 
     def _digests(self) -> str:
         relations = self.admin.execute(
-            "SELECT c.oid::regclass::text, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE c.relkind IN ('r', 'm', 'S') AND c.relpersistence <> 't' AND n.nspname !~ '^(pg_|information_schema)'"
+            "SELECT c.oid::regclass::text, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+            "WHERE relkind IN ('r', 'm', 'S') AND relpersistence <> 't' AND nspname !~ '^(pg_|information_schema)'"
         ).fetchall()
         questions = [f"SELECT 'names', ({DIGEST})"]
         for name, kind in relations:

@@ -6,8 +6,9 @@ import random
 from contextlib import suppress
 
 import psycopg
-from fix_state import KEEPER, Database
 from psycopg import sql
+
+from fix_state import KEEPER, Database
 
 TABLES = {
     "product": ("sku, stock, price", "'s' || {n}, {n} % 9, {n} / 7.0", "stock = stock + 1, price = price * 2"),
@@ -27,8 +28,11 @@ TABLES = {
     "fleeting": ("a", "'a'", "a = 'f'"),
     "keyless": ("a, b", "1, 'same'", "a = 2"),
     "turns": ("id, pos", "{n}, {n}", "pos = 5 - pos"),
-    "booking": ("during", "tsrange('2021-01-01'::timestamp + {n} * interval '1 day', '2021-01-01'::timestamp + {n} * "
-                "interval '1 day' + interval '1 hour')", "during = during + NULL"),
+    "booking": (
+        "during",
+        "tsrange('2021-01-01'::timestamp + {n} * interval '1 day', '2021-01-02'::timestamp + {n} * interval '1 day')",
+        "during = during + NULL",
+    ),
     "kinds": ("m, f", "'happy', {n} / 3.0", "f = f / 3, span = span * 1.5, ps = ps || ROW({n}, 'q')::pair"),
     "old_rule": ("a", "{n} + 1", "a = 7"),
     "ruled": ("a", "'x'", "a = a || 'y'"),
@@ -98,7 +102,21 @@ class Work:
         columns, values, change = TABLES[table]
         number = str(self.luck.randint(0, 400))
         some = f"ctid IN (SELECT ctid FROM {table} ORDER BY random() LIMIT {self.luck.randint(1, 3)})"
-        match self.luck.choice(["insert", "insert", "update", "update", "delete", "delete", "all", "truncate", "sequence", "copy", "refresh"]):
+        match self.luck.choice(
+            [
+                "insert",
+                "insert",
+                "update",
+                "update",
+                "delete",
+                "delete",
+                "all",
+                "truncate",
+                "sequence",
+                "copy",
+                "refresh",
+            ]
+        ):
             case "insert":
                 self._say(session, f"INSERT INTO {table} ({columns}) VALUES ({values.format(n=number)})")
             case "update":
@@ -106,7 +124,9 @@ class Work:
             case "delete":
                 self._say(session, f"DELETE FROM {table} WHERE {some}")
             case "all":
-                self._say(session, self.luck.choice([f"DELETE FROM {table}", f"UPDATE {table} SET {change.format(n=number)}"]))
+                self._say(
+                    session, self.luck.choice([f"DELETE FROM {table}", f"UPDATE {table} SET {change.format(n=number)}"])
+                )
             case "truncate":
                 identity = self.luck.choice(["RESTART", "CONTINUE"])
                 self._say(session, f"TRUNCATE {table} {identity} IDENTITY CASCADE")
@@ -133,6 +153,5 @@ class Work:
     def _say(self, session: psycopg.Connection[object], statement: str) -> None:
         self.said.append(statement)
         session.execute(statement.encode())
-        if statement.split()[0] in ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "SELECT"):
+        if statement.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "SELECT"):
             self.done += 1
-

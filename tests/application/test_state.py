@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fix_state import KEEPER, Database
-from state_work import Work
 
+from fix_state import KEEPER, Database
 from lab.application.state import StateLost, hand_in, save, session
 from lab.rig.machine import process
 from lab.rig.postgres.database import SUPERUSER
+from state_work import Work
 
 ROUNDS = 80
 
@@ -56,7 +56,7 @@ CREATE TABLE nobody (a integer);
 
 
 @pytest.fixture
-def shop(new_database: Callable[[], Database]) -> Iterator[tuple[Database, Any]]:
+def shop(new_database: Callable[..., Database]) -> Iterator[tuple[Database, Any]]:
     database = new_database(SIMPLE)
     control = database.wrapper(KEEPER)
     yield database, control
@@ -117,7 +117,9 @@ def test_rows_keep_their_order(shop: tuple[Database, Any]) -> None:
     question = b"SELECT array_agg(id) FROM (SELECT id FROM shop_product) s"
     before = database.admin.execute(question).fetchone()
     for _ in range(20):
-        wrote(database, "UPDATE shop_product SET stock = 7 WHERE id % 3 = 0", "DELETE FROM shop_product WHERE id % 5 = 0")
+        wrote(
+            database, "UPDATE shop_product SET stock = 7 WHERE id % 3 = 0", "DELETE FROM shop_product WHERE id % 5 = 0"
+        )
         saved.restore()
         assert database.admin.execute(question).fetchone() == before
     saved.close()
@@ -239,7 +241,9 @@ def test_killed_in_the_middle_of_a_restore_leaves_nothing(new_database: Callable
     assert child.stdout.readline() == "in the middle\n"
     child.kill()
     child.communicate()
-    others = b"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+    others = (
+        b"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+    )
     assert process.wait_until(lambda: database.admin.execute(others).fetchone() == (1,), 5.0)
     assert database.digest() == work  # triggers and rules enabled as before, nothing half restored
     assert work["names"] == before["names"]

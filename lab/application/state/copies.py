@@ -2,8 +2,8 @@
 
 A row is kept as its text: `row::text` and back is exact for every type, and equal texts are equal rows. Small tables
 share one copy, with the rows in their order, and are written back whole: a query without ORDER BY then answers the same
-in each case. A big table has a copy of its own that also knows where each row lies (ctid) and which transaction wrote it
-(xmin), which together tell what has changed without reading the rows; only that is written back.
+in each case. A big table has a copy of its own that also knows where each row lies (ctid) and which transaction wrote
+it (xmin), which together tell what has changed without reading the rows; only that is written back.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Copies:
                 f"SELECT {table.oid}::bigint, true, {as_json} FROM ({now} EXCEPT ALL {was}) d",
                 f"SELECT {table.oid}::bigint, false, {as_json} FROM ({was} EXCEPT ALL {now}) d",
             ]
-        return self._session.rows(" UNION ALL ".join(parts)) if parts else []  # type: ignore[return-value]
+        return self._session.rows(" UNION ALL ".join(parts)) if parts else []
 
     def deletion(self, table: Table, nodes: dict[int, int], *, whole: bool) -> str:
         """A DELETE of what does not belong there, or of all rows."""
@@ -73,7 +73,9 @@ class Copies:
         """Named queries (`name AS (…)`) that insert what is missing after the deletion; none when nothing ever is."""
         columns = ", ".join(table.columns)
         fields = ", ".join(f"(s.r).{column}" for column in table.columns)
-        head = f"INSERT INTO {table.name} AS z {f'({columns}) OVERRIDING SYSTEM VALUE ' if columns else ''}SELECT {fields}"
+        head = (
+            f"INSERT INTO {table.name} AS z {f'({columns}) OVERRIDING SYSTEM VALUE ' if columns else ''}SELECT {fields}"
+        )
         oid = table.oid
         if oid in self._small:
             rows = f"SELECT row::{table.name} AS r FROM {SHARED} WHERE tab = {oid} ORDER BY ord OFFSET 0"

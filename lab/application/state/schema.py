@@ -30,7 +30,8 @@ _SEQUENCES = """
 SELECT c.oid, format('%I.%I', n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE {ours}
-    AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege(c.oid, 'SELECT') AND has_sequence_privilege(c.oid, 'UPDATE') END
+    AND CASE WHEN c.relkind = 'S'
+        THEN has_sequence_privilege(c.oid, 'SELECT') AND has_sequence_privilege(c.oid, 'UPDATE') END
 ORDER BY c.oid
 """
 
@@ -43,7 +44,8 @@ _PARTITIONS = "SELECT i.inhparent, i.inhrelid FROM pg_inherits i"
 
 _HOOKS = """
 SELECT t.tgrelid, t.tgenabled = 'O', format('DISABLE TRIGGER %I', t.tgname),
-    format('%s TRIGGER %I', CASE t.tgenabled {enable} END, t.tgname) FROM pg_trigger t WHERE t.tgenabled <> 'D' AND (NOT t.tgisinternal OR {cloned})
+    format('%s TRIGGER %I', CASE t.tgenabled {enable} END, t.tgname) FROM pg_trigger t
+WHERE t.tgenabled <> 'D' AND (NOT t.tgisinternal OR {cloned})
 UNION ALL
 SELECT r.ev_class, r.ev_enabled = 'O', format('DISABLE RULE %I', r.rulename),
     format('%s RULE %I', CASE r.ev_enabled {enable} END, r.rulename) FROM pg_rewrite r

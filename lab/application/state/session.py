@@ -66,7 +66,7 @@ class Session:
             line = str(error).strip().partition("\n")[0]
             raise StateLost(
                 f"the rows of the database {self.alias!r} could not be kept: {line}",
-                "end other users of that database, or give --lab-postgres: on the lab's own server the lab is superuser",
+                "end other users of that database, or give --lab-postgres: there the lab is superuser",
             ) from error
 
 
