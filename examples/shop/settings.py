@@ -5,6 +5,7 @@ import os
 
 SECRET_KEY = "of an example"
 ALLOWED_HOSTS = ["*"]
+STATIC_URL = "/static/"
 ROOT_URLCONF = "shop.urls"
 INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "shop"]
 MIDDLEWARE = [

@@ -141,12 +141,16 @@ class _Run:
             case.settle()
             if not answer.served:
                 raise Unfit(f"the call answers {answer} without any cut: {answer.error or 'no error'}", "mend it first")
+            records = [port.journal() for port in case.ports]
+            if case.left_open():
+                raise Broken("left open: a session waits inside a transaction after the answer, without any cut")
+            if (following := case.probe()) and self._then is None:
+                raise Broken(f"next request: {following}, without any cut")
             case.sever()
             rows = case.tally()
             seen = Seen(answer.value, None, answer.status, served=True, rows=rows)
             if told := case.check(self._invariant, seen):
                 raise Broken(f"the invariant fails without any cut: {told}")
-            records = [port.journal() for port in case.ports]
             found = [
                 point
                 for number, each in enumerate(records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -38,11 +39,23 @@ class Options:
     bound: float = 30.0
 
 
-class Session:
-    """One test run."""
+def pytest_command(test: str, option: str, address: str) -> str:
+    """How pytest runs one case of a test again."""
+    quoted = f"'{address}'" if " " in address else address
+    return f"pytest {shlex.quote(test)} {option} {quoted}"
 
-    def __init__(self, options: Options, tap: TapProcess | None = None) -> None:
+
+class Session:
+    """One test run. `replay` makes the command that runs one case again, of the test, the option and the address."""
+
+    def __init__(
+        self,
+        options: Options,
+        tap: TapProcess | None = None,
+        replay: Callable[[str, str, str], str] = pytest_command,
+    ) -> None:
         self.options = options
+        self._replay = replay
         self.test = ""
         """The node id of the test that runs, for the line that replays a case."""
         self._tap = tap
@@ -56,8 +69,7 @@ class Session:
 
     def replay(self, option: str, address: str) -> str:
         """The command that runs one case again."""
-        quoted = f"'{address}'" if " " in address else address
-        return f"pytest {shlex.quote(self.test)} {option} {quoted}" if self.test else f"{option} {quoted}"
+        return self._replay(self.test, option, address)
 
     def close(self) -> None:
         """End the tap."""

@@ -37,12 +37,17 @@ class Clean:
     past: int = 0
 
 
+def count(number: int, noun: str) -> str:
+    """`1 cut`, `2 cuts`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def headline(clean: Clean, judged: Sequence[Judged], seconds: float) -> str:
     """One line: what was tried and what came of it."""
     kinds = Counter(each.verdict.kind for each in judged)
     parts = [f"{kinds[kind]} {word}" for kind, word in WORDS.items() if kinds[kind]]
-    counted = f"{clean.statements} statement{'s' if clean.statements != 1 else ''}"
-    return f"every_cut: {counted}, {len(judged)} cuts in {seconds:.1f} s: {', '.join(parts) or 'none'}"
+    tried = f"{count(clean.statements, 'statement')}, {count(len(judged), 'cut')}"
+    return f"every_cut: {tried} in {seconds:.1f} s: {', '.join(parts) or 'none'}"
 
 
 def notes(clean: Clean) -> list[str]:
@@ -51,7 +56,7 @@ def notes(clean: Clean) -> list[str]:
     if clean.differs:
         found.append(f"not the same from run to run, so that some cuts land elsewhere or not at all: {clean.differs}")
     if clean.past:
-        found.append(f"{clean.past} sessions did not come through the tap and were not cut")
+        found.append(f"{count(clean.past, 'session')} did not come through the tap and were not cut")
     return found
 
 
@@ -59,7 +64,7 @@ def report(clean: Clean, judged: Sequence[Judged], seconds: float, replay: Repla
     """The whole report of a test that fails."""
     lines = [headline(clean, judged, seconds), f"clean run: {clean.answer}, {shown(clean.rows)}", *notes(clean)]
     for reason, group in _groups(judged).items():
-        lines += ["", f"{reason}  [{len(group)} cut{'s' if len(group) != 1 else ''}]", *_table(group[:SHOWN])]
+        lines += ["", f"{reason}  [{count(len(group), 'cut')}]", *_table(group[:SHOWN])]
         if len(group) > SHOWN:
             lines.append(f"    and {len(group) - SHOWN} more")
         lines.append(f"    see it again: {replay(group[0].case.address)}")

@@ -231,6 +231,13 @@ def _session(config: pytest.Config) -> Session:
     return config.stash[SESSION]
 
 
+class Reported(pytest.fail.Exception):
+    """A failure that is its text, and what others have noted on it, as Hypothesis does with its falsifying example."""
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.msg), *getattr(self, "__notes__", ())])
+
+
 def _fail(text: str) -> NoReturn:
     __tracebackhide__ = True
-    pytest.fail(text, pytrace=False)
+    raise Reported(text, pytrace=False)

@@ -1,0 +1,125 @@
+"""Ways of losing a connection beyond its plain end, and places inside a statement."""
+
+from __future__ import annotations
+
+import pytest
+
+from fix_application import Project, Ran
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+
+WAYS = """
+import pytest
+from books import books, letters, no_letter_too_many
+from django.db import connection, transaction
+from shop.models import Order, Product, Tag
+pytestmark = pytest.mark.django_db
+DATA = {"sku": "a", "n": 1}
+
+def test_rst(shop, client, every_cut):
+    every_cut(lambda: client.post("/wrong/orders/", DATA), books, ways="rst")
+
+def test_kill(shop, client, every_cut):
+    every_cut(lambda: client.post("/wrong/orders/", DATA), books, ways="kill")
+
+def test_kill_right(shop, client, every_cut):
+    every_cut(lambda: client.post("/orders/", DATA), books, ways="kill")
+
+def test_kill_between_commit_and_hook(shop, every_cut):
+    '''The hook makes the second row: a process that dies after COMMIT leaves the first one alone.'''
+    def buy():
+        with transaction.atomic():
+            Order.objects.create(product=Product.objects.get(sku="a"), quantity=1)
+            transaction.on_commit(lambda: Tag.objects.create(name="ordered"))
+    def both():
+        orders, tags = Order.objects.count(), Tag.objects.count()
+        assert orders == tags, f"{orders} orders and {tags} tags"
+    every_cut(buy, both, ways=["kill"])
+
+def test_drop_reply(shop, client, every_cut):
+    every_cut(lambda: client.post("/wrong/orders/", DATA), books, ways="drop-reply")
+
+def test_stall_without_a_limit(shop, client, every_cut):
+    every_cut(lambda: client.post("/orders/", DATA), books, ways="stall")
+
+def test_stall_with_a_limit(shop, every_cut):
+    import threading
+    def buy():
+        raw = connection.connection
+        if raw is None:
+            connection.ensure_connection()
+            raw = connection.connection
+        timer = threading.Timer(1.0, lambda: __import__("socket").socket(fileno=__import__("os").dup(raw.fileno())).shutdown(2))
+        timer.start()
+        try:
+            Tag.objects.create(name="new")
+        finally:
+            timer.cancel()
+    every_cut(buy, ways="stall")
+
+def test_messages_of_a_big_result(shop, every_cut):
+    Tag.objects.bulk_create([Tag(name=str(n)) for n in range(20)])
+    every_cut(lambda: list(Tag.objects.all()), every="message")
+
+def test_messages_of_a_server_side_cursor(shop, every_cut):
+    Tag.objects.bulk_create([Tag(name=str(n)) for n in range(20)])
+    def read():
+        return [tag.name for tag in Tag.objects.iterator(chunk_size=5)]
+    every_cut(read, every="message", ways="fin,rst")
+
+def test_messages_of_copy(shop, every_cut):
+    def load():
+        with connection.cursor() as cursor, cursor.copy("COPY shop_tag (name) FROM STDIN") as copy:
+            for n in range(20):
+                copy.write_row([str(n)])
+    every_cut(load, every="message")
+
+def test_messages_of_copy_swallowed(shop, every_cut):
+    def load():
+        try:
+            with connection.cursor() as cursor, cursor.copy("COPY shop_tag (name) FROM STDIN") as copy:
+                for n in range(20):
+                    copy.write_row([str(n)])
+        except Exception:
+            pass
+    every_cut(load, every="message")
+"""
+
+
+@pytest.fixture(scope="module")
+def ways(project: Project) -> Ran:
+    project.write("test_ways.py", WAYS)
+    return project.pytest("test_ways.py", "--lab-bound", "3")
+
+
+@pytest.mark.parametrize(
+    ("test", "says"),
+    [
+        ("test_kill_right", "every_cut: 5 statements, 12 cuts in"),
+        ("test_stall_with_a_limit", "every_cut: 1 statement, 1 cut in"),
+        ("test_messages_of_a_big_result", "every_cut: 1 statement, "),
+        ("test_messages_of_a_server_side_cursor", "statements, "),
+        ("test_messages_of_copy", "every_cut: "),
+    ],
+)
+def test_right_one_survives(ways: Ran, test: str, says: str) -> None:
+    assert ways.outcomes[test] == "passed", ways.report(test)
+    assert says in ways.line(test)
+    assert "void" not in ways.line(test)
+
+
+@pytest.mark.parametrize(
+    ("test", "says"),
+    [
+        ("test_rst", "invariant: 9 in stock and 0 sold, of 10  [2 cuts]"),
+        ("test_kill", "invariant: 9 in stock and 0 sold, of 10  [2 cuts]"),
+        ("test_kill", "-> no answer, rows shop_product ~1"),
+        ("test_kill_between_commit_and_hook", "invariant: 1 orders and 0 tags"),
+        ("test_drop_reply", "invariant: 9 in stock and 0 sold, of 10  [1 cut]"),
+        ("test_stall_without_a_limit", "no time limit: the request waits for a silent server, after 3 s it still did"),
+        ("test_messages_of_copy_swallowed", "success without effect"),
+    ],
+)
+def test_wrong_one_is_found(ways: Ran, test: str, says: str) -> None:
+    assert ways.outcomes[test] == "failed", ways.text
+    assert says in ways.report(test)
