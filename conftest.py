@@ -1,3 +1,12 @@
 """Names the plugins and holds no logic."""
 
-pytest_plugins = ["lab.pytest_plugin", "fix_fault", "fix_netns", "fix_docker", "fix_cli", "fix_rig", "fix_state", "fix_application"]
+pytest_plugins = [
+    "lab.pytest_plugin",
+    "fix_fault",
+    "fix_netns",
+    "fix_docker",
+    "fix_cli",
+    "fix_rig",
+    "fix_state",
+    "fix_application",
+]

@@ -40,7 +40,7 @@ def every_cut(call: Callable[[], Any], invariant: Callable[..., Any] | None = No
 
 
 def every_order(*calls: Callable[[], Any], **options: Any) -> Outcome:
-    """See lab.application.orders.every_order, whose options these are. Raises Broken (an AssertionError), or LabError."""
+    """See lab.application.orders.every_order, whose options these are. Raises Broken, or LabError."""
     from lab.application.orders import every_order as run  # noqa: PLC0415
 
     return run(options.pop("session", None) or session(), *calls, **options)

@@ -10,7 +10,7 @@ installed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -27,7 +27,7 @@ SAID = "connection lab"
 
 SESSION: pytest.StashKey[Session] = pytest.StashKey()
 SERVER: pytest.StashKey[OwnServer] = pytest.StashKey()
-WHERE: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+WHERE: pytest.StashKey[Mapping[str, Any]] = pytest.StashKey()
 
 
 def add_options(group: pytest.OptionGroup) -> None:
@@ -231,7 +231,7 @@ def _session(config: pytest.Config) -> Session:
     return config.stash[SESSION]
 
 
-class Reported(pytest.fail.Exception):
+class Reported(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # a function that has the class
     """A failure that is its text, and what others have noted on it, as Hypothesis does with its falsifying example."""
 
     def __str__(self) -> str:

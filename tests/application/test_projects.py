@@ -163,9 +163,21 @@ def test_invariant_is_told_of_the_case(shop, every_cut):
 """
 )
 
-PASSING = """test_client test_service test_api_client test_async_client test_async_function test_live_server test_command
-test_read_only test_get_or_create test_bulk test_rows_of_others_may_be_ignored
-test_half_done_is_a_note test_invariant_is_told_of_the_case""".split()  # noqa: SIM905
+PASSING = [
+    "test_client",
+    "test_service",
+    "test_api_client",
+    "test_async_client",
+    "test_async_function",
+    "test_live_server",
+    "test_command",
+    "test_read_only",
+    "test_get_or_create",
+    "test_bulk",
+    "test_rows_of_others_may_be_ignored",
+    "test_half_done_is_a_note",
+    "test_invariant_is_told_of_the_case",
+]
 
 
 @pytest.fixture(scope="module", params=["psycopg", "psycopg2"])

@@ -9,6 +9,9 @@ from fix_application import Project, Ran
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 WAYS = """
+import os
+import socket
+import threading
 import pytest
 from books import books, letters, no_letter_too_many
 from django.db import connection, transaction
@@ -43,13 +46,13 @@ def test_stall_without_a_limit(shop, client, every_cut):
     every_cut(lambda: client.post("/orders/", DATA), books, ways="stall")
 
 def test_stall_with_a_limit(shop, every_cut):
-    import threading
     def buy():
         raw = connection.connection
         if raw is None:
             connection.ensure_connection()
             raw = connection.connection
-        timer = threading.Timer(1.0, lambda: __import__("socket").socket(fileno=__import__("os").dup(raw.fileno())).shutdown(2))
+        mine = socket.socket(fileno=os.dup(raw.fileno()))
+        timer = threading.Timer(1.0, lambda: mine.shutdown(2))
         timer.start()
         try:
             Tag.objects.create(name="new")
