@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from logging import LogRecord
 from types import TracebackType
 from typing import Any
@@ -129,22 +130,23 @@ class Ground:
         *,
         on: str | None = None,
         push: bool = False,
-        sink: Callable[[Record], None] | None = None,
+        sink: Callable[[int, Record], None] | None = None,
         warm: bool = True,
     ) -> Iterator[Case]:
         """One case on a fresh port per server, with rules on the server of the alias `on` (default: on every one).
 
-        `warm`: this thread begins with open connections where the project keeps them. Whatever happened in it, nothing
-        is left when it is over.
+        `sink` is told each record with its server's number, as TapProcess.open says. `warm`: this thread begins with
+        open connections where the project keeps them. Whatever happened in it, nothing is left when it is over.
         """
         if self.before is not None:
             self.before()
         tap = self.session.tap
         with ExitStack() as stack:
             ports: list[RemotePort] = []
-            for server in self.servers:
+            for number, server in enumerate(self.servers):
                 armed = rules if on is None or on in server.aliases else ()
-                ports.append(stack.enter_context(tap.open(server.upstream, armed, push=push, sink=sink)))
+                told = partial(sink, number) if sink is not None else None
+                ports.append(stack.enter_context(tap.open(server.upstream, armed, push=push, sink=told)))
             self.redirect.to(
                 {alias: port.port for server, port in zip(self.servers, ports, strict=True) for alias in server.aliases}
             )

@@ -78,10 +78,15 @@ class Sources:
         stack = self._inside.get(thread)
         return stack[-1].what if stack else ""
 
+    def is_inside(self, thread: int, what: What) -> bool:
+        """Whether that thread is inside such a call now, however deep."""
+        return any(note.what == what for note in list(self._inside.get(thread, ())))
+
     @property
     def connecting(self) -> int | None:
         """The thread that is inside connect(), the newest one if there are several."""
-        found = [stack[-1] for stack in list(self._inside.values()) if stack and stack[-1].what == "connect"]
+        stacks = [list(stack) for stack in list(self._inside.values())]
+        found = [note for stack in stacks for note in stack if note.what == "connect"]
         return max(found, key=lambda note: note.begun_ns).thread if found else None
 
     def clear(self) -> None:

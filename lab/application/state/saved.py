@@ -63,11 +63,13 @@ class Saved:
 class Change:
     """What happened to one table: `added` and `removed` rows, and `changed` ones (old, new) by their primary key.
 
-    `new` and `gone` are all rows that came and went, changed ones on both sides.
+    `new` and `gone` are all rows that came and went, changed ones on both sides. `drawn` are the columns whose values
+    depend on the clock, on luck or on who came first: keys, foreign keys, sequences, times and UUIDs.
     """
 
     def __init__(self, table: Table, new: list[Row], gone: list[Row]) -> None:
         self.key = table.key
+        self.drawn = table.drawn
         self.new = new
         self.gone = gone
         old = {self._key(row): row for row in gone} if table.key else {}

@@ -20,7 +20,14 @@ SELECT c.oid, c.relkind::text, format('%I.%I', n.nspname, c.relname), c.oid::reg
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
     (SELECT coalesce(array_agg(a.attname::text), '{{}}') FROM pg_index i
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
-        WHERE i.indrelid = c.oid AND i.indisprimary)
+        WHERE i.indrelid = c.oid AND i.indisprimary),
+    (SELECT coalesce(array_agg(a.attname::text), '{{}}') FROM pg_attribute a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.attidentity <> ''
+            OR a.atttypid = ANY ('{{date,time,timetz,timestamp,timestamptz,uuid}}'::regtype[])
+            OR EXISTS (SELECT FROM pg_constraint k
+                WHERE k.conrelid = c.oid AND k.contype IN ('p', 'f') AND a.attnum = ANY (k.conkey))
+            OR EXISTS (SELECT FROM pg_attrdef f WHERE f.adrelid = c.oid AND f.adnum = a.attnum
+                AND pg_get_expr(f.adbin, f.adrelid) LIKE 'nextval(%')))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm') AND {ours}
 ORDER BY c.oid
@@ -73,6 +80,8 @@ class Table:
     """Whether the control session may read, insert and delete."""
     columns: tuple[str, ...]
     key: tuple[str, ...]
+    drawn: frozenset[str]
+    """Columns whose values are drawn, unquoted: keys, foreign keys, sequences, times and UUIDs."""
     view: bool
     """A materialized view, which is refreshed and not written."""
 
@@ -106,11 +115,13 @@ class Schema:
         self._session = session
         self.tables: dict[int, Table] = {}
         self._partitioned: set[int] = set()
-        for oid, kind, name, shown, ours, columns, key in session.rows(_TABLES.format(ours=WHERE_OURS)):
+        for oid, kind, name, shown, ours, columns, key, drawn in session.rows(_TABLES.format(ours=WHERE_OURS)):
             if kind == "p":
                 self._partitioned.add(oid)
             else:
-                self.tables[oid] = Table(oid, name, shown, ours, tuple(columns), tuple(key), view=kind == "m")
+                self.tables[oid] = Table(
+                    oid, name, shown, ours, tuple(columns), tuple(key), frozenset(drawn), view=kind == "m"
+                )
         self.sequences = [Sequence(*row) for row in session.rows(_SEQUENCES.format(ours=WHERE_OURS))]
 
     @cached_property

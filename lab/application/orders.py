@@ -1,0 +1,221 @@
+"""every_order: a few calls at the same time, their statements in every order, judged after each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, get_args
+
+from lab.application import clock
+from lab.application.actors import Played, Stage, Wanted
+from lab.application.case import Answer, Tables
+from lab.application.failure import Broken, Outcome, Unfit
+from lab.application.ground import Call, Ground, Invariant, Seen
+from lab.application.order_case import Content, OrderCase, Step, address_of, read_address
+from lab.application.order_content import content, drawn_by_models, volatile
+from lab.application.order_judge import Errors, judge
+from lab.application.order_text import Judged, headline, notes, report, story
+from lab.application.session import Session
+from lab.application.state import Change
+from lab.explore.frontier import Choice, Frontier
+
+FEWEST: Final = 2
+MOST: Final = 3
+"""How many requests can be interleaved: of four, the orders are too many."""
+
+LIMIT: Final = 2000
+"""Orders after which an exploration stops, and says so."""
+
+CUT_PREEMPTIONS: Final = 1
+"""Preemptions of the orders that are run with a cut at every statement."""
+
+
+def every_order(
+    session: Session,
+    *calls: Call,
+    invariant: Invariant | None = None,
+    aliases: Collection[str] = ("default",),
+    before: Call | None = None,
+    preemptions: int | None = 2,
+    errors: Errors = "broken",
+    ignore: Iterable[str] = (),
+    cut: bool = False,
+) -> Outcome:
+    """Run two or three calls at the same time, in every order of their statements. Raises Broken, or Unfit.
+
+    `invariant` asserts what must hold after each order; it takes nothing, or what was seen (`Seen`, whose answer is the
+    list of all answers). Without it an order is broken whose answers and rows are those of no serial order. `before`
+    runs before each order: it puts back what is outside the database. `preemptions` bounds how often a call may be
+    interrupted (None: any number; the session's option goes first). With `errors="allow"` a server error that only some
+    orders have is counted and fails nothing. `ignore` names tables whose rows do not count. With `cut`, the orders with
+    at most one preemption run again, with a connection lost before each of their statements.
+    """
+    _check(calls, errors)
+    bound = session.options.preemptions if session.options.preemptions is not None else preemptions
+    begun = clock.now()
+    with Ground(session, aliases, before=before, ignore=ignore) as ground:
+        run = _Run(ground, calls, invariant, errors)
+        run.begin()
+        if session.options.order:
+            return run.one(session.options.order)
+        judged = run.all(bound)
+        cuts = run.cuts(judged) if cut else []
+        said = [*run.said, *_past(ground)]
+    everything = [*judged, *cuts]
+    first = headline(everything, len(calls), bound, clock.now() - begun, len(cuts))
+    if any(each.verdict.kind == "broken" for each in everything):
+        raise Broken(report(first, everything, said, lambda address: session.replay("--lab-order", address)))
+    return Outcome("; ".join([first, *notes(everything, said)]))
+
+
+def _check(calls: Sequence[Call], errors: str) -> None:
+    if not FEWEST <= len(calls) <= MOST or not all(map(callable, calls)):
+        raise Unfit(
+            f"every_order takes {FEWEST} or {MOST} callables, not {len(calls)}",
+            "give calls: every_order(one, other, invariant=check)",
+        )
+    if errors not in get_args(Errors):
+        raise Unfit(f"errors={errors!r} is not known", f"use one of {', '.join(get_args(Errors))}")
+
+
+def _past(ground: Ground) -> list[str]:
+    past = ground.past()
+    return [f"{past} sessions did not come through the tap and were in no order"] if past else []
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """One order with its rows as they are, and its choices up to the one that the server made itself."""
+
+    case: OrderCase
+    changes: dict[str, Change]
+    choices: tuple[Choice, ...]
+
+
+class _Run:
+    """The calls of one test in one order after the other."""
+
+    def __init__(self, ground: Ground, calls: Sequence[Call], invariant: Invariant | None, errors: Errors) -> None:
+        self.said: list[str] = []
+        self._ground = ground
+        self._stage = Stage(ground, calls, patience=ground.session.options.bound)
+        self._invariant = invariant
+        self._errors: Errors = errors
+        self._drawn = drawn_by_models()
+        self._volatile: dict[str, frozenset[str]] = {}
+        self._serial: list[OrderCase] = []
+
+    def begin(self) -> None:
+        """Warm up, and run each serial order twice: what differs between the two is volatile.
+
+        Raises Unfit when one of them cannot be followed, Broken when the application is wrong in one already.
+        """
+        self._play(Wanted())
+        frontier = Frontier(0)
+        found = []
+        for prefix in frontier:
+            one = self._serially(Wanted(prefix.actors))
+            other = self._serially(Wanted(_actors(one.case), one.case.steps))
+            frontier.ran(prefix, one.choices)
+            found.append(one)
+            for table, columns in volatile(one.changes, other.changes).items():
+                self._volatile[table] = self._volatile.get(table, frozenset()) | columns
+            if one.case.invariant:
+                raise Broken(
+                    f"every_order: the invariant fails in the serial order {one.case.address}: {one.case.invariant}"
+                )
+        self._serial = [replace(ran.case, content=self._content(ran.changes)) for ran in found]
+
+    def _serially(self, wanted: Wanted) -> _Ran:
+        ran = self._settled(wanted)
+        if ran.case.diverged:
+            raise Unfit(
+                f"the calls cannot be put into an order: {ran.case.diverged}",
+                "let `before` put back what differs between two runs of the same call",
+            )
+        return ran
+
+    def all(self, preemptions: int | None) -> list[Judged]:
+        """Every order within the bound, the simplest first."""
+        frontier = Frontier(preemptions)
+        steps: list[tuple[Step, ...]] = []
+        judged: list[Judged] = []
+        for prefix in frontier:
+            if len(judged) >= LIMIT:
+                self.said.append(
+                    f"stopped after {LIMIT} orders, there are more; give --lab-preemptions a smaller number"
+                )
+                break
+            expected = steps[prefix.of][: len(prefix.actors) - 1] if prefix.of >= 0 else ()
+            ran = self._settled(Wanted(prefix.actors, expected))
+            judged.append(self._judged(ran.case))
+            if not ran.case.diverged:
+                frontier.ran(prefix, ran.choices, len(steps))
+            steps.append(ran.case.steps)
+        return judged
+
+    def cuts(self, judged: Sequence[Judged]) -> list[Judged]:
+        """The simpler of the orders again, with a cut before each statement."""
+        return [
+            self._judged(self._settled(Wanted(_actors(case)[: number + 1], case.steps[:number], number)).case)
+            for case in (each.case for each in judged)
+            if case.preemptions <= CUT_PREEMPTIONS and not case.diverged and not case.deadlock
+            for number, step in enumerate(case.steps)
+            if step.says
+        ]
+
+    def one(self, text: str) -> Outcome:
+        """The one order that the command line names, told; it fails as it would among the others."""
+        actors, cut_at = read_address(text, len(self._stage.calls))
+        one = self._judged(self._settled(Wanted(actors, cut_at=cut_at)).case)
+        if one.verdict.kind == "broken":
+            raise Broken(story(one))
+        return Outcome(f"every_order: {text}: {one.verdict.kind}", story(one))
+
+    def _judged(self, case: OrderCase) -> Judged:
+        return Judged(case, judge(case, self._serial, errors=self._errors, by_rows=self._invariant is None))
+
+    def _settled(self, wanted: Wanted) -> _Ran:
+        """Play an order; once more when it could not be followed."""
+        ran = self._play(wanted)
+        return self._play(wanted) if ran.case.diverged else ran
+
+    def _play(self, wanted: Wanted) -> _Ran:
+        with self._stage.play(wanted) as (case, played):
+            found = self._ground.saved.changes()
+            changes = {name: change for name, change in found.items() if name not in self._ground.ignore}
+            rows = {name: change.rows for name, change in changes.items()}
+            told = case.check(self._invariant, _seen(played, rows)) if not played.astray else ""
+        made = OrderCase(
+            address=played.address if not played.astray else address_of(wanted.actors),
+            steps=played.steps,
+            choices=played.choices,
+            answers=tuple(replace(answer, exception=None, value=_light(answer)) for answer in played.answers),
+            rows=rows,
+            content=self._content(changes),
+            preemptions=sum(choice.preempts(choice.chosen) for choice in played.choices),
+            deadlock=played.deadlock_at is not None,
+            held_open=played.held_open,
+            invariant=told,
+            diverged=played.astray,
+        )
+        return _Ran(made, changes, played.choices[: played.deadlock_at])
+
+    def _content(self, changes: dict[str, Change]) -> Content:
+        return content(changes, self._drawn, self._volatile)
+
+
+def _actors(case: OrderCase) -> tuple[int, ...]:
+    return tuple(step.actor for step in case.steps)
+
+
+def _seen(played: Played, rows: Tables) -> Seen:
+    """What an invariant that takes an argument is told: all answers, the first exception."""
+    raised = next((answer.exception for answer in played.answers if answer.exception is not None), None)
+    values = [answer.value for answer in played.answers]
+    return Seen(values, raised, None, served=all(answer.served for answer in played.answers), rows=rows)
+
+
+def _light(answer: Answer) -> object:
+    """Without objects whose references would keep every order's cursors alive."""
+    return answer.value if answer.value is None or isinstance(answer.value, bool) else ""
