@@ -231,6 +231,10 @@ class _Play:
             number = len(self._steps)
             last = self._steps[-1].actor if self._steps else None
             chosen = self._chosen(wanted, number, able, last)
+            if last in able and not self._steps[-1].says and chosen == last:
+                # Until its first statement a request has said nothing to anybody: to let another one go here is the
+                # same as to let that one go before.
+                able = (chosen,)
             self._choices.append(Choice(able, chosen, last))
             self._go(self._actors[chosen], cut=number == wanted.cut_at)
             self._compare(wanted, number)
