@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from lab.records.words import Direction
 from lab.wire.journal import Message
-from lab.wire.protocol import Direction
 
 SHORT: Final[dict[Direction, str]] = {"upstream": "up", "downstream": "down"}
 COMMON: Final = ("row", "command-complete", "ready", "parameter", "query-sent", "password")

@@ -30,8 +30,9 @@ import msgspec
 
 import lab
 from lab.errors import LabError
+from lab.records.words import Sides, Way
 from lab.wire.journal import Act, Record, describe
-from lab.wire.rule import Rule, Sides, Way
+from lab.wire.rule import Rule
 from lab.wire.tap import Upstream
 
 ANSWERS_WITHIN: Final = 30.0

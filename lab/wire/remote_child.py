@@ -22,7 +22,7 @@ import msgspec
 from lab.errors import LabError
 from lab.wire.journal import Message, Record
 from lab.wire.rule import Rule
-from lab.wire.tap import Line, Tap
+from lab.wire.tap import Tap, TapPort
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -79,7 +79,7 @@ class Served:
     def __init__(self, tap: Tap, out: Out) -> None:
         self._tap = tap
         self._out = out
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, TapPort] = {}
 
     def serve(self, what: str, port: int, arguments: msgspec.Raw) -> object:
         """Do it and return the answer. Raises LabError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from fix_application import Project, Ran
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -187,7 +188,7 @@ urlpatterns = [
 ]
 """
 
-VIEWS = '''
+VIEWS = """
 import io
 import pytest
 from django.contrib.auth.models import User
@@ -293,7 +294,7 @@ def test_streaming(site, client, every_cut):
 ])
 def test_view(site, client, every_cut, name, data):
     every_cut(lambda: client.post(f"/{name}/", data))
-'''
+"""
 
 
 def run(project: Project, driver: str, *arguments: str) -> Ran:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from lab.explore.frontier import Choice, Frontier, Prefix, usual
-from lab.explore.interleavings import follow, preemptions_of, schedules
+from lab.explore.orders import follow, preemptions_of, schedules
 
 
 def run(lengths: Sequence[int], prefix: Prefix) -> list[Choice]:
