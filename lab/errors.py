@@ -63,6 +63,17 @@ class ToolMissing(LabError):
     """A program that the rig needs was not found and could not be built."""
 
 
+DRIVERS = frozenset({"psycopg", "psycopg2", "psycopg_pool"})
+"""Modules that come with the extra `rig` and not with the lab itself."""
+
+
+def without_driver(error: ModuleNotFoundError) -> ToolMissing:
+    """What to say where the lab's own driver is not installed. Raises `error` again when another module is missing."""
+    if (error.name or "").partition(".")[0] not in DRIVERS:
+        raise error
+    return ToolMissing(f"{error.name} is not installed", "pip install 'connection-lab[rig]'")
+
+
 class ServerNotReady(LabError):
     """A server of the rig did not start, or did not answer within its deadline."""
 

@@ -14,11 +14,11 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import typer
 
-from lab.errors import LabError
+from lab.errors import LabError, without_driver
 from lab.explore.threads import remember_interrupts
 
 BAD_ARGUMENTS = 254
@@ -76,10 +76,18 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     typed = next((each for each in arguments if not each.startswith("-")), "")
     for name, command in COMMANDS.items():
         if name == typed:
-            importlib.import_module(f"{__name__}.{command.module}").register(app)
+            _load(command.module).register(app)
         else:
             app.command(name, help=command.summary)(_never_called)
     return app
+
+
+def _load(module: str) -> Any:
+    """The module of a command. Raises ToolMissing where the lab is installed without its driver."""
+    try:
+        return importlib.import_module(f"{__name__}.{module}")
+    except ModuleNotFoundError as error:
+        raise without_driver(error) from None
 
 
 def _never_called() -> None:

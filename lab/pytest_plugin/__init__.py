@@ -145,8 +145,12 @@ def lab_seed(pytestconfig: pytest.Config) -> int:
 def _session(config: pytest.Config) -> Lab:
     if SESSION not in config.stash:
         # Late: every pytest run loads the plugin where the lab is installed, and few need Hypothesis and drivers.
-        from lab.pytest_plugin.session import open_lab  # noqa: PLC0415
+        from lab.errors import without_driver  # noqa: PLC0415
 
+        try:
+            from lab.pytest_plugin.session import open_lab  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise pytest.UsageError(str(without_driver(error))) from None
         config.stash[SESSION] = open_lab(config, config.stash[SEED])
     return config.stash[SESSION]
 

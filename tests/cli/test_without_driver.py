@@ -1,0 +1,42 @@
+"""The lab without its own driver: every command that needs one says so in a line, and the plugin needs none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ABSENT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("psycopg", "psycopg2", "psycopg_pool"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-c", ABSENT + program, *arguments]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", [["check", "my.backend"], ["doctor"], ["matrix"]])
+def test_command_names_what_to_install(command: list[str]) -> None:
+    done = run("from lab.cli import main; main()", *command)
+    assert done.returncode == 255
+    assert done.stderr.splitlines()[-1:] == ["lab: psycopg is not installed; pip install 'connection-lab[rig]'"]
+    assert "Traceback" not in done.stderr
+
+
+def test_plugin_loads_neither_a_driver_nor_django() -> None:
+    program = (
+        "import pytest, lab.pytest_plugin\n"
+        "heavy = {'psycopg', 'psycopg2', 'django', 'msgspec', 'typer', 'rich', 'jinja2', 'hypothesis', 'docker', 'psutil'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = run(program)
+    assert done.stdout.strip() == "[]", done.stderr
