@@ -8,6 +8,7 @@ so that the choices alone decide what happens.
 from __future__ import annotations
 
 import os
+import platform
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,7 +95,7 @@ class _Answered:
     answer: Answer
 
 
-_News = tuple[int, Record, int | None] | _Arrived | _Answered
+_News = tuple[int, Record] | _Arrived | _Answered
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,7 @@ class Stage:
         news: SimpleQueue[_News] = SimpleQueue()
 
         def sink(server: int, record: Record) -> None:
-            begins = isinstance(record, Event) and record.event == "accept"
-            news.put((server, record, self.ground.sources.connecting if begins else None))
+            news.put((server, record))
 
         with self.ground.case([HOLD], push=True, sink=sink, warm=False) as case:
             played = _Play(self, case, news).run(wanted)
@@ -162,6 +162,8 @@ class _Play:
         self._sources = stage.ground.sources
         self._actors = [Actor(index, call) for index, call in enumerate(stage.calls)]
         self._owners: dict[Place, int] = {}
+        self._ports: dict[Place, int] = {}
+        """The client's port of each connection."""
         self._pids: dict[Place, int] = {}
         self._steps: list[Step] = []
         self._choices: list[Choice] = []
@@ -318,7 +320,7 @@ class _Play:
             self._held_open += len(guilty)
             for actor in guilty:
                 actor.leave.set()
-        elif not self._hear(self._stage.patience):
+        elif not clock.wait_until(lambda: self._hear(LONGEST_POLL), self._stage.patience):
             raise Astray(f"the requests wait for ever: {self._doing()}")
         self._rest()
 
@@ -355,6 +357,8 @@ class _Play:
             return False
         if any(self._sources.inside(thread) for actor in running for thread in actor.threads):
             return False
+        if any(_sleeps(thread) for actor in running for thread in actor.natives):
+            return False  # it goes on by itself, and when it does is not to depend on luck
         quiet = clock.now() - moved
         if quiet < GLANCE or (used := _used_by_threads()) is None:
             return False
@@ -391,14 +395,14 @@ class _Play:
             actor = self._actors[news.actor]
             actor.state, actor.answer = "done", news.answer
             return True
-        server, record, connecting = news
+        server, record = news
         place = server, record.connection
         if isinstance(record, Act):
             self._pids[place] = record.pid
             return record.way == "stall" and self._held(place, record)
         if isinstance(record, Event):
             if record.event == "accept":
-                self._owners[place] = self._connected(connecting)
+                self._ports[place] = int(record.detail.rpartition(":")[2])
             return False
         if record.type == BACKEND_KEY:
             self._pids[place] = record.pid
@@ -406,35 +410,29 @@ class _Play:
             self._deadlock_at = len(self._steps)
         return record.type == READY and self._ready(place)
 
-    def _connected(self, thread: int | None) -> int:
-        """Whose connection a new one is: the thread's that is inside connect(), else that of the actor that runs."""
-        for actor in self._actors:
-            if thread in actor.threads:
-                return actor.index
-        owner = self._busiest()
-        if thread is not None:  # a thread that serves this actor's request, or that it has started
-            owner.threads.add(thread)
-        return owner.index
-
-    def _busiest(self) -> Actor:
-        running = [actor for actor in self._actors if actor.state in ("running", "arriving")]
-        return max(running or self._actors, key=lambda actor: actor.step)
-
     def _held(self, place: Place, act: Act) -> bool:
-        actor = self._actors[self._owners.setdefault(place, self._busiest().index)]
-        if actor.state in ("held", "sent", "done"):  # a pool has given the connection to another one
-            actor = self._busiest()
-            self._owners[place] = actor.index
-        port = self._case.ports[place[0]]
-        if self._set_up(actor):
-            port.resume(place[1])
+        """A statement is held: whose it is, unless a connection is still being set up, which is no step."""
+        thread = self._sources.holders.get(self._ports.get(place, -1))
+        if thread is None or self._set_up(thread):
+            self._case.ports[place[0]].resume(place[1])
             return False
+        actor = next((each for each in self._actors if thread in each.threads), None) or self._adopted(thread)
+        self._owners[place] = actor.index
         actor.state, actor.place, actor.act = "held", place, act
         return True
 
-    def _set_up(self, actor: Actor) -> bool:
-        """Whether it is still inside connect(): what a connection says before it is handed out is no step."""
-        return actor.state == "arriving" or any(self._sources.is_inside(thread, "connect") for thread in actor.threads)
+    def _set_up(self, holder: int) -> bool:
+        """Whether it is said within connect(): by its holder, or by a thread that gets it from a pool meanwhile."""
+        if self._sources.inside(holder):
+            return self._sources.is_inside(holder, "connect")
+        return any(self._sources.is_inside(thread, "connect") for each in self._actors for thread in each.threads)
+
+    def _adopted(self, thread: int) -> Actor:
+        """A thread that serves an actor's request, or that the request has started: the one's that runs."""
+        running = [actor for actor in self._actors if actor.state in ("running", "arriving")]
+        actor = max(running or self._actors, key=lambda each: each.step)
+        actor.threads.add(thread)
+        return actor
 
     def _ready(self, place: Place) -> bool:
         for actor in self._actors:
@@ -453,6 +451,18 @@ def _blocking(server: Server, pids: Sequence[int]) -> dict[int, tuple[int, ...]]
 
 
 TASKS: Final = Path("/proc/self/task")
+
+
+NANOSLEEP: Final = {"x86_64": "230", "aarch64": "115"}.get(platform.machine(), "")
+"""The system call that time.sleep is."""
+
+
+def _sleeps(task: int) -> bool:
+    """Whether a thread is in time.sleep, where the kernel tells."""
+    try:
+        return (TASKS / str(task) / "syscall").read_text().partition(" ")[0] == NANOSLEEP
+    except OSError:
+        return False
 
 
 def _used_by_threads() -> dict[int, int] | None:

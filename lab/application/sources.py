@@ -6,7 +6,9 @@ SQL is kept with its placeholders: no value of the project's goes anywhere.
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import sys
 import sysconfig
 import threading
@@ -69,6 +71,8 @@ class Sources:
         self.notes: list[Note] = []
         self.apart: set[int] = set()
         """The identities of wrappers that are not looked at."""
+        self.holders: dict[int, int] = {}
+        """By the client's port of a connection, the thread that connect() has given it to."""
         self._inside: dict[int, list[Note]] = {}
         self._ours: dict[str, bool] = {}
         self._undo: list[tuple[type, str, Any]] = []
@@ -82,16 +86,10 @@ class Sources:
         """Whether that thread is inside such a call now, however deep."""
         return any(note.what == what for note in list(self._inside.get(thread, ())))
 
-    @property
-    def connecting(self) -> int | None:
-        """The thread that is inside connect(), the newest one if there are several."""
-        stacks = [list(stack) for stack in list(self._inside.values())]
-        found = [note for stack in stacks for note in stack if note.what == "connect"]
-        return max(found, key=lambda note: note.begun_ns).thread if found else None
-
     def clear(self) -> None:
-        """Forget the notes."""
+        """Forget the notes, and who has which connection."""
         self.notes = []
+        self.holders = {}
 
     def note_at(self, at_ns: int, thread: int | None = None) -> Note | None:
         """The call that a message of this moment belongs to, the innermost one."""
@@ -157,7 +155,10 @@ class Sources:
             if id(wrapper) in self.apart:
                 return original(self_, *args, **kwargs)
             with self._noting(wrapper.alias, what, sql):
-                return original(self_, *args, **kwargs)
+                result = original(self_, *args, **kwargs)
+                if what == "connect":
+                    self.holders[_local_port(wrapper.connection)] = threading.get_ident()
+                return result
 
         setattr(owner, name, noted)
 
@@ -173,6 +174,13 @@ class Sources:
         finally:
             note.ended_ns = clock.now_ns()
             stack.pop()
+
+
+def _local_port(connection: Any) -> int:
+    """The client's end of a driver's connection; 0 of one that is no TCP connection."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        name = end.getsockname()
+    return int(name[1]) if isinstance(name, tuple) else 0
 
 
 _METHODS: Final[dict[str, What]] = {
