@@ -47,13 +47,20 @@ def as_browsers() -> Iterator[None]:
             signal.disconnect(_leave_alone)  # the client has put it back
 
 
+def _kinds(kind: type) -> Iterator[type]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _kinds(each)
+
+
 class Kept:
     """What requests change in this process and the lab can put back: cookies of test clients, mail, local caches."""
 
     def __init__(self) -> None:
-        # Whoever made them, and wherever the test keeps them; by type, because isinstance wakes lazy objects.
-        self._clients = [each for each in gc.get_objects() if issubclass(type(each), test_client.ClientMixin)]
-        self._cookies = [deepcopy(each.cookies) for each in self._clients]
+        # Wherever the test keeps them; by type, because isinstance wakes lazy objects.
+        kinds = set(_kinds(test_client.ClientMixin))
+        self._clients: list[Any] = [each for each in gc.get_objects() if type(each) in kinds]
+        self._cookies: list[Any] = [deepcopy(each.cookies) for each in self._clients]
         self._mail = list(getattr(mail, "outbox", ()))
         self._caches = {name: cache.copy() for name, cache in _CACHES._caches.items()}  # noqa: SLF001
         self._expiry = {name: when.copy() for name, when in _CACHES._expire_info.items()}  # noqa: SLF001

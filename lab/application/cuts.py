@@ -141,7 +141,7 @@ class _Run:
             case.settle()
             if not answer.served:
                 raise Unfit(f"the call answers {answer} without any cut: {answer.error or 'no error'}", "mend it first")
-            records = [port.journal() for port in case.ports]
+            records = [port.records for port in case.ports]
             if case.left_open():
                 raise Broken("left open: a session waits inside a transaction after the answer, without any cut")
             if (following := case.probe()) and self._then is None:
@@ -189,7 +189,7 @@ class _Run:
             if self._retry and not answer.served:
                 first, answer = answer, case.call(self._call)
                 case.settle()
-            records = port.journal()
+            records = port.records
             act = next((each for each in records if isinstance(each, Act)), None)
             committed = act is not None and any(
                 commits(each) for each in messages_of(records) if each.at_ns <= act.at_ns

@@ -70,7 +70,9 @@ class Ground:
         self.saved: Saved
         self.redirect: Redirect
         self._views: dict[str, BaseDatabaseWrapper] = {}
-        self._began = self._tapped = 0
+        self._opened = 0
+        """Sessions on these databases that have not gone past the tap: the lab's own, and those through it."""
+        self._began = 0
         self._exit = ExitStack()
 
     def __enter__(self) -> Ground:
@@ -82,7 +84,6 @@ class Ground:
 
     def _enter(self, stack: ExitStack) -> None:
         controls = {alias: self._straight(alias, stack) for alias in self.aliases}
-        self._views = {alias: self._straight(alias, stack) for alias in self.aliases}
         self._sort(controls)
         close_clients(self.aliases)
         stack.enter_context(self.sources)
@@ -90,12 +91,13 @@ class Ground:
         self.saved = save(_distinct(controls))
         stack.callback(self.saved.close)
         self._kept = Kept()
-        self._began = self._counted()
+        self._began = self._counted() - self._opened
 
     def _straight(self, alias: str, stack: ExitStack) -> BaseDatabaseWrapper:
         wrapper = straight(alias)
         self.sources.apart.add(id(wrapper))
         wrapper.ensure_connection()
+        self._opened += 1
         stack.callback(wrapper.close)
         return wrapper
 
@@ -114,11 +116,11 @@ class Ground:
 
     def past(self) -> int:
         """How many sessions have begun on these databases that did not come through the tap: nothing has cut them."""
-        return max(0, self._counted() - self._began - self._tapped)
+        return max(0, self._counted() - self._began - self._opened)
 
     def tapped(self, sessions: int) -> None:
         """So many more have come through it."""
-        self._tapped += sessions
+        self._opened += sessions
 
     def _counted(self) -> int:
         return sum(server.sessions_begun(self._views.values()) for server in self.servers)
@@ -168,17 +170,18 @@ class Ground:
     def straightened(self) -> Iterator[None]:
         """This thread's connections are the lab's own for a while: for what must not go through the tap."""
         before = {alias: connections[alias] for alias in self.aliases}
-        for alias, view in self._views.items():
-            connections[alias] = view
+        for alias in self.aliases:
+            if alias not in self._views:
+                self._views[alias] = self._straight(alias, self._exit)
+            connections[alias] = self._views[alias]
         try:
             yield
         finally:
             for alias, wrapper in before.items():
                 connections[alias] = wrapper
-            for alias, view in self._views.items():
-                hand_in(view)
-                if view.in_atomic_block or view.connection is None:
-                    self._views[alias] = self._straight(alias, self._exit)
+                hand_in(self._views[alias])
+                if self._views[alias].in_atomic_block or self._views[alias].connection is None:
+                    del self._views[alias]  # the next one finds a sound one
 
 
 class Case:
@@ -189,6 +192,7 @@ class Case:
         self.ports = ports
         self.logs = records
         self._severed = False
+        self._gone: dict[int, set[int]] = {}
 
     @property
     def port(self) -> RemotePort:
@@ -225,7 +229,7 @@ class Case:
     def settle(self) -> None:
         """Wait until the server has done with everything that the caller has ended or lost."""
         for server, port in zip(self.ground.servers, self.ports, strict=True):
-            sessions.settle(server, port)
+            self._gone[port.port] = sessions.settle(server, port)
 
     def left_open(self) -> int:
         """How many sessions of the case wait inside a transaction."""
@@ -260,7 +264,7 @@ class Case:
         self._severed = True
         close_clients(self.ground.aliases)
         for server, port in zip(self.ground.servers, self.ports, strict=True):
-            self.ground.tapped(sessions.sever(server, port))
+            self.ground.tapped(sessions.sever(server, port, self._gone.get(port.port, set())))
 
     def tally(self) -> Tables:
         """The differences to the saved rows, by table, without the tables to be ignored."""

@@ -81,6 +81,8 @@ class Server:
     def wait_gone(self, pids: Iterable[int]) -> None:
         """Wait until they have ended; end those that go on without a client. Raises ServerNotReady."""
         left = set(pids)
+        if not left:
+            return
 
         def gone() -> bool:
             left.intersection_update(self.alive(left))
@@ -136,15 +138,12 @@ class Traffic:
         return set(self.pids.values()) - self.live
 
 
-def traffic(port: RemotePort) -> Traffic:
-    """What a port knows by now, every socket read that a client has closed before this call."""
-    port.journal()  # twice: the first answer may come before the sockets that were readable with the question
-    return Traffic(port.journal())
+def settle(server: Server, port: RemotePort) -> set[int]:
+    """Wait until nothing goes on any more that the caller has ended, or lost: sockets first, then sessions.
 
-
-def settle(server: Server, port: RemotePort) -> None:
-    """Wait until nothing goes on any more that the caller has ended, or lost: sockets first, then sessions."""
-    traffic(port)
+    Returns the sessions that are gone.
+    """
+    port.journal()
 
     def quiet() -> bool:
         seen = Traffic(port.records)
@@ -154,12 +153,17 @@ def settle(server: Server, port: RemotePort) -> None:
         # A server that works on for a client that has gone (or waits for a lock) keeps its connection open.
         server.terminate(Traffic(port.records).over)
         port.wait_until(quiet, GONE_WITHIN)
-    server.wait_gone(Traffic(port.records).over)
+    over = Traffic(port.records).over
+    server.wait_gone(over)
+    return over
 
 
-def sever(server: Server, port: RemotePort) -> int:
-    """End every session of this port that is left, and see all of them gone; return how many there have been."""
-    seen = traffic(port)
+def sever(server: Server, port: RemotePort, gone: set[int]) -> int:
+    """End every session of this port that is left, and see all of them gone; return how many there have been.
+
+    `gone` are those that have been seen to be.
+    """
+    seen = Traffic(port.journal())
     server.terminate(seen.live)
-    server.wait_gone(seen.pids.values())
+    server.wait_gone(set(seen.pids.values()) - gone)
     return len(seen.pids)

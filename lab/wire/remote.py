@@ -73,7 +73,7 @@ class RemotePort:
         return [record for record in self._records if isinstance(record, Act)]
 
     def journal(self) -> list[Record]:
-        """All that the tap has written down until now."""
+        """All that the tap has written down until now, every socket read that a peer has written to or closed."""
         if not self._closed:
             self._tap.call("journal", self.port)
         return self.records

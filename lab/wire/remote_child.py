@@ -89,8 +89,7 @@ class Served:
             "disarm": lambda port, _: self._lines[port].disarm(),
             "act": self._act,
             "resume": lambda port, raw: self._lines[port].resume(_read(raw, int | None)),
-            # The copy is made between two turns of the tap's loop: a barrier for all that was written before.
-            "journal": lambda port, _: len(self._lines[port].journal),
+            "journal": self._journal,
             "close": self._close,
             "failures": lambda *_: [repr(each) for each in self._tap.failures],
         }
@@ -122,6 +121,14 @@ class Served:
         sides: Any = acting.sides
         hit: int = self._lines[port].act(way, acting.connection, sides)
         return hit
+
+    def _journal(self, port: int, _: msgspec.Raw) -> int:
+        """A barrier: every socket that was readable when it was asked for has been read.
+
+        Each copy is made between two turns of the tap's loop, the first perhaps before what this turn has found
+        readable.
+        """
+        return max(len(self._lines[port].journal) for _ in range(2))
 
     def _close(self, port: int, _: msgspec.Raw) -> None:
         self._lines.pop(port).close()

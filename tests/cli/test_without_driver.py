@@ -35,7 +35,7 @@ def test_command_names_what_to_install(command: list[str]) -> None:
 def test_plugin_loads_neither_a_driver_nor_django() -> None:
     program = (
         "import pytest, lab.pytest_plugin\n"
-        "heavy = {'psycopg', 'psycopg2', 'django', 'msgspec', 'typer', 'rich', 'jinja2', 'hypothesis', 'docker', 'psutil'}\n"
+        "heavy = {'psycopg', 'psycopg2', 'django', 'msgspec', 'typer', 'rich', 'hypothesis', 'docker'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = run(program)
