@@ -129,6 +129,7 @@ def per_order(session: Session, requests: list[Callable[[], Any]], rounds: int) 
 def restore(rounds: int) -> float:
     """Milliseconds to put four touched tables back among two hundred."""
     from django.db import connection
+
     from lab.application.redirect import straight
     from lab.application.state import save
 

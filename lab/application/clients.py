@@ -49,6 +49,7 @@ def as_browsers() -> Iterator[None]:
 
 def _kinds(kind: type) -> Iterator[type]:
     yield kind
+    each: type
     for each in kind.__subclasses__():
         yield from _kinds(each)
 

@@ -88,10 +88,36 @@ class Ground:
         close_clients(self.aliases)
         stack.enter_context(self.sources)
         self.redirect = stack.enter_context(Redirect(controls, self.sources.apart).patched())
+        self._see_through()
         self.saved = save(_distinct(controls))
         stack.callback(self.saved.close)
         self._kept = Kept()
         self._began = self._counted() - self._opened
+
+    def _see_through(self) -> None:
+        """Connect once through the tap, unencrypted as it must be. Raises Unfit where a server does not take that."""
+        seen = self.session.seen_through
+        for server in self.servers:
+            if server.upstream in seen:
+                continue
+            alias = server.aliases[0]
+            with self.session.tap.open(server.upstream) as port:
+                self.redirect.to({alias: port.port})
+                wrapper = connections.create_connection(alias)
+                wrapper.settings_dict = straight(alias).settings_dict
+                self._opened += 1
+                try:
+                    wrapper.ensure_connection()
+                except DatabaseError as error:
+                    raise Unfit(
+                        f"the server of alias {alias!r} does not take the unencrypted connection that a cut needs: "
+                        f"{_first_line(str(error))}",
+                        "allow it in pg_hba.conf (host in place of hostssl), or use --lab-postgres",
+                    ) from None
+                finally:
+                    wrapper.close()
+                    self.redirect.to({})
+            seen.add(server.upstream)
 
     def _straight(self, alias: str, stack: ExitStack) -> BaseDatabaseWrapper:
         wrapper = straight(alias)

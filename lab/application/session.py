@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 
 from lab.application.failure import Unfit
 from lab.wire.remote import TapProcess
+from lab.wire.tap import Upstream
 
 Every = Literal["statement", "message"]
 Way = Literal["fin", "rst", "kill", "drop-reply", "stall"]
@@ -56,6 +57,8 @@ class Session:
     ) -> None:
         self.options = options
         self._replay = replay
+        self.seen_through: set[Upstream] = set()
+        """The servers that a connection through the tap has reached."""
         self.test = ""
         """The node id of the test that runs, for the line that replays a case."""
         self._tap = tap

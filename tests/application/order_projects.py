@@ -74,7 +74,7 @@ def one_less_each():
 
 WRONG = (
     HEAD
-    + '''
+    + """
 def test_lost_update(shop, every_order):
     every_order(bought(1), bought(2), invariant=books)
 
@@ -114,12 +114,12 @@ def test_left_open(shop, every_order):
 
 def test_three(shop, every_order):
     every_order(bought(1), bought(2), bought(3), preemptions=1)
-'''
+"""
 )
 
 RIGHT = (
     HEAD
-    + '''
+    + """
 def test_locked(shop, every_order):
     every_order(locked(1), locked(2), invariant=books)
 
@@ -188,5 +188,5 @@ def test_no_statement(shop, every_order):
 
 def test_three_in_order(shop, every_order):
     every_order(locked(1), locked(2), locked(3), invariant=books, preemptions=1)
-'''
+"""
 )
