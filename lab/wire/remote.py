@@ -40,7 +40,7 @@ ANSWERS_WITHIN: Final = 30.0
 
 _ENCODER = msgspec.json.Encoder()
 _PUSHED: msgspec.json.Decoder[tuple[str, int, msgspec.Raw]] = msgspec.json.Decoder(tuple[str, int, msgspec.Raw])
-_RECORD: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_RECORDS: msgspec.json.Decoder[list[Record]] = msgspec.json.Decoder(list[Record])
 _ANSWER: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[Any])
 
 
@@ -133,11 +133,12 @@ class RemotePort:
             self._tap.call("close", self.port)
             self._tap.forget(self)
 
-    def came(self, record: Record) -> None:
+    def came(self, records: list[Record]) -> None:
         """For the client's reader."""
-        self._records.append(record)
+        self._records += records
         if self._sink is not None:
-            self._sink(record)
+            for record in records:
+                self._sink(record)
         with self._came:
             self._came.notify_all()
 
@@ -262,7 +263,7 @@ class TapProcess:
                 kind, number, raw = _PUSHED.decode(line) if line.startswith(b'["r"') else ("", 0, b"")
                 if kind == "r":
                     if (port := self._ports.get(number)) is not None:
-                        port.came(_RECORD.decode(raw))
+                        port.came(_RECORDS.decode(raw))
                 else:
                     self._answered(*_ANSWER.decode(line))
         for answer in list(self._answers.values()):

@@ -2,19 +2,19 @@
 
     python remote_child.py PIDFD        started by lab/wire/remote.py, never by hand
 
-A call is `[number, what, port, arguments]`. A record goes out as `["r", port, record]`, an answer as `["a", number,
+A call is `[number, what, port, arguments]`. Records go out as `["r", port, records]`, an answer as `["a", number,
 result]` or `["e", number, message, remedy]`. A record that was written before a call was served goes out before its
-answer. The process ends with its parent: when the pipe of the calls ends, or when the parent's pidfd says so (a forked
-copy of the parent holds the pipe open as well).
+answer. Calls are served in the tap's own thread, between two turns of its loop. The process ends with its parent: when
+the pipe of the calls ends, or when the parent's pidfd says so (a forked copy of the parent holds the pipe open as well).
 """
 
 from __future__ import annotations
 
 import os
-import select
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -44,31 +44,32 @@ class Acting(msgspec.Struct):
 
 
 class Out:
-    """The pipe back. Records wait here for the next urgent one, or for the next answer."""
+    """The pipe back. Records wait here for the next urgent one, or for the next answer; for the tap's thread alone."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._lock = threading.Lock()
-        self._waiting = bytearray()
+        self._waiting: list[tuple[int, Record]] = []
 
     def record(self, port: int, record: Record, *, urgent: bool) -> None:
         """Take a record; send it, and what waited, when it is urgent."""
-        with self._lock:
-            self._waiting += _ENCODER.encode(("r", port, record)) + b"\n"
-            if urgent:
-                self._send()
+        self._waiting.append((port, record))
+        if urgent:
+            self._write(b"")
 
     def answer(self, *answer: object) -> None:
         """Send an answer, after all that waited."""
-        with self._lock:
-            self._waiting += _ENCODER.encode(answer) + b"\n"
-            self._send()
+        self._write(_ENCODER.encode(answer) + b"\n")
 
-    def _send(self) -> None:
-        data, self._waiting = self._waiting, bytearray()
+    def _write(self, last: bytes) -> None:
+        waiting, self._waiting = self._waiting, []
+        lines = [
+            _ENCODER.encode(("r", port, [record for _, record in group])) + b"\n"
+            for port, group in groupby(waiting, key=lambda pair: pair[0])
+        ]
+        data = b"".join([*lines, last])
         try:
             while data:
-                del data[: os.write(self._fd, data)]
+                data = data[os.write(self._fd, data) :]
         except OSError:
             os._exit(0)  # nobody reads any more: the parent is gone
 
@@ -89,7 +90,7 @@ class Served:
             "disarm": lambda port, _: self._lines[port].disarm(),
             "act": self._act,
             "resume": lambda port, raw: self._lines[port].resume(_read(raw, int | None)),
-            "journal": self._journal,
+            "journal": lambda *_: None,
             "close": self._close,
             "failures": lambda *_: [repr(each) for each in self._tap.failures],
         }
@@ -97,19 +98,13 @@ class Served:
 
     def _open(self, _: int, raw: msgspec.Raw) -> int:
         opening = _read(raw, Opening)
-        ports: list[int] = []
-        known = threading.Event()
 
-        def sink(record: Record) -> None:
-            known.wait()  # the first connection may be quicker than the line below
-            urgent = opening.push or not isinstance(record, Message)
-            self._out.record(ports[0], record, urgent=urgent)
+        def sink(record: Record) -> None:  # in this thread, and so not before the port is known
+            self._out.record(number, record, urgent=opening.push or not isinstance(record, Message))
 
         line = self._tap.open(opening.upstream, rules=opening.rules, sink=sink)
         number: int = line.port
-        ports.append(number)
         self._lines[number] = line
-        known.set()
         return number
 
     def _arm(self, port: int, raw: msgspec.Raw) -> None:
@@ -122,14 +117,6 @@ class Served:
         hit: int = self._lines[port].act(way, acting.connection, sides)
         return hit
 
-    def _journal(self, port: int, _: msgspec.Raw) -> int:
-        """A barrier: every socket that was readable when it was asked for has been read.
-
-        Each copy is made between two turns of the tap's loop, the first perhaps before what this turn has found
-        readable.
-        """
-        return max(len(self._lines[port].journal) for _ in range(2))
-
     def _close(self, port: int, _: msgspec.Raw) -> None:
         self._lines.pop(port).close()
 
@@ -141,35 +128,54 @@ def _read(raw: msgspec.Raw, kind: Any) -> Any:
 CALL: Final = msgspec.json.Decoder(tuple[int, str, int, msgspec.Raw])
 
 
+class Calls:
+    """Takes calls from a pipe in the tap's loop, until the pipe ends or the process behind `pidfd` has ended."""
+
+    def __init__(self, tap: Tap, out: Out, pipe: int, pidfd: int) -> None:
+        self._tap = tap
+        self._out = out
+        self._pipe = pipe
+        self._served = Served(tap, out)
+        self._rest = b""
+        self.over = threading.Event()
+        tap.loop.add_reader(pipe, self._read)
+        if pidfd >= 0:
+            tap.loop.add_reader(pidfd, self._end)
+
+    def _read(self) -> None:
+        data = os.read(self._pipe, 1 << 16)
+        if not data:
+            self._end()
+            return
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            call = CALL.decode(line)
+            if call[1] == "journal":
+                # A barrier: what is readable now is read in this turn of the loop or in the next.
+                self._tap.loop.call_soon(self._tap.loop.call_soon, self._answer, *call)
+            else:
+                self._answer(*call)
+
+    def _answer(self, number: int, what: str, port: int, arguments: msgspec.Raw) -> None:
+        try:
+            self._out.answer("a", number, self._served.serve(what, port, arguments))
+        except LabError as error:
+            self._out.answer("e", number, error.message, error.remedy)
+        except KeyError:
+            self._out.answer("e", number, f"the tap has no port {port}", "open it first")
+
+    def _end(self) -> None:
+        self._tap.loop.remove_reader(self._pipe)
+        self.over.set()
+
+
 def main(pidfd: int) -> None:
     """Serve until the parent is gone."""
     out = Out(os.dup(1))
     os.dup2(2, 1)  # what anybody prints must not get among the answers
     with Tap() as tap:
-        served = Served(tap, out)
-        for line in _lines(0, pidfd):
-            number, what, port, arguments = CALL.decode(line)
-            try:
-                out.answer("a", number, served.serve(what, port, arguments))
-            except LabError as error:
-                out.answer("e", number, error.message, error.remedy)
-            except KeyError:
-                out.answer("e", number, f"the tap has no port {port}", "open it first")
-
-
-def _lines(fd: int, pidfd: int) -> Iterator[bytes]:
-    """The lines that come by a pipe, until it ends or the process behind `pidfd` has ended."""
-    poll = select.poll()
-    for each in (fd, pidfd):
-        if each >= 0:
-            poll.register(each, select.POLLIN)
-    rest = b""
-    while True:
-        ready = dict(poll.poll())
-        if fd not in ready or not (data := os.read(fd, 1 << 16)):
-            return
-        *whole, rest = (rest + data).split(b"\n")
-        yield from whole
+        calls = tap.call(lambda: Calls(tap, out, 0, pidfd))
+        calls.over.wait()
 
 
 if __name__ == "__main__":
