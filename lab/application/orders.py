@@ -54,7 +54,7 @@ def every_order(
     bound = session.options.preemptions if session.options.preemptions is not None else preemptions
     begun = clock.now()
     with Ground(session, aliases, before=before, ignore=ignore) as ground:
-        run = _Run(ground, calls, invariant, errors)
+        run = Orders(ground, calls, invariant, errors)
         run.begin()
         if session.options.order:
             return run.one(session.options.order)
@@ -84,7 +84,7 @@ def _past(ground: Ground) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Ran:
+class Ran:
     """One order with its rows as they are, and its choices up to the one that the server made itself."""
 
     case: OrderCase
@@ -92,7 +92,7 @@ class _Ran:
     choices: tuple[Choice, ...]
 
 
-class _Run:
+class Orders:
     """The calls of one test in one order after the other."""
 
     def __init__(self, ground: Ground, calls: Sequence[Call], invariant: Invariant | None, errors: Errors) -> None:
@@ -110,7 +110,7 @@ class _Run:
 
         Raises Unfit when one of them cannot be followed, Broken when the application is wrong in one already.
         """
-        self._play(Wanted())
+        self.play(Wanted())
         frontier = Frontier(0)
         found = []
         for prefix in frontier:
@@ -126,7 +126,7 @@ class _Run:
                 )
         self._serial = [replace(ran.case, content=self._content(ran.changes)) for ran in found]
 
-    def _serially(self, wanted: Wanted) -> _Ran:
+    def _serially(self, wanted: Wanted) -> Ran:
         ran = self._settled(wanted)
         if ran.case.diverged:
             raise Unfit(
@@ -175,12 +175,13 @@ class _Run:
     def _judged(self, case: OrderCase) -> Judged:
         return Judged(case, judge(case, self._serial, errors=self._errors, by_rows=self._invariant is None))
 
-    def _settled(self, wanted: Wanted) -> _Ran:
+    def _settled(self, wanted: Wanted) -> Ran:
         """Play an order; once more when it could not be followed."""
-        ran = self._play(wanted)
-        return self._play(wanted) if ran.case.diverged else ran
+        ran = self.play(wanted)
+        return self.play(wanted) if ran.case.diverged else ran
 
-    def _play(self, wanted: Wanted) -> _Ran:
+    def play(self, wanted: Wanted) -> Ran:
+        """Play one order, once."""
         with self._stage.play(wanted) as (case, played):
             found = self._ground.saved.changes()
             changes = {name: change for name, change in found.items() if name not in self._ground.ignore}
@@ -199,7 +200,7 @@ class _Run:
             invariant=told,
             diverged=played.astray,
         )
-        return _Ran(made, changes, played.choices[: played.deadlock_at])
+        return Ran(made, changes, played.choices[: played.deadlock_at])
 
     def _content(self, changes: dict[str, Change]) -> Content:
         return content(changes, self._drawn, self._volatile)

@@ -190,3 +190,48 @@ def test_three_in_order(shop, every_order):
     every_order(locked(1), locked(2), locked(3), invariant=books, preemptions=1)
 """
 )
+
+REPLAYS = (
+    HEAD
+    + """
+from lab.application.actors import Wanted
+from lab.application.ground import Ground
+from lab.application.order_case import read_address
+from lab.application.orders import Orders
+from lab.pytest_plugin.application import _session
+
+@pytest.mark.parametrize("name", ["lost update", "locked", "deadlock", "retries", "skew"])
+def test_replays(name, accounts, request, times):
+    calls, invariant = {
+        "lost update": ([bought(1), bought(2)], books),
+        "locked": ([locked(1), locked(2)], books),
+        "deadlock": ([transfer("ann", "bob"), transfer("bob", "ann")], None),
+        "retries": ([serializable(take, tries=3), serializable(take, tries=3)], one_less_each),
+        "skew": ([seats(lock=False), seats(lock=False)], at_most_one),
+    }[name]
+    same = runs = deadlocks = 0
+    with Ground(_session(request.config), ["default"]) as ground:
+        orders = Orders(ground, calls, invariant, "broken")
+        orders.begin()
+        found = [each.case for each in orders.all(2)]
+        while runs < times:
+            for case in found:
+                again = orders.play(Wanted(read_address(case.address, 2)[0])).case
+                runs += 1
+                deadlocks += case.deadlock
+                if again.told == case.told and (case.deadlock or again.address == case.address):
+                    same += 1
+                else:
+                    print("differs:", case.address, case.told, again.address, again.told, again.diverged)
+    print(f"\\nREPLAYS {name}: {same} of {runs} agree, {deadlocks} with a deadlock, {len(found)} orders")
+"""
+)
+
+REPLAYS_CONFTEST = """
+def pytest_addoption(parser):
+    parser.addoption("--times", type=int, default=40)
+
+def pytest_generate_tests(metafunc):
+    if "times" in metafunc.fixturenames:
+        metafunc.parametrize("times", [metafunc.config.getoption("--times")])
+"""
