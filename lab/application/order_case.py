@@ -96,7 +96,8 @@ def address_of(actors: Sequence[int]) -> str:
 def read_address(text: str, actors: int) -> tuple[tuple[int, ...], int | None]:
     """The order that letters mean, and the place of the cut in it. Raises Unfit."""
     known = string.ascii_uppercase[:actors]
-    letters = text.strip().replace(CUT, "", 1)
+    text = text.strip()
+    letters = text.replace(CUT, "", 1)
     if not letters or any(each not in known for each in letters):
         raise Unfit(f"{text!r} is no order of {actors} requests", f"write letters of {known}, as a report prints them")
     return tuple(known.index(each) for each in letters), text.find(CUT) if CUT in text else None
