@@ -23,6 +23,8 @@ class Verdict(NamedTuple):
 
     kind: Kind
     reason: str = ""
+    by_rows: bool = False
+    """Whether nothing but the comparison with the serial orders tells."""
 
 
 def judge(case: OrderCase, serial: Sequence[OrderCase], *, errors: Errors, by_rows: bool) -> Verdict:
@@ -39,7 +41,8 @@ def judge(case: OrderCase, serial: Sequence[OrderCase], *, errors: Errors, by_ro
         return Verdict("broken", reason) if errors == "broken" or case.cut is not None else Verdict("error", reason)
     # After an allowed error the application has done less than it was asked to, which no serial order has.
     if by_rows and case.cut is None and not _server_errors(case) and not any(_like(case, one) for one in serial):
-        return Verdict("broken", f"not serial: answers and rows ({_said(case)}) that no order one after the other has")
+        reason = f"not serial: answers and rows ({_said(case)}) that no order one after the other has"
+        return Verdict("broken", reason, by_rows=True)
     return Verdict("kept")
 
 
