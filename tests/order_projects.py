@@ -3,8 +3,11 @@
 HEAD = '''
 import threading
 import time
+from urllib.parse import urlencode
+from urllib.request import urlopen
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.db.backends.signals import connection_created
 from django.db.models import F, Sum
 from django.test import AsyncClient, Client
 from books import books, money
@@ -182,6 +185,25 @@ def test_ignored_table(shop, every_order):
 
 def test_with_cuts(shop, every_order):
     every_order(locked(1), locked(2), invariant=books, cut=True, preemptions=1)
+
+def test_receiver_is_no_step(shop, every_order):
+    def ask(connection, **_):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM shop_product")
+    connection_created.connect(ask)
+    try:
+        every_order(locked(1), locked(2), invariant=books)
+    finally:
+        connection_created.disconnect(ask)
+
+def test_live_server(shop, live_server, every_order):
+    def asks(n):
+        data = urlencode({"sku": "a", "n": n}).encode()
+        def call():
+            with urlopen(f"{live_server.url}/orders/", data) as answer:
+                assert answer.status == 201
+        return call
+    every_order(asks(1), asks(2), invariant=books)
 
 def test_no_statement(shop, every_order):
     every_order(lambda: None, locked(1), invariant=books)

@@ -1,8 +1,15 @@
-"""What must be true of the shop whatever happens."""
+"""What must be true of the shop whatever happens, and how it is asked."""
 
 from django.core import mail
 from django.db.models import Sum
+from django.test import Client
 from shop.models import Account, Letter, Order, Payment, Product
+
+
+def asks(path, **data):
+    """A customer's request, by a client of its own."""
+    client = Client()
+    return lambda: client.post(path, data)
 
 
 def books():

@@ -1,7 +1,7 @@
 """The right views: each of these tests passes."""
 
 import pytest
-from books import books, letters, money
+from books import asks, books, letters, money
 from shop.models import Order
 
 pytestmark = pytest.mark.django_db
@@ -33,3 +33,15 @@ def test_mail(shop, client, every_cut):
 
 def test_tag(shop, client, every_cut):
     every_cut(lambda: client.post("/tags/", {"name": "new"}))
+
+
+def test_two_orders(shop, every_order):
+    every_order(asks("/orders/", sku="a", n=1), asks("/orders/", sku="a", n=2), invariant=books)
+
+
+def test_two_tags(shop, every_order):
+    every_order(asks("/tags/", name="new"), asks("/tags/", name="new"))
+
+
+def test_two_payments(shop, every_order):
+    every_order(asks("/pay/", sku="a", owner="ann"), asks("/pay/", sku="a", owner="ann"), invariant=money)

@@ -1,7 +1,7 @@
 """The wrong views: each of these tests fails, and says why."""
 
 import pytest
-from books import books, money, no_letter_too_many
+from books import asks, books, money, no_letter_too_many
 
 pytestmark = pytest.mark.django_db
 
@@ -29,3 +29,12 @@ def test_mail(shop, client, every_cut):
 def test_retry_middleware(shop, client, every_cut, settings):
     settings.MIDDLEWARE = ["shop.wrong.RetryEverything"]
     every_cut(lambda: client.post("/wrong/orders/", {"sku": "a", "n": 1}))
+
+
+def test_two_orders(shop, every_order):
+    path = "/wrong/orders/unlocked/"
+    every_order(asks(path, sku="a", n=1), asks(path, sku="a", n=2), invariant=books)
+
+
+def test_two_tags_without_invariant(shop, every_order):
+    every_order(asks("/wrong/tags/", name="new"), asks("/wrong/tags/", name="new"))

@@ -11,7 +11,7 @@ import os
 import platform
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -45,7 +45,7 @@ QUIET: Final = 0.03
 GLANCE: Final = 0.01
 """Seconds between two looks at what the threads of this process do."""
 
-STEPS: Final = 400
+STEPS: Final = 1000
 """Statements of one order after which it is given up: a request that tries again for ever."""
 
 State = Literal["arriving", "ready", "running", "held", "sent", "done"]
@@ -198,7 +198,8 @@ class _Play:
         actor.threads.add(own)
         actor.natives.add(threading.get_native_id())
         try:
-            self._case.warm()
+            with suppress(Exception):  # the request will meet the same
+                self._case.warm()
             self._news.put(_Arrived(actor.index, own))
             actor.begin.wait()
             self._news.put(_Answered(actor.index, self._case.call(actor.call)))

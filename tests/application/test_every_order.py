@@ -69,6 +69,8 @@ def test_a_passing_test_is_one_line(right: Ran) -> None:
         r"every_order: 2 requests, 8 orders with at most 2 preemptions in [\d.]+ s: 8 as one after the other",
         right.line("test_locked"),
     )
+    assert "2 requests, 8 orders" in right.line("test_receiver_is_no_step")
+    assert "2 requests, 8 orders" in right.line("test_live_server")
     assert right.line("test_allowed_error").endswith("8 as one after the other, 2 with an error that is allowed")
     assert "72 orders with at most 1 preemption (64 of them with a cut)" in right.line("test_with_cuts")
 
