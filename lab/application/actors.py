@@ -395,6 +395,7 @@ class _Play:
         if isinstance(news, _Answered):
             actor = self._actors[news.actor]
             actor.state, actor.answer = "done", news.answer
+            actor.threads.clear()  # those that served it end, and their numbers are given to others
             return True
         server, record = news
         place = server, record.connection
@@ -417,7 +418,8 @@ class _Play:
         if thread is None or self._set_up(thread):
             self._case.ports[place[0]].resume(place[1])
             return False
-        actor = next((each for each in self._actors if thread in each.threads), None) or self._adopted(thread)
+        moving = [each for each in self._actors if each.state in ("running", "arriving")]
+        actor = next((each for each in moving if thread in each.threads), None) or self._adopted(thread)
         self._owners[place] = actor.index
         actor.state, actor.place, actor.act = "held", place, act
         return True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from order_projects import REPLAYS, REPLAYS_CONFTEST, RIGHT, WRONG
 
 from fix_application import Project, Ran
+from order_projects import REPLAYS, REPLAYS_CONFTEST, RIGHT, WRONG
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
