@@ -134,7 +134,7 @@ def points(records: Sequence[Record], sources: Sources, begun_ns: int, every: Ev
         for message in exchange.messages:
             is_ready = message is ready
             if every == "message" or _chosen(exchange, message, is_ready, message is first):
-                moment = f"{names[message.connection, message.direction, message.ordinal]}+0"
+                moment = str(names[message.connection, message.direction, message.ordinal].before(0))
                 says = _says(exchange, is_ready, message is first, message)
                 found.append(Point(moment, says, exchange.place, on, is_ready))
     return found

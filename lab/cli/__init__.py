@@ -59,6 +59,9 @@ COMMANDS = {
     "judge": Command("judge", "Judge every stored run again, by the judges of today, and say which verdicts differ."),
     "demo": Command("demo", "Stories that a person can follow."),
     "explore": Command("explore", "Try everything there is of one kind."),
+    "sweep": Command(
+        "sweep", "Run a suite's every_cut and every_order tests with deeper bounds, over several processes."
+    ),
     "list": Command("listing", "What there is: variants, promises, faults, moments, steps."),
 }
 

@@ -11,6 +11,7 @@ from lab.records.history import Op
 from lab.records.moment import Moment
 from lab.records.record import Record
 from lab.records.words import Direction
+from lab.wire.naming import best
 
 Window = Literal["request", "connect", "commit", "close"]
 Every = Literal["message", "byte"]
@@ -24,8 +25,6 @@ WINDOWS: dict[str, str] = {
 }
 GOODBYE = "X"
 """The type letter of Terminate."""
-COMMON = ("row", "command-complete", "ready", "parameter", "query-sent", "password")
-"""Moments that say less than another one that the same message may have."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,8 @@ def _names(messages: Sequence[Message]) -> dict[int, str]:
     names = {}
     for message in messages:
         counts.update(message.get("moments", ()))
-        own = [moment for moment in message.get("moments", ()) if moment not in COMMON]
-        best = (own or list(message.get("moments", ())))[-1:]
-        if best:
-            moment = Moment(name=best[0], connection=connection, occurrence=counts[best[0]])
+        if name := best(message.get("moments", ())):
+            moment = Moment(name=name, connection=connection, occurrence=counts[name])
         else:
             moment = Moment(direction=message["direction"], connection=connection, ordinal=message["ordinal"])
         names[id(message)] = str(moment)

@@ -108,6 +108,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     """Add the tests of each `--engine`."""
     if config.getoption("--engine") or config.getoption("--lab-settings"):
         items.extend(_session(config).items(session))
+    application.select(config, items)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

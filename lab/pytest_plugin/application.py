@@ -45,6 +45,7 @@ def add_options(group: pytest.OptionGroup) -> None:
         metavar="SECONDS",
         help="how long a request may wait for a silent server",
     )
+    add("--lab-only", action="store_true", help="run only tests that use every_cut or every_order")
     add("--lab-postgres", action="store_true", help="run the whole suite on a PostgreSQL server of the lab's own")
 
 
@@ -100,6 +101,14 @@ def start(config: pytest.Config) -> None:
         from lab.application.server import lead  # noqa: PLC0415
 
         lead(config.stash[WHERE])
+
+
+def select(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave only the tests that cut or order, where nothing else was asked for."""
+    if config.getoption("--lab-only"):
+        ours = [item for item in items if GUARD in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+        items[:] = ours
 
 
 def prepare_item(item: pytest.Item) -> None:

@@ -1,4 +1,4 @@
-"""The shortest text by which a rule finds each message of a recorded run again."""
+"""The shortest moment by which a rule finds each message of a recorded run again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from lab.records.moment import Moment
 from lab.records.words import Direction
 from lab.wire.journal import Message
 
-SHORT: Final[dict[Direction, str]] = {"upstream": "up", "downstream": "down"}
 COMMON: Final = ("row", "command-complete", "ready", "parameter", "query-sent", "password")
 """Moments that say less than another one that the same message may have."""
 
@@ -24,14 +24,16 @@ def best(moments: Iterable[str]) -> str:
     return (own or every or [""])[-1]
 
 
-def named(messages: Iterable[Message]) -> dict[Place, str]:
+def named(messages: Iterable[Message]) -> dict[Place, Moment]:
     """For each message of whole connections its moment: `c1:query-sent:4`, or `c1:up#7` where it has no name."""
     counts: Counter[tuple[int, str]] = Counter()
-    names: dict[Place, str] = {}
+    names: dict[Place, Moment] = {}
     for message in messages:
-        counts.update((message.connection, moment) for moment in message.moments)
-        moment = best(message.moments)
-        nth = counts[message.connection, moment]
-        place = f"{moment}:{nth}" if nth > 1 else moment or f"{SHORT[message.direction]}#{message.ordinal}"
-        names[message.connection, message.direction, message.ordinal] = f"c{message.connection}:{place}"
+        connection = message.connection
+        counts.update((connection, moment) for moment in message.moments)
+        if name := best(message.moments):
+            moment = Moment(name=name, connection=connection, occurrence=counts[connection, name])
+        else:
+            moment = Moment(direction=message.direction, connection=connection, ordinal=message.ordinal)
+        names[connection, message.direction, message.ordinal] = moment
     return names

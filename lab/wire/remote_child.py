@@ -5,7 +5,7 @@
 A call is `[number, what, port, arguments]`. Records go out as `["r", port, records]`, an answer as `["a", number,
 result]` or `["e", number, message, remedy]`. A record that was written before a call was served goes out before its
 answer. Calls are served in the tap's own thread, between two turns of its loop. The process ends with its parent: when
-the pipe of the calls ends, or when the parent's pidfd says so (a forked copy of the parent holds the pipe open as well).
+the pipe of the calls ends, or when the parent's pidfd says so (a forked copy of it holds the pipe open as well).
 """
 
 from __future__ import annotations

@@ -67,4 +67,9 @@ def test_names_count_on_each_connection() -> None:
         return Message(connection, "upstream", ordinal, "Q", "Query", 0, 9, 0, moments=moments)
 
     messages = [message(1, 1, "query-sent"), message(2, 1, "query-sent"), message(1, 2, "query-sent"), message(1, 3)]
-    assert list(named(messages).values()) == ["c1:query-sent", "c2:query-sent", "c1:query-sent:2", "c1:up#3"]
+    assert [str(moment) for moment in named(messages).values()] == [
+        "c1:query-sent",
+        "c2:query-sent",
+        "c1:query-sent:2",
+        "c1:up#3",
+    ]
