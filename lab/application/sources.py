@@ -177,9 +177,16 @@ class Sources:
 
 
 def _local_port(connection: Any) -> int:
-    """The client's end of a driver's connection; 0 of one that is no TCP connection."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+    """The client's end of a driver's connection; 0 of one that is no TCP connection, or that has been lost already."""
+    try:
+        # The class below socket.socket, for which a suite may have put one in that refuses.
+        end = socket.SocketType(fileno=os.dup(connection.fileno()))
+    except Exception:  # noqa: BLE001  # whatever a driver says of a connection that is gone
+        return 0
+    try:
         name = end.getsockname()
+    finally:
+        end.close()
     return int(name[1]) if isinstance(name, tuple) else 0
 
 
