@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lab.errors import ServerNotReady
+from lab.wire.remote import own_pidfd
 
 ENGINE: Final = "django.db.backends.postgresql"
 _ELSEWHERE: Final = ("service", "servicefile", "passfile", "hostaddr", "sslmode", "sslrootcert", "sslcert", "sslkey")
@@ -19,7 +20,7 @@ class OwnServer:
     """The server's process; it ends with this one, however that comes. Raises ServerNotReady."""
 
     def __init__(self) -> None:
-        pidfd = _own_pidfd()
+        pidfd = own_pidfd()
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-m", "lab.rig.embedded.alone", str(pidfd)],
             stdin=subprocess.PIPE,
@@ -74,10 +75,3 @@ def lead(where: Mapping[str, Any]) -> None:
         settings.update(HOST=where["host"], PORT=str(where["port"]), USER=where["user"], PASSWORD=where["password"])
         if hasattr(connections._connections, alias):  # type: ignore[attr-defined]  # noqa: SLF001
             del connections[alias]
-
-
-def _own_pidfd() -> int:
-    try:
-        return os.pidfd_open(os.getpid())
-    except (AttributeError, OSError):  # not Linux: the pipe alone must do
-        return -1

@@ -176,7 +176,7 @@ class TapProcess:
         """Start it, without waiting for it: the first call does. Starting a running tap does nothing."""
         if self._child is None:
             self._owner = os.getpid()
-            pidfd = _own_pidfd()
+            pidfd = own_pidfd()
             self._child = subprocess.Popen(
                 # Without site and the environment: a quicker start, and nothing of the suite's own gets in.
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, *_homes(), str(pidfd)],
@@ -301,8 +301,9 @@ def _homes() -> list[str]:
     return sorted({str(Path(file).parents[1]) for file in (lab.__file__, msgspec.__file__) if file})
 
 
-def _own_pidfd() -> int:
+def own_pidfd() -> int:
+    """A descriptor by which a child learns that this process has ended; -1 where there is none (not Linux)."""
     try:
         return os.pidfd_open(os.getpid())
-    except (AttributeError, OSError):  # not Linux: the pipe alone must do
+    except (AttributeError, OSError):
         return -1

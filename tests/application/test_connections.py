@@ -180,7 +180,7 @@ def test_hypothesis_right(shop, client, every_cut, n):
     assert Product.objects.get(sku="a").stock == 10
     every_cut(lambda: client.post("/orders/", {"sku": "a", "n": n}), books)
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None,
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None,
           derandomize=True)
 @given(n=st.integers(1, 9))
 def test_hypothesis_wrong(shop, client, every_cut, n):

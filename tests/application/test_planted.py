@@ -204,7 +204,7 @@ FOUND = {
 }
 
 
-@pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
+@pytest.fixture(scope="module", params=["psycopg", pytest.param("psycopg2", marks=pytest.mark.nightly)])
 def planted(project: Project, request: pytest.FixtureRequest) -> Ran:
     project.write("test_planted.py", PLANTED)
     return project.pytest(f"--lab-driver={request.param}", "test_planted.py")

@@ -180,7 +180,7 @@ PASSING = [
 ]
 
 
-@pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
+@pytest.fixture(scope="module", params=["psycopg", pytest.param("psycopg2", marks=pytest.mark.nightly)])
 def calls(project: Project, request: pytest.FixtureRequest) -> Ran:
     project.write("test_calls.py", CALLS)
     return project.pytest(f"--lab-driver={request.param}", "test_calls.py")

@@ -127,7 +127,7 @@ def run(project: Project, driver: str, *arguments: str) -> Ran:
     return project.pytest("--ds=settings_public", f"--lab-driver={driver}", "test_views.py", *arguments)
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("driver", ["psycopg", pytest.param("psycopg2", marks=pytest.mark.nightly)])
 def test_no_right_view_is_accused(project: Project, driver: str) -> None:
     ran = run(project, driver)
     assert set(ran.outcomes.values()) == {"passed"}, ran.text
