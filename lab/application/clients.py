@@ -11,7 +11,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cache, wraps
 from typing import Any
+from weakref import WeakSet
 
 from django.core import mail
 from django.core.cache.backends import locmem
@@ -47,27 +49,55 @@ def as_browsers() -> Iterator[None]:
             signal.disconnect(_leave_alone)  # the client has put it back
 
 
-def _kinds(kind: type) -> Iterator[type]:
+class Known:
+    """The test clients of this process, wherever the tests keep them, without keeping them alive.
+
+    Those that are there already are looked for once, among all objects: by type, because isinstance wakes lazy ones.
+    Later ones are seen when they are made.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: set[type] = set(_below(test_client.ClientMixin))
+        self._clients: WeakSet[Any] = WeakSet(each for each in gc.get_objects() if type(each) in self._kinds)
+        original = _CLIENT.RequestFactory.__init__
+
+        @wraps(original)
+        def init(made: Any, *args: Any, **kwargs: Any) -> None:
+            original(made, *args, **kwargs)
+            if isinstance(made, test_client.ClientMixin):
+                self._clients.add(made)
+
+        _CLIENT.RequestFactory.__init__ = init
+
+    def clients(self) -> list[Any]:
+        """Those that are alive."""
+        return list(self._clients)
+
+
+def _below(kind: type) -> Iterator[type]:
     yield kind
     each: type
     for each in kind.__subclasses__():
-        yield from _kinds(each)
+        yield from _below(each)
+
+
+@cache
+def _known() -> Known:
+    return Known()
 
 
 class Kept:
     """What requests change in this process and the lab can put back: cookies of test clients, mail, local caches."""
 
     def __init__(self) -> None:
-        # Wherever the test keeps them; by type, because isinstance wakes lazy objects.
-        kinds = set(_kinds(test_client.ClientMixin))
-        self._clients: list[Any] = [each for each in gc.get_objects() if type(each) in kinds]
+        self._clients = _known().clients()
         self._cookies: list[Any] = [deepcopy(each.cookies) for each in self._clients]
         self._mail = list(getattr(mail, "outbox", ()))
         self._caches = {name: cache.copy() for name, cache in _CACHES._caches.items()}  # noqa: SLF001
         self._expiry = {name: when.copy() for name, when in _CACHES._expire_info.items()}  # noqa: SLF001
 
     def restore(self) -> None:
-        """Put it back; each stays the object that it was."""
+        """Put it back; the mailbox and the caches stay the objects that they were."""
         for each, cookies in zip(self._clients, self._cookies, strict=True):
             each.cookies = deepcopy(cookies)
         if hasattr(mail, "outbox"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Final
@@ -14,6 +14,7 @@ from lab.application.ground import Call, Case, Ground, Invariant, Seen
 from lab.application.judge import judge
 from lab.application.points import Point, alike, commits, exchanges, messages_of, points
 from lab.application.session import Every, Session, Way, every_of, ways_of
+from lab.application.sources import Note
 from lab.application.text import Clean, Judged, headline, notes, report, story
 from lab.wire.journal import Act
 from lab.wire.rule import Rule
@@ -110,8 +111,8 @@ class _Run:
         self._then = then
         self._retry = retry
         self._atomic = atomic
-        self._told: list[tuple[str, str]] = []
-        self._logged: list[str] = []
+        self._tell: Callable[[], tuple[list[tuple[str, str]], list[str]]] = lambda: ([], [])
+        """The statements and the log lines of the last case, worked out only where its story is told."""
         self.was: Clean
 
     def clean(self, every: Every) -> list[Point]:
@@ -169,7 +170,7 @@ class _Run:
     def told(self, point: Point, way: Way) -> tuple[Judged, str]:
         """One cut, and its story."""
         one = self.judged(point, way)
-        return one, story(one, self._told, self._logged)
+        return one, story(one, *self._tell())
 
     def _judged(self, point: Point, way: Way) -> Judged:
         case = self._cut(point, way)
@@ -206,8 +207,11 @@ class _Run:
                 waited=waited,
                 gave_up=watcher is None or watcher.gave_up,
             )
-            self._told = _statements(self._ground, records, act)
-            self._logged = [_log_line(record) for record in case.logs[-LOGGED:]]
+            notes = self._ground.sources.notes
+            self._tell = lambda: (
+                _statements(self._ground, notes, records, act),
+                [_log_line(record) for record in case.logs[-LOGGED:]],
+            )
             return self._end(case, made, answer)
 
     def _end(self, case: Case, made: CutCase, answer: Answer) -> CutCase:
@@ -241,8 +245,9 @@ def _watched(way: Way, port: Any, bound: float) -> AbstractContextManager[watche
     return nullcontext()
 
 
-def _statements(ground: Ground, records: Sequence[Any], act: Act | None) -> list[tuple[str, str]]:
+def _statements(ground: Ground, notes: list[Note], records: Sequence[Any], act: Act | None) -> list[tuple[str, str]]:
     """What the call said up to the cut, each with its line."""
+    ground.sources.notes = notes  # the next case has begun with new ones
     until = act.at_ns if act is not None else clock.now_ns()
     passed = [each for each in records if each.at_ns <= until]
     return [(each.says or "connect", each.place) for each in exchanges(passed, ground.sources)]
