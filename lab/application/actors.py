@@ -45,8 +45,6 @@ QUIET: Final = 0.03
 GLANCE: Final = 0.01
 """Seconds between two looks at what the threads of this process do."""
 
-HEALTH_CHECK: Final = "SELECT 1"
-
 STEPS: Final = 1000
 """Statements of one order after which it is given up: a request that tries again for ever."""
 
@@ -417,7 +415,7 @@ class _Play:
     def _held(self, place: Place, act: Act) -> bool:
         """A statement is held: whose it is, unless a connection is still being set up, which is no step."""
         thread = self._sources.holders.get(self._ports.get(place, -1))
-        if thread is None or self._set_up(thread) or self._is_check(thread, act):
+        if thread is None or self._set_up(thread):
             self._case.ports[place[0]].resume(place[1])
             return False
         moving = [each for each in self._actors if each.state in ("running", "arriving")]
@@ -427,15 +425,12 @@ class _Play:
         return True
 
     def _set_up(self, holder: int) -> bool:
-        """Whether it is said within connect(): by its holder, or by a thread that gets it from a pool meanwhile."""
+        """Whether it belongs to the connection and not to the request: said within connect(), by its holder or by a
+        thread that gets it from a pool meanwhile, or to see whether the connection lives.
+        """
         if self._sources.inside(holder):
-            return self._sources.is_inside(holder, "connect")
+            return self._sources.is_inside(holder, "connect") or self._sources.inside(holder) == "check"
         return any(self._sources.is_inside(thread, "connect") for each in self._actors for thread in each.threads)
-
-    def _is_check(self, thread: int, act: Act) -> bool:
-        """Whether it asks whether the connection lives (CONN_HEALTH_CHECKS): that is of no other request's concern."""
-        note = self._sources.note_at(act.at_ns, thread)
-        return note is not None and note.sql == HEALTH_CHECK
 
     def _adopted(self, thread: int) -> Actor:
         """A thread that serves an actor's request, or that the request has started: the one's that runs."""
