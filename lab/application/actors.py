@@ -35,7 +35,7 @@ HOLD: Final = Rule.parse("step-begun+0", "stall", "server", repeat=True)
 READY: Final = "Z"
 DEADLOCK: Final = "40P01"
 
-FIRST_POLL: Final = 0.001
+FIRST_POLL: Final = 0.002
 LONGEST_POLL: Final = 0.016
 """Seconds between two questions to the server who blocks whom; each is twice as long as the one before."""
 
@@ -450,8 +450,9 @@ class _Play:
 
 def _blocking(server: Server, pids: Sequence[int]) -> dict[int, tuple[int, ...]]:
     """By session those that it waits for."""
-    with server.control.cursor() as cursor:
-        cursor.execute("SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid", [list(pids)])
+    with server.control.connection.cursor() as cursor:  # the driver's own: this is asked several times in each order
+        asked = f"{{{','.join(map(str, pids))}}}"
+        cursor.execute("SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid", [asked])
         return {pid: tuple(others) for pid, others in cursor.fetchall()}
 
 
