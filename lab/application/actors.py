@@ -35,7 +35,7 @@ HOLD: Final = Rule.parse("step-begun+0", "stall", "server", repeat=True)
 READY: Final = "Z"
 DEADLOCK: Final = "40P01"
 
-FIRST_POLL: Final = 0.001
+FIRST_POLL: Final = 0.002
 LONGEST_POLL: Final = 0.016
 """Seconds between two questions to the server who blocks whom; each is twice as long as the one before."""
 
@@ -425,9 +425,11 @@ class _Play:
         return True
 
     def _set_up(self, holder: int) -> bool:
-        """Whether it is said within connect(): by its holder, or by a thread that gets it from a pool meanwhile."""
+        """Whether it belongs to the connection and not to the request: said within connect(), by its holder or by a
+        thread that gets it from a pool meanwhile, or to see whether the connection lives.
+        """
         if self._sources.inside(holder):
-            return self._sources.is_inside(holder, "connect")
+            return self._sources.is_inside(holder, "connect") or self._sources.inside(holder) == "check"
         return any(self._sources.is_inside(thread, "connect") for each in self._actors for thread in each.threads)
 
     def _adopted(self, thread: int) -> Actor:
@@ -448,8 +450,9 @@ class _Play:
 
 def _blocking(server: Server, pids: Sequence[int]) -> dict[int, tuple[int, ...]]:
     """By session those that it waits for."""
-    with server.control.cursor() as cursor:
-        cursor.execute("SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid", [list(pids)])
+    with server.control.connection.cursor() as cursor:  # the driver's own: this is asked several times in each order
+        asked = f"{{{','.join(map(str, pids))}}}"
+        cursor.execute("SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid", [asked])
         return {pid: tuple(others) for pid, others in cursor.fetchall()}
 
 

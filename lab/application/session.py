@@ -42,8 +42,7 @@ class Options:
 
 def pytest_command(test: str, option: str, address: str) -> str:
     """How pytest runs one case of a test again."""
-    quoted = f"'{address}'" if " " in address else address
-    return f"pytest {shlex.quote(test)} {option} {quoted}"
+    return f"pytest {shlex.quote(test)} {option} {shlex.quote(address)}"
 
 
 class Session:

@@ -26,7 +26,7 @@ from django.db.backends.utils import CursorWrapper
 import lab
 from lab.application import clock
 
-What = Literal["execute", "commit", "rollback", "connect", "close"]
+What = Literal["execute", "commit", "rollback", "connect", "close", "check"]
 
 _LAB: Final = str(Path(lab.__file__).parent)
 _INSTALLED: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -60,7 +60,13 @@ class Note:
         return statement(self.sql) if self.what == "execute" else _WORDS[self.what]
 
 
-_WORDS: Final[dict[What, str]] = {"commit": "COMMIT", "rollback": "ROLLBACK", "connect": "connect", "close": "close"}
+_WORDS: Final[dict[What, str]] = {
+    "commit": "COMMIT",
+    "rollback": "ROLLBACK",
+    "connect": "connect",
+    "close": "close",
+    "check": "health check",
+}
 
 
 class Sources:
@@ -152,7 +158,7 @@ class Sources:
         @wraps(original)
         def noted(self_: Any, *args: Any, **kwargs: Any) -> Any:
             wrapper, sql = about(self_, args)
-            if id(wrapper) in self.apart:
+            if id(wrapper) in self.apart or (what == "check" and not _will_check(wrapper)):
                 return original(self_, *args, **kwargs)
             with self._noting(wrapper.alias, what, sql):
                 result = original(self_, *args, **kwargs)
@@ -176,6 +182,11 @@ class Sources:
             stack.pop()
 
 
+def _will_check(wrapper: Any) -> bool:
+    """Whether the wrapper is about to ask its connection whether it lives; without, the call is none worth a note."""
+    return wrapper.connection is not None and wrapper.health_check_enabled and not wrapper.health_check_done
+
+
 def _local_port(connection: Any) -> int:
     """The client's end of a driver's connection; 0 of one that is no TCP connection, or that has been lost already."""
     try:
@@ -195,6 +206,7 @@ _METHODS: Final[dict[str, What]] = {
     "_commit": "commit",
     "_rollback": "rollback",
     "close": "close",
+    "close_if_health_check_failed": "check",
 }
 
 

@@ -214,6 +214,7 @@ class TapProcess:
     ) -> RemotePort:
         """Listen on a free loopback port and pass everything to `upstream`; `rules` are armed before anybody connects.
 
+        Messages come along with the next event, act or answer; with `push` each ReadyForQuery brings them at once.
         `sink` is called with each record, in the thread that reads the pipe: it must not call the tap. Raises BadInput
         when the upstream's name is not known.
         """

@@ -24,11 +24,12 @@ from lab.wire.journal import Message, Record
 from lab.wire.rule import Rule
 from lab.wire.tap import Tap, TapPort
 
+READY: Final = "Z"
 _ENCODER = msgspec.json.Encoder()
 
 
 class Opening(msgspec.Struct):
-    """What `open` takes: the server (HOST and port, or a socket's path), its rules, whether every record is urgent."""
+    """What `open` takes: the server (HOST and port, or a socket's path), its rules, whether ReadyForQuery is urgent."""
 
     upstream: tuple[str, int] | str
     rules: list[Rule]
@@ -100,7 +101,8 @@ class Served:
         opening = _read(raw, Opening)
 
         def sink(record: Record) -> None:  # in this thread, and so not before the port is known
-            self._out.record(number, record, urgent=opening.push or not isinstance(record, Message))
+            urgent = opening.push and record.type == READY if isinstance(record, Message) else True
+            self._out.record(number, record, urgent=urgent)
 
         line = self._tap.open(opening.upstream, rules=opening.rules, sink=sink)
         number: int = line.port

@@ -30,6 +30,8 @@ class Copies:
         self._session = session
         self._big: dict[int, int] = {}
         """By table that is big, the file in which its copied places are true."""
+        self._writers: dict[int, set[str]] = {}
+        """By table that is big, the transactions that wrote its copied rows: a row of any other one is new."""
         self._small: set[int] = set()
 
     def take(self, tables: Sequence[Table], nodes: dict[int, int]) -> None:
@@ -45,6 +47,8 @@ class Copies:
                     f"SELECT t.ctid AS tid, t.xmin AS xid, t::text AS row FROM ONLY {table.name} t; "
                     f"ANALYZE pg_temp.lab_rows_{oid}"
                 )
+                found = self._session.rows(f"SELECT DISTINCT xid::text FROM {self._own(table)}")
+                self._writers[oid] = {xid for (xid,) in found}
             elif rows:
                 self._small.add(oid)
                 self._session.run(
@@ -53,21 +57,24 @@ class Copies:
 
     def differences(self, tables: Iterable[Table], nodes: dict[int, int]) -> list[tuple[int, bool, str]]:
         """Rows that are there and not in the copy (True), or the other way round, as JSON; inside a transaction."""
-        parts = []
+        sides, parts = [], []
         for table in tables:
-            now, was = self._now(table, nodes), self._was(table, nodes)
-            as_json = f"to_json(d.row::{table.name})::text"
-            parts += [
-                f"SELECT {table.oid}::bigint, true, {as_json} FROM ({now} EXCEPT ALL {was}) d",
-                f"SELECT {table.oid}::bigint, false, {as_json} FROM ({was} EXCEPT ALL {now}) d",
+            oid, as_json = table.oid, f"to_json(d.row::{table.name})::text"
+            sides += [
+                f"n{oid} AS MATERIALIZED ({self._now(table, nodes)})",
+                f"w{oid} AS MATERIALIZED ({self._was(table, nodes)})",
             ]
-        return self._session.rows(" UNION ALL ".join(parts)) if parts else []
+            parts += [
+                f"SELECT {oid}::bigint, true, {as_json} FROM (TABLE n{oid} EXCEPT ALL TABLE w{oid}) d",
+                f"SELECT {oid}::bigint, false, {as_json} FROM (TABLE w{oid} EXCEPT ALL TABLE n{oid}) d",
+            ]
+        return self._session.rows(f"WITH {', '.join(sides)} {' UNION ALL '.join(parts)}") if parts else []
 
     def deletion(self, table: Table, nodes: dict[int, int], *, whole: bool) -> str:
         """A DELETE of what does not belong there, or of all rows."""
         if whole or not self._by_place(table, nodes):
             return f"DELETE FROM ONLY {table.name}"
-        return f"DELETE FROM ONLY {table.name} t WHERE NOT EXISTS (SELECT FROM {self._own(table)} r WHERE {_UNCHANGED})"
+        return f"DELETE FROM ONLY {table.name} t WHERE {self._new(table)}"
 
     def insertion(self, table: Table, nodes: dict[int, int]) -> list[str]:
         """Named queries (`name AS (…)`) that insert what is missing after the deletion; none when nothing ever is."""
@@ -95,11 +102,16 @@ class Copies:
             f"u{oid} AS (INSERT INTO {own} SELECT tid, {_XID}, row FROM i{oid})",
         ]
 
-    def placed(self, tables: Iterable[Table], nodes: dict[int, int]) -> None:
-        """The places that the copies of these tables know are true in these files."""
+    def writer(self) -> str:
+        """The running transaction; asked only where it matters."""
+        return str(self._session.rows(f"SELECT {_XID}::text")[0][0]) if self._big else ""
+
+    def placed(self, tables: Iterable[Table], nodes: dict[int, int], writer: str) -> None:
+        """The places that the copies of these tables know are true in these files, now that `writer` has committed."""
         for table in tables:
             if table.oid in self._big:
                 self._big[table.oid] = nodes[table.oid]
+                self._writers[table.oid].add(writer)
 
     def _sizes(self, tables: Sequence[Table]) -> list[tuple[int, int]]:
         """How many rows each table has, SMALL + 1 for more."""
@@ -120,8 +132,12 @@ class Copies:
     def _now(self, table: Table, nodes: dict[int, int]) -> str:
         query = f"SELECT t::text AS row FROM ONLY {table.name} t"
         if self._by_place(table, nodes):
-            query += f" WHERE NOT EXISTS (SELECT FROM {self._own(table)} r WHERE {_UNCHANGED})"
+            query += f" WHERE {self._new(table)}"
         return query
+
+    def _new(self, table: Table) -> str:
+        """Whether a row `t` is none of those that were copied; without looking for it among them."""
+        return f"t.xmin <> ALL ('{{{','.join(self._writers[table.oid])}}}'::xid[])"
 
     def _was(self, table: Table, nodes: dict[int, int]) -> str:
         if table.oid in self._small:

@@ -130,13 +130,14 @@ class Kept:
                 whole = self._dependants(tables)
                 self._write_back([*tables, *whole], {each.oid for each in whole})
                 tables += whole
+            writer = self._copies.writer()
             for table in touched:
                 if table.view:
                     self._session.run(f"REFRESH MATERIALIZED VIEW {table.name}")
             if moved:
                 self._session.run(f"SELECT {', '.join(moved)}")
         self._touched.rebase([each.oid for each in {*touched, *tables}])
-        self._copies.placed(tables, self._touched.nodes)
+        self._copies.placed(tables, self._touched.nodes, writer)
 
     def close(self) -> None:
         """Drop the copies and forget what was prepared."""
