@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Any
 
 LONGEST = 400
@@ -34,7 +35,11 @@ _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
 
 def shown(text: object, longest: int = LONGEST) -> str:
     """A text for a page: secrets and rows taken out, no control or direction signs, not longer than `longest`."""
-    plain = str(text)[: 16 * longest]
+    return _shown(str(text)[: 16 * longest], longest)
+
+
+@lru_cache(16_384)  # a page says the same names again and again
+def _shown(plain: str, longest: int) -> str:
     for pattern, instead in _SECRETS:
         plain = pattern.sub(instead, plain)
     plain = "".join(" " if each in "\n\t\r" else each for each in plain if each in "\n\t\r" or _harmless(each))
