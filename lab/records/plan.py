@@ -4,6 +4,9 @@ The order of the steps is the interleaving. One step is begun only when the one 
 seen to block; a blocked step is waited for when the next step of its actor is due. An error that the application
 does not swallow ends what it is in, as in a view: all atomic blocks are left with it, and the actor's steps up to
 the end of the request are skipped. Any list of steps is therefore a plan, which is what shrinking needs.
+
+A unit of work need not be a request: each actor has a lifecycle (lab/records/lifecycle.py), which says what Django is
+told where one begins and ends. A statement outside any unit is one by itself where the actor's lifecycle tells nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from msgspec import Struct, field
 
+from lab.records.lifecycle import TELLS, Lifecycle, Tells
 from lab.records.variant import Variant
 
 VERSION = 1
@@ -27,6 +31,7 @@ class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 StepName = Literal[
     "begin",
     "end",
+    "finish",
     "enter",
     "leave",
     "write",
@@ -59,13 +64,19 @@ class _Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
 
 
 class Begin(_Step):
-    """A request arrives: `request_started` fires on the actor's thread."""
+    """A unit of work begins on the actor's thread. A request: `request_started` fires; else as the lifecycle says."""
 
     actor: str
 
 
 class End(_Step):
-    """The request is over: `request_finished` fires, also inside an atomic block that was not left."""
+    """The unit of work is over, also inside an atomic block that was not left. A request: `request_finished` fires."""
+
+    actor: str
+
+
+class Finish(_Step):
+    """The end of a streamed response is signalled at last: `request_finished` fires, whatever the thread is at."""
 
     actor: str
 
@@ -206,6 +217,7 @@ class Heal(_Step):
 ActorStep = (
     Begin
     | End
+    | Finish
     | Enter
     | Leave
     | Write
@@ -232,7 +244,8 @@ class Plan(
 
     `bound` is B, the longest that one call may take, in seconds; a step that takes longer is given up and the
     subject is killed. `init` are statements that a connection_created receiver of the project executes on each new
-    session. `promise` and `moment` say what a directed plan was written for; `expect` what it is known
+    session. `lifecycles` names those of actors whose units of work are not what `lifecycle()` takes them to be.
+    `promise` and `moment` say what a directed plan was written for; `expect` what it is known
     to show, promise to verdict. `seed` is the number it was drawn from.
     """
 
@@ -245,11 +258,36 @@ class Plan(
     seed: int = 0
     bound: float = 10.0
     init: tuple[str, ...] = ()
+    lifecycles: dict[str, Lifecycle] = field(default_factory=dict)
     expect: dict[str, str] = field(default_factory=dict)
 
     def actors(self) -> tuple[str, ...]:
         """The actors in order of appearance, the nemesis not among them."""
         return tuple(dict.fromkeys(step.actor for step in self.steps if not isinstance(step, NemesisStep)))
+
+    def lifecycle(self, actor: str) -> Lifecycle:
+        """What the actor's units of work are: what the plan says, else what it shows.
+
+        An actor that begins or ends some makes requests, one that does neither is a command (`t0`, the main thread) or
+        a thread of an executor. The actor of a forked child is what the actor that forked it is.
+        """
+        if actor in self.lifecycles:
+            return self.lifecycles[actor]
+        for step in self.steps:
+            if isinstance(step, Fork) and actor == f"{step.child}.t0" and actor != step.actor:
+                return self.lifecycle(step.actor)
+        own = [step for step in self.steps if not isinstance(step, NemesisStep) and step.actor == actor]
+        if not own or any(isinstance(step, Begin | End) for step in own):
+            return "request"
+        return "command" if actor == "t0" else "thread"
+
+    def tells(self, step: ActorStep) -> Tells:
+        """What Django is told by the step: at the ends of a unit of work."""
+        if isinstance(step, Finish):
+            return "request_finished"
+        if isinstance(step, Begin | End):
+            return TELLS[self.lifecycle(step.actor)][isinstance(step, End)]
+        return ""
 
     def faults(self) -> tuple[FaultSpec, ...]:
         """The faults in the order in which they are applied."""

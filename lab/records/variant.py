@@ -45,7 +45,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `overrides` are the methods of `BaseDatabaseWrapper` that the ENGINE replaces with its own, beyond those that
     Django's own PostgreSQL backend replaces. `settings` are printable. `kept` is the number of sessions that were seen
     to stay idle after requests, 0 where no request got a session that an earlier one had used, None where nobody has
-    looked; `keeping` says it in words. `commits`: close() was seen to commit what was pending (None: it was not asked).
+    looked; `kept_outside`: a thread that begins no request was seen to keep its session. `keeping` says it in words.
+    `commits`: close() was seen to commit what was pending (None: it was not asked).
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -57,6 +58,7 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     kept: int | None = None
+    kept_outside: bool | None = None
     keeping: str = ""
     commits: bool | None = None
 

@@ -1,4 +1,4 @@
-"""An actor: one thread of requests. It obeys one step at a time and says how it ended."""
+"""An actor: one thread of requests, or of other units of work. It obeys one step at a time and says how it ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import attempts
 from chain import chain_of
 from django.core import signals
-from django.db import connections, transaction
+from django.db import close_old_connections, connections, transaction
 
 Message = dict[str, Any]
 
@@ -86,7 +86,7 @@ class Actor:
     def _obey(self, message: Message) -> None:
         do = message["do"]
         answer: Message = {"id": message["id"], "actor": self.name, "value": {}}
-        if self._view_over and do not in ("begin", "end", "stop", "exit"):
+        if self._view_over and do not in ("begin", "end", "finish", "stop", "exit"):
             answer["ending"] = "skip"
             self._reply(answer)
             return
@@ -107,7 +107,7 @@ class Actor:
             if attempts.begun() > tried:
                 answer["value"]["attempts"] = attempts.begun() - tried
                 answer["value"]["attempts_failed"] = attempts.failed() - refused
-            if not message.get("swallow") and do != "end":
+            if not message.get("swallow") and do not in ("end", "finish"):
                 self._view_ends(error, answer)
         answer["value"]["in_atomic"] = bool(self._blocks)
         self._reply(answer)
@@ -128,18 +128,31 @@ class Actor:
         if had_blocks:
             answer["left"] = chain_of(error)
 
-    # -- requests -----------------------------------------------------------------------------------------------
+    # -- units of work ------------------------------------------------------------------------------------------
 
     def _do_begin(self, message: Message) -> Message:
         self._in_request, self._view_over = True, False
-        signals.request_started.send(sender=Sender, environ={"PATH_INFO": f"/{self.name}"})
+        self._tell(message["tells"])
         return {"thread": threading.get_native_id()}
 
     def _do_end(self, message: Message) -> Message:
         self._in_request, self._view_over = False, False
         never_left, self._blocks = len(self._blocks), []
-        signals.request_finished.send(sender=Sender)
+        self._tell(message["tells"])
         return {"never_left": never_left}
+
+    def _do_finish(self, message: Message) -> Message:
+        self._tell(message["tells"])
+        return {"done": True}
+
+    def _tell(self, what: str) -> None:
+        """What Django is told at the end of a unit of work, as those tell it who know of one."""
+        if what == "request_started":
+            signals.request_started.send(sender=Sender, environ={"PATH_INFO": f"/{self.name}"})
+        elif what == "request_finished":
+            signals.request_finished.send(sender=Sender)
+        elif what == "close_old_connections":
+            close_old_connections()
 
     # -- transactions -------------------------------------------------------------------------------------------
 
