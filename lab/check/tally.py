@@ -54,7 +54,7 @@ def tally(
             results[promise.id] = PromiseResult(verdict=Verdict.NA, claimed=claimed, summary=reason)
         else:
             views = [_view(promise.id, trial) for trial in trials]
-            results[promise.id] = _result(promise.id, claimed, views, (random or {}).get(promise.id, 0))
+            results[promise.id] = _result(variant, promise.id, views, (random or {}).get(promise.id, 0))
     return results
 
 
@@ -63,7 +63,7 @@ def _view(promise: str, trial: Trial) -> _View:
     return _View(trial.case.moment(promise), own, trial.finding(promise), trial)
 
 
-def _result(promise: str, claimed: bool, views: list[_View], random: int) -> PromiseResult:
+def _result(variant: Variant, promise: str, views: list[_View], random: int) -> PromiseResult:
     moments: dict[str, list[Verdict]] = {}
     for view in views:
         # A case that was made for another promise counts where it breaks this one; that it holds here proves little.
@@ -78,7 +78,7 @@ def _result(promise: str, claimed: bool, views: list[_View], random: int) -> Pro
         verdict = Verdict.UNKNOWN
     return PromiseResult(
         verdict=verdict,
-        claimed=claimed,
+        claimed=variant.claimed(promise, *(moment for moment, found in verdicts.items() if found is Verdict.BROKEN)),
         cause=(broken[0].trial.cause or promise) if broken else None,
         cases=sum(view.trial.runs for view in counted) + random,
         void=sum(view.trial.void for view in counted),

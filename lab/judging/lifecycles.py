@@ -45,11 +45,9 @@ def replaces_stale(promise: Promise, variant: Variant, traits: Traits) -> Iterat
         for how, fault in SEVER.items():
             yield own.plan(f"{how}, query first", *own.job(), fault, *own.job(), *own.job())
             yield own.plan(f"{how}, atomic() first", *own.job(), fault, *own.job(block), *own.job())
-    own = _Own(promise, variant, "stream")
     if keeps(variant, traits):
+        own = _Own(promise, variant, "stream")
         yield own.plan(LATE, *own.job(), Finish("t0"), TERMINATE, *own.job(), Finish("t0"), *own.job())
-    if keeps(variant, traits) or traits.kept_outside is not False:
-        yield own.plan(NEVER, *own.job(), TERMINATE, *own.job(), *own.job())
 
 
 def recovers(promise: Promise, variant: Variant) -> Iterator[Plan]:
@@ -82,8 +80,8 @@ def bounded_sessions(promise: Promise, variant: Variant) -> Iterator[Plan]:
         yield own.plan("an executor of three", *handed, *query("t0"), *query("t0"))
     for lifecycle in ("command", *TASKS):
         own = _Own(promise, variant, lifecycle)
-        replaced = (*own.job(), FIN, *own.job(), *own.job())
-        yield own.plan("replaced", *replaced, TERMINATE, *own.job(), *own.job())
+        for how, fault in (("terminated", TERMINATE), ("FIN", FIN)):
+            yield own.plan(f"replaced, {how}", *request("t0", Read("t0"), fault, Read("t0")), *own.job() * 3)
     if several(variant):
         for lifecycle in TOLD_AFTER:
             own = _Own(promise, variant, lifecycle, "t0", "t1", "t2")
@@ -125,7 +123,7 @@ def fork_safe(promise: Promise, variant: Variant) -> Iterator[Plan]:
     for lifecycle in _possible(variant):
         own = _Own(promise, variant, lifecycle)
         child = "c0.t0"
-        fork = (*own.job(), Fork("t0"), *request(child, Read(child, swallow=True)), *own.job())
+        fork = (*own.job(), Fork(own.actor), *request(child, Read(child, swallow=True)), *own.job())
         served = (
             *request(child, Read(child, swallow=True)),
             *own.job(),
@@ -134,7 +132,7 @@ def fork_safe(promise: Promise, variant: Variant) -> Iterator[Plan]:
             *query("t0"),
         )
         yield own.plan("a child that works", *fork, *served)
-        only = (*own.job(), Fork("t0"), Exit(child, "normal"), *own.job(), *own.job(block))
+        only = (*own.job(), Fork(own.actor), Exit(child, "normal"), *own.job(), *own.job(block))
         yield own.plan("a child that only exits", *only)
 
 

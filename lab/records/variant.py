@@ -16,7 +16,8 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     Django settings module whose `DATABASES[alias]` is the base on which they are laid. `claims` lists the
     promises that its authors make; None means all of them. `threads` is the number of concurrent requests that
     the variant says it is made for, None without limit. `bound` is the longest wait that it claims, in seconds.
-    `keeps` says whether it keeps sessions between requests; None leaves that to its settings and its code.
+    `keeps` says whether it keeps sessions between requests; None leaves that to its settings and its code. `limits` are
+    the moments, by promise, of which its documentation says that it does not make the promise there.
     """
 
     name: str
@@ -33,9 +34,15 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     bound: float | None = None
     keeps: bool | None = None
     summary: str = ""
+    limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def claimed(self, promise: str) -> bool:
-        """Whether this variant makes the promise; a variant without a list makes all of them."""
+    def claimed(self, promise: str, *moments: str) -> bool:
+        """Whether this variant makes the promise, at one of the `moments` if any are given.
+
+        A variant without a list makes all promises, but for its documented limits.
+        """
+        if moments and set(moments) <= set(self.limits.get(promise, ())):
+            return False
         return self.claims is None or promise in self.claims
 
 
