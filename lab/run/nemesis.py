@@ -171,6 +171,8 @@ class Nemesis:
         cut = self._end_fault(struck)
         unseen = "there was nothing to strike" if struck.seen is nothing else "nothing was seen of it"
         landing = struck.landing or self._landing(struck, False, unseen)
+        if not landing.landed and struck.seen is nothing:
+            landing = msgspec.structs.replace(landing, nothing=True)
         self.landings.append(msgspec.structs.replace(landing, healed=self._diary.now(), cut=cut))
 
     def _end_fault(self, struck: _Struck) -> tuple[str, ...]:
