@@ -77,6 +77,8 @@ ROWS = (
         claims=("reuses", "replaces-stale", *DJANGO),
         summary="the same, checked by a query before each request's first use (CONN_HEALTH_CHECKS)",
         settings={"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True},
+        # Its documentation speaks of requests.
+        limits={"replaces-stale": ("in a command", "in an executor's thread")},
     ),
     Row(
         name="django_pool",
