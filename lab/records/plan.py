@@ -39,6 +39,7 @@ StepName = Literal[
     "fail",
     "sql",
     "look",
+    "use",
     "autocommit",
     "commit",
     "rollback",
@@ -144,6 +145,26 @@ class Look(_Step):
     alias: str = "default"
 
 
+UseName = Literal[
+    "open-cursor", "early-break", "iterator", "iterator-break", "iterator-across-commit", "repeat", "pipeline-left"
+]
+
+
+class Use(_Step):
+    """Something legal that applications do besides one query read to its end; the history says if the result was whole.
+
+    `open-cursor`: rows are left unread in a cursor that nothing closes. `early-break`: a loop over a cursor is left
+    early. `iterator`: a server-side cursor, as QuerySet.iterator() has it, is read to the end, left early
+    (`iterator-break`), or read on after a block of its own was committed (`iterator-across-commit`). `repeat`: one
+    statement so often that a driver prepares it. `pipeline-left`: psycopg's pipeline mode is left by an exception.
+    """
+
+    actor: str
+    how: UseName
+    swallow: bool = False
+    alias: str = "default"
+
+
 class Autocommit(_Step):
     """`connection.set_autocommit(on)`."""
 
@@ -225,6 +246,7 @@ ActorStep = (
     | Fail
     | Sql
     | Look
+    | Use
     | Autocommit
     | Commit
     | Rollback

@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.judging import ending
 from lab.records.history import DIED, HUNG, Cause, Ending, Phase
-from lab.records.plan import ActorStep, Begin, End, Exit, Finish, Fork, Plan, Read, Stop, Write
+from lab.records.plan import ActorStep, Begin, End, Exit, Finish, Fork, Plan, Read, Stop, Use, Write
 from lab.run.actors import Actors, Pending
 from lab.run.census_taker import CensusTaker
 from lab.run.diary import Diary
@@ -87,6 +87,8 @@ class Steps:
             if step.hold == "commit":
                 message["commit_gate"] = pending.gate
                 pending.gate = None  # it is not this step that will wait, but the one that commits
+        if isinstance(step, Use):
+            message["token"] = f"{self._run}:{pending.index}"
         if isinstance(step, Read):
             message["nonce"] = f"{self._run}:{pending.index}"
         message["gate"] = pending.gate
