@@ -46,6 +46,7 @@ class WorksUnfaulted(Promise):
     """
 
     id = "works-unfaulted"
+    first = True
     sentence = (
         "A request in which nothing was struck gets no error that is not its own, returns whole results, and leaves "
         "the next request whole."

@@ -51,6 +51,8 @@ def print_result(out: Console, result: Result) -> None:
     _line(out, Text(headline(result), "bold"))
     if result.variant.keeping:
         _line(out, Text(f"seen: {result.variant.keeping}"))
+    for part in result.skipped:
+        _line(out, Text(f"not run: {part}"))
     out.print(table)
     for name, promise in result.promises.items():
         if promise.evidence:

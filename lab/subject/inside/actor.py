@@ -257,7 +257,9 @@ class Actor:
     # -- what applications do besides ---------------------------------------------------------------------------
 
     def _do_use(self, message: Message) -> Message | None:
-        used: Message | None = getattr(self, f"_use_{message['how'].replace('-', '_')}")(connections[message["alias"]], message)
+        used: Message | None = getattr(self, f"_use_{message['how'].replace('-', '_')}")(
+            connections[message["alias"]], message
+        )
         return used
 
     def _use_open_cursor(self, connection: Any, message: Message) -> Message:

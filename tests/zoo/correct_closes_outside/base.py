@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 from django.core.signals import request_finished, request_started
@@ -24,25 +25,29 @@ class Closing(CursorWrapper):
         self.close()
 
 
-class DatabaseWrapper(Stock):
+class Here(threading.local):
+    """What is known of the current thread."""
+
     in_request = False
+
+
+here = Here()
+
+
+def begin(**_: Any) -> None:
+    here.in_request = True
+
+
+def end(**_: Any) -> None:
+    here.in_request = False
+
+
+request_started.connect(begin)
+request_finished.connect(end)
+
+
+class DatabaseWrapper(Stock):
     connecting = False
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        request_started.connect(self.begin, weak=True)
-        request_finished.connect(self.end, weak=True)
-
-    def begin(self, **_: Any) -> None:
-        self.in_request = self.mine()
-
-    def end(self, **_: Any) -> None:
-        if self.mine():
-            self.in_request = False
-
-    def mine(self) -> bool:
-        """Whether the signal comes from the thread that this wrapper belongs to."""
-        return connections[self.alias] is self
 
     def connect(self) -> None:
         self.connecting = True
@@ -61,7 +66,7 @@ class DatabaseWrapper(Stock):
 
     def over(self) -> None:
         """A statement or a block has ended."""
-        free = not self.in_request and not self.in_atomic_block and not self.connecting and self.autocommit
+        free = not here.in_request and not self.in_atomic_block and not self.connecting and self.autocommit
         if free and self.connection is not None:
             self.close()
 
