@@ -25,6 +25,7 @@ class Row:
     `settings` and `options` are what a project writes in `DATABASES["default"]` and its OPTIONS. `threads` is the
     number of concurrent requests that it says it is made for, None without limit. `bound` is the longest wait that
     it claims, in seconds. `keeps` says whether it keeps sessions between requests; None leaves that to its settings.
+    `limits` are moments, by promise, of which its documentation says that it does not make the promise there.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Row:
     threads: int | None = None
     bound: float | None = None
     keeps: bool | None = None
+    limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 ROWS = (
@@ -75,6 +77,8 @@ ROWS = (
         claims=("reuses", "replaces-stale", *DJANGO),
         summary="the same, checked by a query before each request's first use (CONN_HEALTH_CHECKS)",
         settings={"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True},
+        # Its documentation speaks of requests.
+        limits={"replaces-stale": ("in a command", "in an executor's thread")},
     ),
     Row(
         name="django_pool",
@@ -99,5 +103,6 @@ ROWS = (
         claims=None,
         summary="the thread-local one repaired: one session per thread",
         keeps=True,
+        limits={"bounded-sessions": ("in an executor's thread",)},
     ),
 )

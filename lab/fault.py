@@ -337,6 +337,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     `heal_cuts`: ending it ends the plan's connections too (a proxy is made anew, never relieved of a toxic).
     `lazy` faults are seen only when the subject meets them, so the run does not wait for that when they are injected.
     `waits` faults make a variant without timeouts wait for them until it is killed: such plans run side by side.
+    `connecting` faults are met by an attempt to connect: a step does not count as waiting before one has met it.
     `needs` names what a rig must be capable of.
     """
 
@@ -347,6 +348,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     heal_cuts: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
     waits: ClassVar[bool] = False
+    connecting: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
 
     def prepare(self, site: Site) -> None:
@@ -370,6 +372,7 @@ def fault(
     heal_cuts: bool = False,
     lazy: bool = False,
     waits: bool = False,
+    connecting: bool = False,
     needs: Iterable[str] = (),
 ) -> Callable[[F], F]:
     """Register a fault class under `kind`."""
@@ -377,7 +380,7 @@ def fault(
     def register(cls: F) -> F:
         cls.kind, cls.family, cls.exclusive = kind, family, exclusive
         cls.lasting, cls.heal_cuts, cls.lazy, cls.waits = lasting, heal_cuts, lazy, waits
-        cls.needs = frozenset(needs)
+        cls.connecting, cls.needs = connecting, frozenset(needs)
         FAULTS.add(kind, cls)
         return cls
 

@@ -25,6 +25,8 @@ class Promise(ABC):
 
     id: ClassVar[str]
     sentence: ClassVar[str]
+    first: ClassVar[bool] = False
+    """Whether its plans run before those of the others, because what breaks it explains much of what comes later."""
 
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
         """Why the configuration says that this promise does not apply; "" when it does."""

@@ -102,6 +102,12 @@ CROWD = Wait(
     "order",
     "as for GRACE; it is longer because here the step most often only works",
 )
+MEET = Wait(
+    3.0,
+    "an attempt to connect to meet a fault and to come to its end, before GRACE begins",
+    "order",
+    "the heal then comes before the fault was met: the promise was not at stake, which is unknown and run again",
+)
 AT_WORK = 4
 """How many times as long either is while a session is active: the step waits for an answer that the server works on."""
 

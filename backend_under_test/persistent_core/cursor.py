@@ -10,6 +10,7 @@ from django.db.backends.postgresql.base import CursorDebugWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.utils import InterfaceError
 
+from backend_under_test.persistent_core.outside import here
 from backend_under_test.persistent_core.wire import Database
 
 if TYPE_CHECKING:
@@ -48,18 +49,24 @@ class _Leased(_Base):
             return super()._execute(sql, params, *ignored_wrapper_args)  # which warns, in some versions
         # The rest of CursorWrapper._execute, without a second call: every statement comes through here.
         db.validate_no_broken_transaction()
+        if not here.in_request:
+            db.note(sql)
         with db.wrap_database_errors:
             return self.cursor.execute(sql) if params is None else self.cursor.execute(sql, params)
 
     def _executemany(self, sql: Any, param_list: Any, *ignored_wrapper_args: Any) -> Any:
         if self._lease != self.db.lease:
             self._refuse()
+        if not here.in_request:
+            self.db.note(sql)
         return super()._executemany(sql, param_list, *ignored_wrapper_args)
 
     def callproc(self, procname: Any, params: Any = None, kparams: Any = None) -> Any:
         """As CursorWrapper's."""
         if self._lease != self.db.lease:
             self._refuse()
+        if not here.in_request:
+            self.db.note(None)  # what a procedure leaves is not known
         return super().callproc(procname, params, kparams)
 
     def close(self) -> None:

@@ -26,6 +26,9 @@ from backend_under_test.persistent_core.wire import (
     wire,
 )
 
+HANG_UP = getattr(select, "POLLRDHUP", 0)
+"""The end of the stream, also behind bytes that nobody has read; POLLERR and POLLHUP need no asking. Linux has it."""
+
 if TYPE_CHECKING:
     from backend_under_test.persistent_core.limit import Limits
     from backend_under_test.persistent_core.wrapper import PersistentWrapper
@@ -56,6 +59,10 @@ class Session:
         """The watchdog shut it down."""
         self.pending = False
         """Autocommit off: work succeeded in a transaction that was not ended. A lost session no longer knows."""
+        self.missed = False
+        """Outside of requests: something was left on it, such as a SET, that the application would miss on another."""
+        self.told = False
+        """An error has told the application that it is lost."""
         self.setting_up = True
         self.isolation_level: Any = None
         self.reset = DISCARD
@@ -69,6 +76,8 @@ class Session:
         self._socket = socket.socket(fileno=os.dup(conn.fileno()))
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+        self._hang_up = select.poll()
+        self._hang_up.register(self._socket, HANG_UP)
         self._listen = wire.listen(conn)
         self._recording: Recording | None = Recording(conn)
         self._attributes: tuple[Any, ...] = ()
@@ -126,6 +135,10 @@ class Session:
     def lost(self) -> bool:
         """Whether it cannot be used any more: dead, or in an exchange of which the rest will not be read."""
         return self.expired or self.status() in (ACTIVE, UNKNOWN)
+
+    def hung_up(self) -> bool:
+        """Whether the server's end is closed, though nobody has read that: asks the kernel, waits for nothing."""
+        return bool(self._hang_up.poll(0))
 
     def park(self, limits: Limits) -> bool:
         """Make it ready for the next request; False when it must not be kept. Waits only to end a transaction."""

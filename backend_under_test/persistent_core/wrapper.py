@@ -3,6 +3,7 @@
 The seams are Django's own. `connect` takes a parked session before it makes one, `close` parks it, and the end of a
 request (`close_if_unusable_or_obsolete`, by Django's signals) always closes. In between the session never changes: a
 lost one stays lost until the request ends, because a silent second one would know nothing of what was set on the first.
+Outside of requests, where nothing ever ends, `outside` says when it may change.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from backend_under_test.persistent_core.cursor import (
 )
 from backend_under_test.persistent_core.holder import Holder, begin_use, close_idle, end_use
 from backend_under_test.persistent_core.limit import CLIENT_CHECK_MS, LIBPQ_DEFAULTS, Limits
+from backend_under_test.persistent_core.outside import here, leaves_state
 from backend_under_test.persistent_core.session import Session
 from backend_under_test.persistent_core.watchdog import dog
 from backend_under_test.persistent_core.wire import ACTIVE, IDLE, INERROR, INTRANS, Database, wire
@@ -97,6 +99,7 @@ class Guard(DatabaseErrorWrapper):
         state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
         if state is not None and state.startswith(DOOMING):
             session.doomed = True
+        session.told = session.lost()
         if session.expired:
             wrapper.errors_occurred = True
             raise OperationalError(expired_message(wrapper.limit)) from error
@@ -287,8 +290,30 @@ class PersistentWrapper(PostgresWrapper):
 
     def _use(self, session: Session) -> None:
         self.session = session
+        session.missed = session.told = False
         self.lease += 1
         begin_use(self, session)
+
+    @async_unsafe
+    def ensure_connection(self) -> None:
+        """Django's; outside of requests and blocks a lost session is replaced first, where that is no secret."""
+        if self.connection is not None and not here.in_request and self._replaceable():
+            self._discard()
+        super().ensure_connection()
+
+    def _replaceable(self) -> bool:
+        """Whether the session is lost, and the application knows that or has left nothing on it."""
+        session = self.session
+        if session is None or session.setting_up or self.in_atomic_block or not self.autocommit:
+            return False
+        if session.told:
+            return session.lost()
+        return not session.missed and (session.lost() or session.hung_up())
+
+    def note(self, sql: Any) -> None:
+        """A statement is about to run outside of any request."""
+        if self.session is not None and not self.session.missed and leaves_state(sql):
+            self.session.missed = True
 
     # ── the end of a request ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -530,7 +555,7 @@ class PersistentWrapper(PostgresWrapper):
 
     def _cursor(self, name: str | None = None) -> Any:
         # Django's, without what is idle here (its health check) or guards nothing: making a cursor asks no server.
-        if self.connection is None:
+        if self.connection is None or not here.in_request:
             self.ensure_connection()
         try:
             cursor = self.create_cursor(name)

@@ -11,7 +11,7 @@ from lab.fault import Fault, Seen, Sighting, Site, fault
 SPARE = 24  # bytes beyond the greeting: it varies a little with the settings, and every answer is longer
 
 
-@fault("cut-first-answer", family="network", lasting=True, heal_cuts=True)
+@fault("cut-first-answer", family="network", lasting=True, connecting=True, heal_cuts=True)
 class CutFirstAnswer(Fault):
     """Every connection ends; new sessions can be had, and end with their first answer: so every check of them fails."""
 

@@ -10,7 +10,7 @@ from lab.fault import Fault, Seen, Sighting, Site, fault
 from lab.timing import KNOCK
 
 
-@fault("reject", family="network", lasting=True)
+@fault("reject", family="network", lasting=True, connecting=True)
 class Reject(Fault):
     """Every connection ends, and new ones are ended as soon as they are there, as by a proxy whose server is down.
 

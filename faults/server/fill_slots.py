@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 
-@fault("fill-slots", family="server", lasting=True, exclusive=True, needs=["slots"])
+@fault("fill-slots", family="server", lasting=True, connecting=True, exclusive=True, needs=["slots"])
 class FillSlots(Fault):
     """Every connection slot that an ordinary role may have is taken: connecting fails with 53300 until the heal.
 

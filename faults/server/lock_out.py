@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 
-@fault("lock-out", family="server", lasting=True, needs=("password",))
+@fault("lock-out", family="server", lasting=True, connecting=True, needs=("password",))
 class LockOut(Fault):
     """The plan's passwords are wrong (28P01) until the heal, as after a rotation; sessions that are there stay."""
 

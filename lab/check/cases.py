@@ -85,7 +85,7 @@ def gather(
     beyond: Counter[str] = Counter()
     plans: dict[bytes, Plan] = {}
     made_for: dict[bytes, list[tuple[str, str]]] = {}
-    for promise in promises:
+    for promise in sorted(promises, key=lambda each: not each.first):
         if reason := promise.not_applicable(variant, traits):
             not_applicable[promise.id] = reason
             continue

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
@@ -17,6 +18,7 @@ from lab.check.search import Searched, search
 from lab.check.subjects import subjects
 from lab.check.tally import tally
 from lab.check.trial import NOT_RUN, Entry, Trial, Trials
+from lab.errors import LabError, StoreUnwritable, SubjectLost
 from lab.promise import PROMISES, Promise
 from lab.records.result import Result, VariantInfo, encode_results, overall
 from lab.records.secret import masked
@@ -70,6 +72,7 @@ class _VariantPart:
     trials: list[Trial] = field(default_factory=list)
     cut: CutTrials = field(default_factory=CutTrials)
     searched: Searched = field(default_factory=Searched)
+    skipped: list[str] = field(default_factory=list)
     begun: float | None = None
     ended: float = 0.0
 
@@ -189,7 +192,8 @@ class _Check:
         begun = time.monotonic()
         bound = options.bound or entry.variant.bound or 10.0
         number = len(part.gathered.cases) + 1
-        part.cut = cut(entry, self._rig, self._store, bound=bound, number=number)
+        with self._part("cuts", part):
+            part.cut = cut(entry, self._rig, self._store, bound=bound, number=number)
         part.ended = time.monotonic()
         for trial in part.cut.trials:
             self._progress.further(entry.variant)
@@ -203,18 +207,30 @@ class _Check:
             return
         self._progress.say(f"{entry.variant.name}: random search from seed {options.seed}, {seconds:.0f} s")
         begun = time.monotonic()
-        part.searched = search(
-            entry,
-            self._rig,
-            seed=options.seed,
-            seconds=seconds,
-            known={promise for trial in part.trials for promise in trial.broken},
-            number=len(part.gathered.cases) + len(part.cut.trials) + 1,
-        )
+        with self._part("random search", part):
+            part.searched = search(
+                entry,
+                self._rig,
+                seed=options.seed,
+                seconds=seconds,
+                known={promise for trial in part.trials for promise in trial.broken},
+                number=len(part.gathered.cases) + len(part.cut.trials) + 1,
+            )
         part.ended = time.monotonic()
         for trial in part.searched.trials:
             self._progress.further(entry.variant)
             self._enter(part, trial, begun)
+
+    @contextmanager
+    def _part(self, name: str, part: _VariantPart) -> Iterator[None]:
+        """A part of the check without which all others are judged: what ends it is said, and told in the result."""
+        try:
+            yield
+        except (StoreUnwritable, SubjectLost):
+            raise
+        except LabError as error:
+            part.skipped.append(f"{name}: {error}")
+            self._progress.say(f"{part.entry.variant.name}: no {name}: {error}")
 
     def _enter(self, part: _VariantPart, trial: Trial, begun: float) -> None:
         broken = tuple(promise for promise in trial.broken if promise in part.entry.ids)
@@ -263,6 +279,7 @@ class _Check:
             cases=sum(trial.runs for trial in trials) + cuts.runs + searched.runs,
             void=sum(trial.void for trial in trials) + cuts.void + searched.void,
             promises=promises,
+            skipped=tuple(part.skipped),
         )
         entry.folder.finish(encode_results([result]))
         return result

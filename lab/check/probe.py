@@ -29,7 +29,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     record = run(plan, rig, zygote, liveness=False)
     if record.void or any(op.chain for op in record.ops):
         return zygote.traits
-    requests = [each for each in Trace(record).requests if each.sessions]
+    requests = [each for each in Trace(record).requests if each.sessions and each.lifecycle == "request"]
     idle = max((len(census.sessions) for census in record.census if census.at == "end"), default=0)
     again = _used_again(requests)
     pending = (Autocommit("t0"), Write("t0"))
@@ -38,6 +38,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     return msgspec.structs.replace(
         zygote.traits,
         kept=idle if again else 0,
+        kept_outside=_kept_outside(record),
         keeping=_in_words(record, requests, again),
         commits=None if closed.void else bool(closed.rows),
     )
@@ -53,9 +54,14 @@ def _used_again(requests: list[Request]) -> bool:
     return False
 
 
+def _kept_outside(record: Record) -> bool:
+    """Whether the session of the thread that begins no request is still there at the end."""
+    own = {op.value.get("session") for op in record.ops if op.actor == COMMAND}
+    return any(census.at == "final" and own & {each.id for each in census.sessions} for census in record.census)
+
+
 def _in_words(record: Record, requests: list[Request], again: bool) -> str:
-    command = any(census.at == "final" and census.sessions for census in record.census)
-    outside = "; a thread that begins no request keeps its session" if command and not again else ""
+    outside = "; a thread that begins no request keeps its session" if _kept_outside(record) and not again else ""
     if not again:
         return f"no session is kept across requests{outside}"
     own = {actor: {s for each in requests if each.actor == actor for s in each.sessions} for actor in ("t0", "t1")}

@@ -83,7 +83,8 @@ class Replays:
         counted = [
             verdict
             for promise, verdict in self.verdicts().items()
-            if self.plan.variant.claimed(promise) and (verdict is not Verdict.UNKNOWN or promise in about)
+            if self.plan.variant.claimed(promise, self.plan.moment)
+            and (verdict is not Verdict.UNKNOWN or promise in about)
         ]
         return worst([Verdict.NA, *counted])
 

@@ -65,7 +65,7 @@ def tally(
             views = [_view(promise.id, trial) for trial in trials]
             added = [view for view in views if project and _changed(view, variant)]
             own = [view for view in views if view not in added]
-            result = _result(promise.id, claimed, own, (random or {}).get(promise.id, 0))
+            result = _result(variant, promise.id, own, (random or {}).get(promise.id, 0))
             result = _by_settings(result, added) if added else result
             results[promise.id] = result if known is None else _whose(result, own, known.get(promise.id, ()))
     return results
@@ -104,7 +104,7 @@ def _view(promise: str, trial: Trial) -> _View:
     return _View(trial.case.moment(promise), own, trial.finding(promise), trial)
 
 
-def _result(promise: str, claimed: bool, views: list[_View], random: int) -> PromiseResult:
+def _result(variant: Variant, promise: str, views: list[_View], random: int) -> PromiseResult:
     moments: dict[str, list[Verdict]] = {}
     for view in views:
         # A case that was made for another promise counts where it breaks this one; that it holds here proves little.
@@ -119,7 +119,7 @@ def _result(promise: str, claimed: bool, views: list[_View], random: int) -> Pro
         verdict = Verdict.UNKNOWN
     return PromiseResult(
         verdict=verdict,
-        claimed=claimed,
+        claimed=variant.claimed(promise, *(moment for moment, found in verdicts.items() if found is Verdict.BROKEN)),
         cause=(broken[0].trial.cause or promise) if broken else None,
         cases=sum(view.trial.runs for view in counted) + random,
         void=sum(view.trial.void for view in counted),

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.records.history import HUNG, Cause, Ending, Op, Phase
+from lab.records.lifecycle import TELLS, Lifecycle
 from lab.records.plan import Step, StepName
 from lab.records.record import Record
 
 FOREVER = 1 << 62
-ORDINARY: tuple[StepName, ...] = ("begin", "end", "enter", "leave", "read", "write", "look")
+ORDINARY: tuple[StepName, ...] = ("begin", "end", "finish", "enter", "leave", "read", "write", "look")
 """Steps that any healthy backend serves without an error, when blocks are entered before they are left."""
+NO_WORK: tuple[StepName, ...] = ("finish", "stop", "fork", "exit")
+"""Steps that are no unit of work by themselves where they come outside of one."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,14 @@ class Call:
     value: dict[str, Any]
     chain: tuple[Cause, ...]
     plan: Step | None
+    lifecycle: Lifecycle = "request"
+
+    @property
+    def told(self) -> bool:
+        """Whether Django was told that a unit of work begins or ends here."""
+        if self.f == "finish":
+            return True
+        return self.f in ("begin", "end") and bool(TELLS[self.lifecycle][self.f == "end"])
 
     @property
     def seconds(self) -> float:
@@ -78,11 +89,16 @@ class Call:
 
 @dataclass
 class Request:
-    """All calls between one request_started and request_finished of an actor."""
+    """All calls of one unit of work: between request_started and request_finished, or as the actor's lifecycle says.
+
+    `bare`: it has no beginning of its own, as in a command: one statement, or one atomic block.
+    """
 
     actor: str
     ordinal: int
     calls: list[Call] = field(default_factory=list)
+    bare: bool = False
+    finished: int = FOREVER  # when the end of a streamed response was signalled
     followed: int = FOREVER  # when the actor's next request arrived
     tidy: bool = True  # it found nothing open: no atomic block, no work that was done outside of any request
 
@@ -98,9 +114,21 @@ class Request:
 
     @property
     def end(self) -> int:
-        """When request_finished had been served, or the thread had ended; FOREVER when that did not happen."""
+        """When request_finished had been served, or the thread had ended; FOREVER when that did not happen.
+
+        A unit of which Django is not told ends where the application has done with it, but a stream's goes on until
+        its end is signalled or the thread's next request begins.
+        """
         last = self.calls[-1]
-        return last.end if last.f in ("end", "stop") and not last.hung else self.followed
+        if self.lifecycle == "stream" and last.f != "stop":
+            return min(self.finished, self.followed)
+        over = last.f in ("end", "stop") or self.bare
+        return last.end if over and not last.hung else self.followed
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """That of its actor."""
+        return self.calls[0].lifecycle
 
     @property
     def errors(self) -> list[Call]:
@@ -126,7 +154,7 @@ class Request:
             depth += {"enter": 1, "leave": -1}.get(call.f, 0)
             if depth < 0:
                 return False
-        return self.calls[0].f == "begin" and (depth == 0 or bool(self.errors))
+        return (self.bare or self.calls[0].f == "begin") and (depth == 0 or bool(self.errors))
 
     @property
     def never_left(self) -> bool:
@@ -141,6 +169,7 @@ class Request:
 def read_calls(record: Record) -> list[Call]:
     """All calls, in the order in which they began."""
     steps = record.plan.steps
+    lifecycles = {actor: record.plan.lifecycle(actor) for actor in {op.actor for op in record.ops}}
     open_: dict[tuple[str, int], Op] = {}
     found: list[Call] = []
     for op in record.ops:
@@ -163,29 +192,64 @@ def read_calls(record: Record) -> list[Call]:
                 value=op.value,
                 chain=op.chain,
                 plan=plan,
+                lifecycle=lifecycles[op.actor],
             )
         )
     return sorted(found, key=lambda call: call.begin)
 
 
 def read_requests(calls: list[Call]) -> list[Request]:
-    """All requests of these calls, in the order in which they arrived."""
-    found: dict[tuple[str, int], Request] = {}
-    depth: dict[str, int] = {}
-    outside: set[str] = set()
+    """All units of work of these calls, in the order in which they began."""
+    readers: dict[str, _Reader] = {}
+    found: list[Request] = []
     for call in calls:
-        if call.ending == "skip":
-            continue
-        open_blocks = depth.get(call.actor, 0)
-        depth[call.actor] = 0 if call.ends_blocks else open_blocks + {"enter": 1, "leave": -1}.get(call.f, 0)
-        if call.request < 0:
-            outside.add(call.actor)
-            continue
-        key = (call.actor, call.request)
-        if key not in found:
-            found[key] = Request(*key, tidy=not open_blocks and call.actor not in outside)
-            outside.discard(call.actor)
-            if before := found.get((call.actor, call.request - 1)):
-                before.followed = call.begin
-        found[key].calls.append(call)
-    return list(found.values())
+        if call.ending != "skip":
+            reader = readers.setdefault(call.actor, _Reader(call.actor))
+            found += reader.take(call)
+    return found
+
+
+class _Reader:
+    """Reads one actor's calls as units of work."""
+
+    def __init__(self, actor: str) -> None:
+        self._actor = actor
+        self._depth = 0
+        self._outside = False  # work was done outside of any unit
+        self._last: Request | None = None
+        self._streams: list[Request] = []  # whose end was not signalled
+        self._bare = 0
+
+    def take(self, call: Call) -> list[Request]:
+        """The unit that begins with the call, if one does."""
+        open_blocks = self._depth
+        self._depth = 0 if call.ends_blocks else open_blocks + {"enter": 1, "leave": -1}.get(call.f, 0)
+        if call.f == "finish" and self._streams:
+            self._streams.pop(0).finished = call.end
+        if call.request >= 0:
+            if self._last is not None and self._last.ordinal == call.request:
+                self._last.calls.append(call)
+                return []
+            return self._begun(Request(self._actor, call.request, tidy=not open_blocks and not self._outside), call)
+        if call.f == "finish":
+            return []
+        if call.lifecycle not in ("command", "thread"):
+            self._outside = True
+            return []
+        if call.f in NO_WORK:
+            return []
+        if open_blocks > 0 and self._last is not None and self._last.bare:
+            self._last.calls.append(call)
+            return []
+        self._bare += 1
+        return self._begun(Request(self._actor, -self._bare, bare=True), call)
+
+    def _begun(self, request: Request, call: Call) -> list[Request]:
+        if self._last is not None:
+            self._last.followed = call.begin
+        self._outside = False
+        if call.lifecycle == "stream":
+            self._streams.append(request)
+        self._last = request
+        request.calls.append(call)
+        return [request]

@@ -30,6 +30,22 @@ class Trace:
         """All requests, in the order in which they arrived."""
         return read_requests(self.calls)
 
+    def one_unit(self, call: Call, other: Call) -> bool:
+        """Whether Django was told nothing of an end between the two: then they may share a session and its state."""
+        return self._spans[id(call)] == self._spans[id(other)]
+
+    @cached_property
+    def _spans(self) -> dict[int, tuple[str, int]]:
+        spans: dict[int, tuple[str, int]] = {}
+        number: dict[str, int] = {}
+        for call in self.calls:
+            before = number.get(call.actor, 0) + (call.told and call.f == "begin")
+            spans[id(call)] = call.actor, before
+            # Within a request close() ends the session, but the request may set it up again.
+            over = (call.told and call.f != "begin") or (call.f == "close" and call.lifecycle != "request")
+            number[call.actor] = before + over
+        return spans
+
     @cached_property
     def present(self) -> dict[str, int]:
         """How often the server holds each token at the end."""

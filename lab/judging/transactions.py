@@ -83,7 +83,7 @@ class _Actor:
         return [unit for alias in self._aliases.values() for unit in alias.found]
 
     def _take(self, call: Call) -> None:
-        if call.f in ("begin", "end", "stop"):
+        if call.f in ("begin", "end", "finish", "stop"):
             for each in self._aliases.values():
                 each.take(call)
             self._blocks = [] if call.ends_blocks else self._blocks
@@ -150,10 +150,15 @@ class _Units:
 
     def _on_begin(self, call: Call) -> None:
         """request_started tidies up as request_finished does; nothing is left to tidy where a request had ended."""
+        if not call.told:
+            return
         if self._marks and self._unit is not None:
             self._unit.closed_inside = True
         elif self._unit is not None:
             self._on_close(call)
+
+    def _on_finish(self, call: Call) -> None:
+        self._on_begin(call)
 
     def _on_sql(self, call: Call) -> None:
         if isinstance(call.plan, Sql) and call.plan.text.upper().startswith(("BEGIN", "START TRANSACTION")):
@@ -232,7 +237,10 @@ class _Units:
 
     def _on_end(self, call: Call) -> None:
         self.view_ends(call)
-        self._on_close(call)
+        if call.told:
+            self._on_close(call)
+        else:
+            self._on_other(call)
 
     def _on_stop(self, call: Call) -> None:
         self._decide("doubt", call)  # a backend that keeps the session may commit or roll back what is open

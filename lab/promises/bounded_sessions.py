@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging import loss
+from lab.judging import lifecycles, loss
 from lab.judging.calls import FOREVER, Request
 from lab.judging.plan_parts import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
 from lab.judging.trace import Trace
@@ -98,6 +98,7 @@ class BoundedSessions(Promise):
         dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), End("t0"))
         yield self.plan(variant, "replaced, ended by the server", *dawdle, Heal(), *query("t0"), *query("t0"))
         yield from loss.bounded_sessions(self, variant, traits)
+        yield from lifecycles.bounded_sessions(self, variant)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import lifecycles
 from lab.judging.calls import Call, Request
 from lab.judging.plan_parts import looked_at, request
 from lab.judging.session_state import LEAVE, difference, leave, looks, sets, state
@@ -24,7 +25,8 @@ class CleanSession(Promise):
     """At stake when a request left state on its session, and a later one got that session or it was ended.
 
     Every later request must find the session as the first look found it, before any state was left there. What OPTIONS
-    or a connection_created receiver sets up is part of that first look.
+    or a connection_created receiver sets up is part of that first look. Where Django is told nothing of
+    an end (in a command), all that an actor does until its next close() is one request in this sense.
     """
 
     id = "clean-session"
@@ -54,6 +56,8 @@ class CleanSession(Promise):
         wrote = request("t0", Look("t0"), *leave("t0", "SET"), Enter("t0"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "SET", *wrote, *wrote, *then, title="twice, with a transaction")
 
+        yield from lifecycles.clean_session(self, variant, traits)
+
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         baseline: dict[str, Call] = {}
@@ -65,13 +69,14 @@ class CleanSession(Promise):
                 baseline.setdefault(alias, look)
             if alias not in baseline:
                 continue  # there is nothing to compare with
-            own = {field for call in before if call in each.calls for field in sets(call)}
-            theirs = {field for call in before if call not in each.calls for field in sets(call)}
+            own = {field for call in before if trace.one_unit(call, look) for field in sets(call)}
+            earlier = [call for call in before if not trace.one_unit(call, look)]
+            theirs = {field for call in earlier for field in sets(call)}
             was = {field: value for field, value in state(baseline[alias]).items() if field in theirs - own}
             if changed := difference(was, state(look)):
                 return self.broken(f"a later request of {each.actor} found {changed}", look.step)
-            earlier = [other for other in trace.requests if other is not each and set(map(id, before)) & _ids(other)]
-            seen += any(look.session in other.sessions for other in earlier)
+            left_in = [other for other in trace.requests if set(map(id, earlier)) & _ids(other)]
+            seen += any(look.session in other.sessions for other in left_in)
         ended = _ended(record, trace)
         if not seen and not ended:
             return self.unknown("no session on which state had been left was looked at again")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from lab.judging import lifecycles
 from lab.judging.calls import FOREVER, Call
 from lab.judging.plan_parts import at_once, block, query, request, several
 from lab.judging.trace import Trace
@@ -71,6 +72,7 @@ class ForkSafe(Promise):
             idle = at_once("t0", "t1", "t2")
             child = request(CHILD, Read(CHILD)) * 4
             yield self.plan(variant, "several idle sessions", *idle, fork, *child, Exit(CHILD, "normal"), *idle)
+        yield from lifecycles.fork_safe(self, variant)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

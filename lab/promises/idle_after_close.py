@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import lifecycles
+from lab.judging.calls import ORDINARY
 from lab.judging.plan_parts import at_once, count, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -25,6 +27,7 @@ WHILE = "SELECT pg_sleep(0.5)"
 class IdleAfterClose(Promise):
     """At stake whenever a request ended while the server could be reached; the census had time to settle.
 
+    A unit of work of whose end Django is not told, as in a command, must itself have closed what it opened.
     Session-level advisory locks belong to clean-session. A session that a fault struck is left out: the backend can no
     longer tidy it.
     """
@@ -52,13 +55,14 @@ class IdleAfterClose(Promise):
         if several(variant):
             later = request("t1", Read("t1"), Sql("t1", WHILE))
             yield self.plan(variant, "a while later", *at_once("t0", "t1"), *later, *query("t0"), *later)
+        yield from lifecycles.idle_after_close(self, variant)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         struck = {session for landing in record.landings for session in landing.struck + landing.cut}
         looked = 0
         for census in record.census:
-            if census.at != "end" or trace.during(census.time - 1, census.time + 1):
+            if census.at != "end" or trace.during(census.time - 1, census.time + 1) or not _closes(trace, census):
                 continue
             looked += 1
             for session in census.sessions:
@@ -70,6 +74,16 @@ class IdleAfterClose(Promise):
         if not looked:
             return self.unknown("no request ended while the server could be reached")
         return self.kept(f"{count(looked, 'request')} ended and left an idle session or none")
+
+
+def _closes(trace: Trace, census: Census) -> bool:
+    """Whether nothing is to be open after that end: Django was told of it, or the unit itself closes what it opens."""
+    call = next((call for call in trace.calls if call.step == census.step and call.actor == census.actor), None)
+    unit = next((each for each in trace.requests if call in each.calls), None)
+    if call is None or call.told or unit is None:
+        return True
+    usual = (*ORDINARY, "fail")
+    return not unit.never_left and all(each.f in usual for each in unit.calls)
 
 
 def _ended(trace: Trace, census: Census, session: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging import loss
+from lab.judging import lifecycles, loss
 from lab.judging.calls import ORDINARY, Request
 from lab.judging.plan_parts import FIN, LOSE_ANSWER, RST, TERMINATE, block, count, inject, query, request, several
 from lab.judging.trace import Trace
@@ -92,6 +92,7 @@ class Recovers(Promise):
             ends = (Leave("t1"), End("t0"), End("t1"))
             yield self.plan(variant, "in atomic", *both, *ends, *after, *block("t1"), title="two actors")
         yield from loss.recovers(self, variant)
+        yield from lifecycles.recovers(self, variant)
 
     def judge(self, record: Record) -> Finding:
         if record.fate == "died":

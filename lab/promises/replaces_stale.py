@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import lifecycles
 from lab.judging.plan_parts import (
     NOTHING_KEPT,
     SEVER,
@@ -38,12 +39,15 @@ class ReplacesStale(Promise):
     )
 
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
-        return "" if keeps(variant, traits) else NOTHING_KEPT
+        return "" if keeps(variant, traits) or traits.kept_outside else NOTHING_KEPT
 
     def seen_not_to_apply(self, record: Record) -> str:
         return kept_nothing(record)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        yield from lifecycles.replaces_stale(self, variant, traits)
+        if not keeps(variant, traits):
+            return
         off = autocommit_off(variant)
         for how, fault in SEVER.items():
             for what, first in (("query", query("t0")), ("atomic()", block("t0"))):

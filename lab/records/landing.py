@@ -10,7 +10,7 @@ class Landing(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `step` is the index of its inject step, `time` when it was applied and `healed` when it ended, in nanoseconds
     since the start of the run (-1: not). `seen` is when a lazy fault was seen to strike; others strike at `time`.
-    `struck` are the sessions that it ended or cut off, `cut` those that healing it ended.
+    `struck` are the sessions that it ended or cut off, `cut` those that healing it ended. `nothing`: it found none.
     """
 
     kind: str
@@ -22,6 +22,7 @@ class Landing(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen: int = -1
     struck: tuple[str, ...] = ()
     cut: tuple[str, ...] = ()
+    nothing: bool = False
 
     @property
     def at(self) -> int:

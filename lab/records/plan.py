@@ -4,6 +4,9 @@ The order of the steps is the interleaving. One step is begun only when the one 
 seen to block; a blocked step is waited for when the next step of its actor is due. An error that the application
 does not swallow ends what it is in, as in a view: all atomic blocks are left with it, and the actor's steps up to
 the end of the request are skipped. Any list of steps is therefore a plan, which is what shrinking needs.
+
+A unit of work need not be a request: each actor has a lifecycle (lab/records/lifecycle.py), which says what Django is
+told where one begins and ends. A statement outside any unit is one by itself where the actor's lifecycle tells nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from msgspec import Struct, field
 
+from lab.records.lifecycle import TELLS, Lifecycle, Tells
 from lab.records.variant import Variant
 
 VERSION = 1
@@ -27,6 +31,7 @@ class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 StepName = Literal[
     "begin",
     "end",
+    "finish",
     "enter",
     "leave",
     "write",
@@ -34,6 +39,7 @@ StepName = Literal[
     "fail",
     "sql",
     "look",
+    "use",
     "autocommit",
     "commit",
     "rollback",
@@ -59,13 +65,19 @@ class _Step(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
 
 
 class Begin(_Step):
-    """A request arrives: `request_started` fires on the actor's thread."""
+    """A unit of work begins on the actor's thread. A request: `request_started` fires; else as the lifecycle says."""
 
     actor: str
 
 
 class End(_Step):
-    """The request is over: `request_finished` fires, also inside an atomic block that was not left."""
+    """The unit of work is over, also inside an atomic block that was not left. A request: `request_finished` fires."""
+
+    actor: str
+
+
+class Finish(_Step):
+    """The end of a streamed response is signalled at last: `request_finished` fires, whatever the thread is at."""
 
     actor: str
 
@@ -129,6 +141,26 @@ class Look(_Step):
     """What the session is like: whose it is, where, and every kind of state that a request can leave on it."""
 
     actor: str
+    swallow: bool = False
+    alias: str = "default"
+
+
+UseName = Literal[
+    "open-cursor", "early-break", "iterator", "iterator-break", "iterator-across-commit", "repeat", "pipeline-left"
+]
+
+
+class Use(_Step):
+    """Something legal that applications do besides one query read to its end; the history says if the result was whole.
+
+    `open-cursor`: rows are left unread in a cursor that nothing closes. `early-break`: a loop over a cursor is left
+    early. `iterator`: a server-side cursor, as QuerySet.iterator() has it, is read to the end, left early
+    (`iterator-break`), or read on after a block of its own was committed (`iterator-across-commit`). `repeat`: one
+    statement so often that a driver prepares it. `pipeline-left`: psycopg's pipeline mode is left by an exception.
+    """
+
+    actor: str
+    how: UseName
     swallow: bool = False
     alias: str = "default"
 
@@ -206,6 +238,7 @@ class Heal(_Step):
 ActorStep = (
     Begin
     | End
+    | Finish
     | Enter
     | Leave
     | Write
@@ -213,6 +246,7 @@ ActorStep = (
     | Fail
     | Sql
     | Look
+    | Use
     | Autocommit
     | Commit
     | Rollback
@@ -232,7 +266,8 @@ class Plan(
 
     `bound` is B, the longest that one call may take, in seconds; a step that takes longer is given up and the
     subject is killed. `init` are statements that a connection_created receiver of the project executes on each new
-    session. `promise` and `moment` say what a directed plan was written for; `expect` what it is known
+    session. `lifecycles` names those of actors whose units of work are not what `lifecycle()` takes them to be.
+    `promise` and `moment` say what a directed plan was written for; `expect` what it is known
     to show, promise to verdict. `seed` is the number it was drawn from.
     """
 
@@ -245,11 +280,36 @@ class Plan(
     seed: int = 0
     bound: float = 10.0
     init: tuple[str, ...] = ()
+    lifecycles: dict[str, Lifecycle] = field(default_factory=dict)
     expect: dict[str, str] = field(default_factory=dict)
 
     def actors(self) -> tuple[str, ...]:
         """The actors in order of appearance, the nemesis not among them."""
         return tuple(dict.fromkeys(step.actor for step in self.steps if not isinstance(step, NemesisStep)))
+
+    def lifecycle(self, actor: str) -> Lifecycle:
+        """What the actor's units of work are: what the plan says, else what it shows.
+
+        An actor that begins or ends some makes requests, one that does neither is a command (`t0`, the main thread) or
+        a thread of an executor. The actor of a forked child is what the actor that forked it is.
+        """
+        if actor in self.lifecycles:
+            return self.lifecycles[actor]
+        for step in self.steps:
+            if isinstance(step, Fork) and actor == f"{step.child}.t0" and actor != step.actor:
+                return self.lifecycle(step.actor)
+        own = [step for step in self.steps if not isinstance(step, NemesisStep) and step.actor == actor]
+        if not own or any(isinstance(step, Begin | End) for step in own):
+            return "request"
+        return "command" if actor == "t0" else "thread"
+
+    def tells(self, step: ActorStep) -> Tells:
+        """What Django is told by the step: at the ends of a unit of work."""
+        if isinstance(step, Finish):
+            return "request_finished"
+        if isinstance(step, Begin | End):
+            return TELLS[self.lifecycle(step.actor)][isinstance(step, End)]
+        return ""
 
     def faults(self) -> tuple[FaultSpec, ...]:
         """The faults in the order in which they are applied."""

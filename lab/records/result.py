@@ -53,7 +53,8 @@ class VariantInfo(Struct, frozen=True, kw_only=True):
 class Result(Struct, frozen=True, kw_only=True):
     """One variant judged. `verdict` is the worst over the promises that it claims; n/a where it claims none of them.
 
-    `seconds` is the wall time from the first plan to the last. A promise that is not implemented is absent.
+    `seconds` is the wall time from the first plan to the last. A promise that is not implemented is absent. `skipped`
+    says which parts of the check could not be run, and why; all others were.
     """
 
     verdict: Verdict
@@ -64,6 +65,7 @@ class Result(Struct, frozen=True, kw_only=True):
     cases: int
     void: int
     promises: dict[str, PromiseResult]
+    skipped: tuple[str, ...] = ()
 
     @property
     def status(self) -> int:

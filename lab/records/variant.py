@@ -17,7 +17,8 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     in `folder`, apps and all, unless `bare`: then nothing else of it is used. `claims` lists the
     promises that its authors make; None means all of them. `threads` is the number of concurrent requests that
     the variant says it is made for, None without limit. `bound` is the longest wait that it claims, in seconds.
-    `keeps` says whether it keeps sessions between requests; None leaves that to its settings and its code.
+    `keeps` says whether it keeps sessions between requests; None leaves that to its settings and its code. `limits` are
+    the moments, by promise, of which its documentation says that it does not make the promise there.
     """
 
     name: str
@@ -36,9 +37,15 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     bound: float | None = None
     keeps: bool | None = None
     summary: str = ""
+    limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def claimed(self, promise: str) -> bool:
-        """Whether this variant makes the promise; a variant without a list makes all of them."""
+    def claimed(self, promise: str, *moments: str) -> bool:
+        """Whether this variant makes the promise, at one of the `moments` if any are given.
+
+        A variant without a list makes all promises, but for its documented limits.
+        """
+        if moments and set(moments) <= set(self.limits.get(promise, ())):
+            return False
         return self.claims is None or promise in self.claims
 
 
@@ -48,9 +55,9 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `overrides` are the methods of `BaseDatabaseWrapper` that the ENGINE replaces with its own, beyond those that
     Django's own PostgreSQL backend replaces. `settings` are JSON data, with text for what is none, and without secrets.
     `kept` is the number of sessions that were seen to stay idle after requests, 0 where no request got a session that
-    an earlier one had used, None where nobody has looked; `keeping` says it in words. `commits`: close() was seen to
-    commit what was pending (None: it was not asked). `receivers` are the project's own of the signals that concern
-    connections.
+    an earlier one had used, None where nobody has looked; `kept_outside`: a thread that begins no request was seen to
+    keep its session. `keeping` says it in words. `commits`: close() was seen to commit what was pending (None: it was
+    not asked). `receivers` are the project's own of the signals that concern connections.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -66,6 +73,7 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     kept: int | None = None
+    kept_outside: bool | None = None
     keeping: str = ""
     commits: bool | None = None
 

@@ -20,7 +20,7 @@ def print_replays(out: Console, replays: Replays) -> None:
     for title in ("promise", "verdict", "runs", "expected", "why"):
         table.add_column(title, no_wrap=title != "why")
     for promise, verdict in replays.verdicts().items():
-        claimed = plan.variant.claimed(promise)
+        claimed = plan.variant.claimed(promise, plan.moment)
         shown = moment_mark(verdict, claimed)
         agreeing = f"{replays.count(promise)} of {counted}"
         expected = plan.expect.get(promise, "")

@@ -56,6 +56,8 @@ def print_result(out: Console, result: Result) -> None:
         _line(out, Text(f"  {note}", "dim"))
     if result.variant.keeping:
         _line(out, Text(f"seen: {result.variant.keeping}"))
+    for part in result.skipped:
+        _line(out, Text(f"not run: {part}"))
     out.print(table)
     for name, promise in result.promises.items():
         if promise.evidence and name not in own_limits:

@@ -31,6 +31,7 @@ class _Struck:
     time: int
     stack: ExitStack
     seen: Seen
+    connects: int = -1
     landing: Landing | None = None
 
 
@@ -58,6 +59,11 @@ class Nemesis:
     def lasting(self) -> bool:
         """Whether one is at work that goes on until it is healed."""
         return any(struck.fault.lasting for struck in self._struck)
+
+    def unmet(self) -> bool:
+        """Whether one is at work that is met by connecting, and no attempt to connect has met it and ended."""
+        counts = [struck.connects for struck in self._struck if struck.fault.connecting and struck.connects >= 0]
+        return bool(counts) and (self._site.connects() <= min(counts) or self._site.attempts() > 0)
 
     def dead(self) -> set[str]:
         """The sessions that faults, or their healing, have ended so far."""
@@ -123,6 +129,8 @@ class Nemesis:
         now = self._diary.now()
         seen = stack.enter_context(fault.strike(self._meant(step)))
         struck = _Struck(fault, index, now, stack, seen)
+        if fault.connecting:
+            struck.connects = self._site.connects()
         self._struck.append(struck)
         self._diary.event("inject", index, fault=fault.kind)
         if not fault.lazy:
@@ -171,6 +179,8 @@ class Nemesis:
         cut = self._end_fault(struck)
         unseen = "there was nothing to strike" if struck.seen is nothing else "nothing was seen of it"
         landing = struck.landing or self._landing(struck, False, unseen)
+        if not landing.landed and struck.seen is nothing:
+            landing = msgspec.structs.replace(landing, nothing=True)
         self.landings.append(msgspec.structs.replace(landing, healed=self._diary.now(), cut=cut))
 
     def _end_fault(self, struck: _Struck) -> tuple[str, ...]:

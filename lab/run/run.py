@@ -232,7 +232,10 @@ class Run:
         return 0
 
     def _liveness(self) -> None:
-        """Every actor ends its request, then must succeed: first with a query, then with an atomic block."""
+        """Every actor ends its unit of work, then must succeed: first with a query, then with an atomic block.
+
+        Each by its own lifecycle: what Django would not be told there heals nothing here.
+        """
         steps = itertools.count(len(self._plan.steps))
         actors = self._plan.actors()
         for actor in actors:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.judging import ending
 from lab.records.history import DIED, HUNG, Cause, Ending, Phase
-from lab.records.plan import ActorStep, Begin, End, Exit, Fork, Plan, Read, Stop, Write
+from lab.records.plan import ActorStep, Begin, End, Exit, Finish, Fork, Plan, Read, Stop, Use, Write
 from lab.run.actors import Actors, Pending
 from lab.run.census_taker import CensusTaker
 from lab.run.diary import Diary
@@ -37,7 +37,7 @@ class Steps:
         census: CensusTaker,
         patient: bool,
     ) -> None:
-        self._bound = plan.bound
+        self._plan = plan
         self._run = run
         self._child = child
         self._diary = diary
@@ -81,12 +81,14 @@ class Steps:
     def _message(self, pending: Pending) -> dict[str, Any]:
         step = pending.step
         message: dict[str, Any] = {name: getattr(step, name) for name in step.__struct_fields__}
-        message.update(do=step.do, id=pending.index)
+        message.update(do=step.do, id=pending.index, tells=self._plan.tells(step))
         if isinstance(step, Write):
             message.update(plan=self._run, token=f"{self._run}:{pending.index}")
             if step.hold == "commit":
                 message["commit_gate"] = pending.gate
                 pending.gate = None  # it is not this step that will wait, but the one that commits
+        if isinstance(step, Use):
+            message["token"] = f"{self._run}:{pending.index}"
         if isinstance(step, Read):
             message["nonce"] = f"{self._run}:{pending.index}"
         message["gate"] = pending.gate
@@ -101,7 +103,7 @@ class Steps:
         if not may_block:
             self._gates.open_for(actor, pending.index)
         begun = time.monotonic() if pending.where == "server" else pending.since
-        give_up = begun + self._bound + SLACK.seconds
+        give_up = begun + self._plan.bound + SLACK.seconds
         looks = itertools.chain(LOOKS if self._waiting.possible(actor) else (), itertools.repeat(LOOKS[-1]))
         while actor in self._actors.pending:
             wait = next(looks) if may_block else give_up - time.monotonic()
@@ -168,6 +170,7 @@ class Steps:
         actor = pending.step.actor
         self._actors.end(pending, how, value, chain)
         self._gates.returned(actor, pending.index)
-        if isinstance(pending.step, End) and chain[:1] not in ((HUNG,), (DIED,)):
-            self._actors.end_request(actor)
+        if isinstance(pending.step, End | Finish) and chain[:1] not in ((HUNG,), (DIED,)):
+            if isinstance(pending.step, End):
+                self._actors.end_request(actor)
             self._census.take("end", pending.index, actor, settle=True)

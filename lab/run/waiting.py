@@ -9,7 +9,7 @@ from lab.rig.site.site import PlanSite
 from lab.run.actors import Actors, Pending
 from lab.run.gates import Gates
 from lab.run.nemesis import Nemesis
-from lab.timing import AT_WORK, CROWD, GRACE, LOOKS, Stopwatch
+from lab.timing import AT_WORK, CROWD, GRACE, LOOKS, MEET, Stopwatch
 
 
 @dataclass
@@ -30,6 +30,7 @@ class Waiting:
         self._gates = gates
         self._nemesis = nemesis
         self._look: _Look | None = None
+        self._meeting: tuple[Pending, Stopwatch] | None = None
 
     def possible(self, actor: str) -> bool:
         """Whether there is anything that the actor's step could wait for: a gate, a fault that lasts, other actors."""
@@ -44,6 +45,8 @@ class Waiting:
             if session.wait.startswith("Lock:") and session.id not in taken:
                 pending.where, pending.session = "server", session.id
                 return True
+        if self._has_yet_to_meet(pending):
+            return False
         idle, waited = self._idle(pending)
         at_work = any(session.state == "active" and session.id not in taken for session in sessions)
         grace = self._grace(pending.step.actor) * (AT_WORK if at_work else 1)
@@ -58,13 +61,25 @@ class Waiting:
             each.id == pending.session and each.wait.startswith("Lock:") for each in self._site.sessions()
         )
 
+    def _has_yet_to_meet(self, pending: Pending) -> bool:
+        """Whether the step may still be on its way to a fault that is met by connecting, which would else be healed.
+
+        Load must not decide what was at stake: so not a time is waited for, but an attempt that the line has counted.
+        """
+        if not self._nemesis.unmet():
+            return False
+        if self._meeting is None or self._meeting[0] is not pending:
+            self._meeting = pending, Stopwatch(LOOKS[-1])
+        return self._meeting[1].look() < MEET.seconds
+
     def _idle(self, pending: Pending) -> tuple[bool, float]:
         """Whether the subject has used no processor time since the last look at this step; seconds since the first."""
         ticks = self._site.processor_ticks()
         if self._look is None or self._look.pending is not pending:
             self._look = _Look(pending, ticks, Stopwatch(LOOKS[-1]))
             return False, 0.0
-        idle, self._look.ticks = self._look.ticks == ticks, ticks
+        idle = self._look.ticks == ticks and not self._site.runnable()
+        self._look.ticks = ticks
         return idle, self._look.stopwatch.look()
 
     def _grace(self, actor: str) -> float:

@@ -141,8 +141,13 @@ DJANGO = {
     ("bounded-wait", "query"),
     ("bounded-wait", "COMMIT"),
     ("bounded-wait", "return"),
+    ("recovers", "in a command"),
+    ("recovers", "in an executor's thread"),
+    ("replaces-stale", "in a command"),
+    ("replaces-stale", "in an executor's thread"),
 }
-"""What Django itself does not promise, and all that are built on it inherit: no timeouts, and blocks that end badly."""
+"""What Django itself does not promise, and all that are built on it inherit: no timeouts, blocks that end badly, and
+work that is no request, of which test_zoo_lifecycles.py tells more."""
 BY_HAND = ("idle-after-close", "BEGIN by hand")
 """A kept session keeps what was begun by hand: Django does not look."""
 

@@ -15,6 +15,7 @@ from lab.promise import PROMISES
 from lab.records.census import Census, Row, Session
 from lab.records.history import HUNG, Cause, Ending, Event, Op
 from lab.records.landing import Landing
+from lab.records.lifecycle import Lifecycle
 from lab.records.plan import ActorStep, Begin, End, FaultSpec, Heal, Inject, NemesisStep, Plan, Read, Step
 from lab.records.record import Fate, Record
 from lab.records.variant import Traits, Variant
@@ -128,6 +129,7 @@ def record(
     traits: Traits | None = None,
     fate: Fate = "ended",
     void: str = "",
+    lifecycles: dict[str, Lifecycle] | None = None,
 ) -> Record:
     """The record of a story; the server holds the tokens of the steps `rows` at its end, twice what is named twice."""
     steps: list[Step] = []
@@ -194,7 +196,7 @@ def record(
                 inside.discard(begun.actor)
     xids = {op.step: str(op.value["xid"]) for op in ops if "xid" in op.value}
     return Record(
-        plan=Plan(variant=variant, steps=tuple(steps)),
+        plan=Plan(variant=variant, steps=tuple(steps), lifecycles=lifecycles or {}),
         run=RUN,
         traits=traits or Traits(),
         ops=tuple(ops),

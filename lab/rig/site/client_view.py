@@ -38,6 +38,15 @@ class ClientView:
             ticks += int(fields[11]) + int(fields[12])
         return ticks
 
+    def runnable(self) -> bool:
+        """Whether a thread of the subject's runs, or would if the machine let it (state R), or waits for a disk (D)."""
+        for pid in self.subject.pids:
+            for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+                with suppress(OSError):
+                    if path.read_text(encoding="ascii").rpartition(")")[2].split()[0] in ("R", "D"):
+                        return True
+        return False
+
     def open_files(self) -> int:
         """How many more files the subject's processes have open than when they were forked: at least its connections.
 

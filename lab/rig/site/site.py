@@ -146,6 +146,15 @@ class PlanSite(FaultSite):
         counts = [line.connects() for line in self._each]
         return -1 if min(counts) < 0 else sum(counts)
 
+    def attempts(self) -> int:
+        """How many of the subject's connections are open and no session of the server's yet: it has not answered."""
+        open_ = sum(each.state == "ESTABLISHED" for each in self.sockets())
+        return max(open_ - len(self.sessions()), 0)
+
+    def runnable(self) -> bool:
+        """Whether a thread of the subject's would go on if the machine let it."""
+        return self._client.runnable()
+
     def processor_ticks(self) -> int:
         """Clock ticks that the subject's processes have used so far: a step that waits uses none."""
         return self._client.processor_ticks()

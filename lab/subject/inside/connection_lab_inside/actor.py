@@ -1,7 +1,8 @@
-"""An actor: one thread of requests. It obeys one step at a time and says how it ended."""
+"""An actor: one thread of requests, or of other units of work. It obeys one step at a time and says how it ended."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core import signals
-from django.db import connections, transaction
+from django.db import close_old_connections, connections, transaction
 
 from connection_lab_inside import attempts
 from connection_lab_inside.chain import chain_of
@@ -33,6 +34,11 @@ LOOK_FIELDS = (
     *("read_only", "statement_timeout", "mark", "alias", "temp_tables", "advisory_locks", "channels", "prepared"),
 )
 """Prepared statements are those of PREPARE: what the driver prepares by itself is its own business."""
+
+
+SERIES = "SELECT generate_series(1, %s)"
+FEW, CHUNK, MANY, OFTEN = 1000, 100, 5000, 12
+"""Rows; rows that are fetched at once; more rows than fit into one chunk; executions after which drivers prepare."""
 
 
 class ViewRaised(Exception):
@@ -69,6 +75,7 @@ class Actor:
         self._view_over = False  # an error left the view: the rest of the request's steps are skipped
         self._fork = fork
         self._aliases = aliases
+        self._left_open: list[Any] = []
 
     def become(self, name: str, reply: Callable[[Message], None]) -> None:
         """In a forked child: the clone of the thread that forked, under a name of its own, with steps of its own."""
@@ -91,7 +98,7 @@ class Actor:
         if "alias" in message:
             message["alias"] = self._aliases.get(message["alias"], message["alias"])
         answer: Message = {"id": message["id"], "actor": self.name, "value": {}}
-        if self._view_over and do not in ("begin", "end", "stop", "exit"):
+        if self._view_over and do not in ("begin", "end", "finish", "stop", "exit"):
             answer["ending"] = "skip"
             self._reply(answer)
             return
@@ -112,7 +119,7 @@ class Actor:
             if attempts.begun() > tried:
                 answer["value"]["attempts"] = attempts.begun() - tried
                 answer["value"]["attempts_failed"] = attempts.failed() - refused
-            if not message.get("swallow") and do != "end":
+            if not message.get("swallow") and do not in ("end", "finish"):
                 self._view_ends(error, answer)
         answer["value"]["in_atomic"] = bool(self._blocks)
         self._reply(answer)
@@ -133,18 +140,31 @@ class Actor:
         if had_blocks:
             answer["left"] = chain_of(error)
 
-    # -- requests -----------------------------------------------------------------------------------------------
+    # -- units of work ------------------------------------------------------------------------------------------
 
     def _do_begin(self, message: Message) -> Message:
         self._in_request, self._view_over = True, False
-        signals.request_started.send(sender=Sender, environ={"PATH_INFO": f"/{self.name}"})
+        self._tell(message["tells"])
         return {"thread": threading.get_native_id()}
 
     def _do_end(self, message: Message) -> Message:
         self._in_request, self._view_over = False, False
         never_left, self._blocks = len(self._blocks), []
-        signals.request_finished.send(sender=Sender)
+        self._tell(message["tells"])
         return {"never_left": never_left}
+
+    def _do_finish(self, message: Message) -> Message:
+        self._tell(message["tells"])
+        return {"done": True}
+
+    def _tell(self, what: str) -> None:
+        """What Django is told at the end of a unit of work, as those tell it who know of one."""
+        if what == "request_started":
+            signals.request_started.send(sender=Sender, environ={"PATH_INFO": f"/{self.name}"})
+        elif what == "request_finished":
+            signals.request_finished.send(sender=Sender)
+        elif what == "close_old_connections":
+            close_old_connections()
 
     # -- transactions -------------------------------------------------------------------------------------------
 
@@ -238,6 +258,66 @@ class Actor:
         found = dict(zip(LOOK_FIELDS, self._row(message, LOOK), strict=True))
         # Asked without a connection of its own making: what Django believes of the one that it has.
         return {**found, "autocommit": connections[message["alias"]].get_autocommit()}
+
+    # -- what applications do besides ---------------------------------------------------------------------------
+
+    def _do_use(self, message: Message) -> Message | None:
+        used: Message | None = getattr(self, f"_use_{message['how'].replace('-', '_')}")(
+            connections[message["alias"]], message
+        )
+        return used
+
+    def _use_open_cursor(self, connection: Any, message: Message) -> Message:
+        cursor = connection.cursor()
+        cursor.execute(SERIES, [FEW])
+        self._left_open.append(cursor)
+        return {"whole": cursor.fetchone() == (1,)}
+
+    def _use_early_break(self, connection: Any, message: Message) -> Message:
+        with connection.cursor() as cursor:
+            cursor.execute(SERIES, [FEW])
+            for (number,) in cursor:
+                if number == 3:
+                    break
+        return {"whole": number == 3}
+
+    def _use_iterator(self, connection: Any, message: Message) -> Message:
+        with connection.chunked_cursor() as cursor:
+            cursor.execute(SERIES, [MANY])
+            return {"whole": self._rest(cursor) == list(range(1, MANY + 1))}
+
+    def _use_iterator_break(self, connection: Any, message: Message) -> Message:
+        with connection.chunked_cursor() as cursor:
+            cursor.execute(SERIES, [MANY])
+            return {"whole": [number for (number,) in cursor.fetchmany(CHUNK)] == list(range(1, CHUNK + 1))}
+
+    def _use_iterator_across_commit(self, connection: Any, message: Message) -> Message:
+        with connection.chunked_cursor() as cursor:
+            cursor.execute(SERIES, [MANY])
+            read = [number for (number,) in cursor.fetchmany(CHUNK)]
+            with transaction.atomic(using=message["alias"]):
+                self._row(message, "INSERT INTO lab.token (plan, token) VALUES (%s, %s)", "unread", message["token"])
+            return {"whole": read + self._rest(cursor) == list(range(1, MANY + 1))}
+
+    @staticmethod
+    def _rest(cursor: Any) -> list[int]:
+        found: list[int] = []
+        while rows := cursor.fetchmany(CHUNK):
+            found += [number for (number,) in rows]
+        return found
+
+    def _use_repeat(self, connection: Any, message: Message) -> Message:
+        answers = [self._row(message, "SELECT %s::integer, lab.session()", number)[0] for number in range(OFTEN)]
+        return {"whole": answers == list(range(OFTEN))}
+
+    def _use_pipeline_left(self, connection: Any, message: Message) -> Message | None:
+        connection.ensure_connection()
+        if not hasattr(connection.connection, "pipeline"):
+            return None
+        with contextlib.suppress(ViewRaised), connection.connection.pipeline(), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            raise ViewRaised
+        return {"whole": True}
 
     # -- processes ----------------------------------------------------------------------------------------------
 

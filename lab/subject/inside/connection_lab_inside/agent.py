@@ -30,6 +30,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LONGEST_MESSAGE = 1 << 16
 INTERRUPT = signal.SIGUSR1
+fork, waitid, waitpid = os.fork, os.waitid, os.waitpid
+"""The operating system's own, taken before an ENGINE can patch them: gevent reaps children behind its waitpid."""
 
 
 def die_with_parent() -> None:
@@ -74,7 +76,7 @@ def main(descriptor: int, tell: int, stack: int) -> None:
         if "reap" in message:
             channel.send(json.dumps({"status": reap(message["reap"])}).encode())
             continue
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             channel.close()
             guard.allow(message["databases"])
@@ -87,13 +89,13 @@ def main(descriptor: int, tell: int, stack: int) -> None:
 
 def reap(pid: int) -> int:
     """The exit status of a plan's process once it has ended, and with it the end of all that it had forked."""
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # not yet reaped, it keeps its number from being used again
+    waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # not yet reaped, it keeps its number from being used again
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
+    _, status = waitpid(pid, 0)
     try:
         while True:
-            os.waitpid(-pid, 0)  # orphans of its group, which have become ours
+            waitpid(-pid, 0)  # orphans of its group, which have become ours
     except ChildProcessError:
         return os.waitstatus_to_exitcode(status)
 
@@ -191,7 +193,7 @@ class Stage:
             message["descriptors"] = descriptors
             self._actor(message["actor"]).put(message)
         for pid in self._children:  # they have ended: the lab sees to that
-            os.waitpid(pid, 0)
+            waitpid(pid, 0)
         for actor in self._actors.values():
             actor.put(None)
 
@@ -208,7 +210,7 @@ class Stage:
     def _fork(self, actor: actors.Actor, message: dict[str, Any]) -> int:
         """Fork with `actor` as the child's only thread; the child's own channel came with the message."""
         (descriptor,) = message["descriptors"]
-        pid = os.fork()
+        pid = fork()
         if pid:
             os.close(descriptor)
             self._children.append(pid)

@@ -1,0 +1,126 @@
+"""works-unfaulted: what a backend does when nothing is wrong with network or server.
+
+psycopg #1008: COPY by execute() is refused by the driver and leaves the connection in the middle of it, so the next
+statement gets an error that is not its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+import msgspec
+
+from lab.judging.calls import ORDINARY, Call, Request
+from lab.judging.plan_parts import at_once, block, count, query, request, several
+from lab.judging.trace import Trace
+from lab.promise import Promise, promise
+from lab.records.plan import Enter, Fail, Leave, Plan, Read, Sql, Use, UseName, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+
+COPY = "COPY (SELECT generate_series(1, 1000)) TO STDOUT"
+"""Both drivers refuse it by execute(), after the server has begun."""
+PREPARES_SOON = {"prepare_threshold": 3}
+"""For psycopg 3: Django switches preparing off unless OPTIONS say when."""
+WORDS: dict[UseName, str] = {
+    "open-cursor": "a cursor left open",
+    "early-break": "a loop left early",
+    "iterator": "iterator()",
+    "iterator-break": "iterator(), left early",
+    "iterator-across-commit": "iterator() across a commit",
+    "repeat": "a statement often repeated",
+    "pipeline-left": "a pipeline left early",
+}
+assert set(WORDS) == set(get_args(UseName))
+PLAIN = (*ORDINARY, "use", "fail", "sql")
+
+
+@promise
+class WorksUnfaulted(Promise):
+    """At stake in every request of a run without any fault that does nothing but what a healthy session can serve.
+
+    A refused statement's error is its own, and so is what follows in the block that it has aborted. Requests side by
+    side belong to isolated-threads, and processes that fork to fork-safe.
+    """
+
+    id = "works-unfaulted"
+    first = True
+    sentence = (
+        "A request in which nothing was struck gets no error that is not its own, returns whole results, and leaves "
+        "the next request whole."
+    )
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        after = (*query("t0"), *block("t0"), *query("t0"))
+        yield self.plan(variant, "plain requests", *query("t0"), *after)
+        if several(variant):
+            yield self.plan(variant, "plain requests", *at_once("t0", "t1"), *after, title="on two threads")
+        copy = Sql("t0", COPY, swallow=True)
+        yield self.plan(variant, "COPY by execute()", *request("t0", Read("t0"), copy, Read("t0")), *after)
+        yield self.plan(variant, "COPY by execute()", *request("t0", Read("t0"), copy), *after, title="at the end")
+        for how, words in WORDS.items():
+            if how == "pipeline-left" and variant.driver != "psycopg":
+                continue
+            prepares = how == "repeat" and variant.driver == "psycopg"
+            options = {**variant.options, **PREPARES_SOON}
+            on = msgspec.structs.replace(variant, options=options) if prepares else variant
+            use = Use("t0", how)
+            twice = request("t0", Read("t0"), use, Read("t0")) * 2
+            yield self.plan(on, words, *twice, *after)
+            inside = request("t0", Enter("t0"), Write("t0"), use, Write("t0"), Leave("t0"))
+            yield self.plan(on, words, *inside, *after, title="in atomic()")
+            last = request("t0", use)
+            yield self.plan(on, words, *last, *after, title="at the end")
+        refused = (*request("t0", Fail("t0", swallow=True), Read("t0")), *request("t0", Enter("t0"), Fail("t0")))
+        yield self.plan(variant, "a statement refused", *refused, *after)
+
+    def judge(self, record: Record) -> Finding:
+        if record.plan.faults() or record.plan.init:
+            return self.unknown("something was done to the sessions, or the project set them up")
+        trace = Trace(record)
+        judged = 0
+        for each in trace.requests:
+            if not _ours(trace, each):
+                continue
+            if (found := _wrong(each)) is not None:
+                call, why = found
+                return self.broken(f"without any fault {why} at {call.f} of {call.actor}", call.step)
+            judged += bool(each.sessions)
+        if not judged:
+            return self.unknown("no request did what a healthy session serves, and nothing else")
+        return self.kept(f"{count(judged, 'request')} without a fault, none with an error that was not its own")
+
+
+def _ours(trace: Trace, request: Request) -> bool:
+    """Whether its errors can be nothing but the backend's: it is plain and alone, and nothing odd came before."""
+    odd = [call for call in trace.calls if call.begin < request.begin and call.f not in PLAIN]
+    before = [other for other in trace.requests if other.begin < request.begin]
+    plain = all(call.f in PLAIN and not _by_hand(call) for call in request.calls) and not request.never_left
+    calm = not odd and not any(other.never_left or any(map(_by_hand, other.calls)) for other in before)
+    alone = not any(
+        other is not request and other.running_between(request.begin, request.end) for other in trace.requests
+    )
+    return plain and calm and alone and request.tidy
+
+
+def _by_hand(call: Call) -> bool:
+    """Whether it may have left something on its session that explains what comes later."""
+    return isinstance(call.plan, Sql) and not call.plan.text.upper().startswith("COPY")
+
+
+def _wrong(request: Request) -> tuple[Call, str] | None:
+    """The first call with an error that is not its own, or with a result that is not whole."""
+    depth, aborted = 0, False
+    for call in request.calls:
+        own = call.f in ("sql", "fail")
+        if call.failed and not own and not aborted:
+            return call, "there was an error"
+        if call.f == "use" and call.ending == "ok" and not call.value.get("whole"):
+            return call, "a result was not whole"
+        depth += {"enter": 1, "leave": -1}.get(call.f, 0) if not call.failed or call.f == "leave" else 0
+        aborted = (aborted or (own and call.failed)) and depth > 0
+        if call.ends_blocks:
+            depth, aborted = 0, False
+    return None

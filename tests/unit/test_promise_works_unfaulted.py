@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from lab.promises.works_unfaulted import COPY
+from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Read, Sql, Use, Write
+from unit.histories import Line, asks, begins, finding, lost, ok, record, refused, returns, skipped, strike, verdict
+
+WORKS = "works-unfaulted"
+T = "t0"
+COPIES = refused(Sql(T, COPY, swallow=True), "")
+
+
+def told(*lines: Line) -> str:
+    return verdict(WORKS, record(*lines))
+
+
+def test_plain_requests() -> None:
+    assert told(*asks(T, "1@a"), *asks(T, "1@a")) == "kept"
+
+
+def test_an_error_without_any_fault() -> None:
+    broken = finding(WORKS, record(*asks(T, "1@a"), ok(Begin(T)), lost(Read(T)), ok(End(T))))
+    assert (broken.verdict, broken.steps) == ("broken", (4,))
+
+
+def test_an_error_of_the_statement_before() -> None:
+    assert told(ok(Begin(T)), ok(Read(T), on="1@a"), COPIES, lost(Read(T)), ok(End(T))) == "broken"
+
+
+def test_a_refused_statement_has_an_error_of_its_own() -> None:
+    copied = (ok(Begin(T)), ok(Read(T), on="1@a"), COPIES, ok(Read(T), on="1@a"), ok(End(T)))
+    assert told(*copied, *asks(T, "1@a")) == "kept"
+
+
+def test_what_follows_in_an_aborted_block_is_its_own_too() -> None:
+    block = (
+        ok(Begin(T)),
+        ok(Enter(T)),
+        ok(Write(T), on="1@a"),
+        refused(Fail(T, swallow=True)),
+        refused(Read(T), "25P02"),
+    )
+    assert told(*block, skipped(Leave(T)), ok(End(T)), *asks(T, "1@a")) == "kept"
+
+
+def test_the_request_after_it_must_be_whole() -> None:
+    block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), refused(Fail(T)), skipped(Leave(T)), ok(End(T)))
+    assert told(*block, ok(Begin(T)), refused(Read(T), "25P02"), ok(End(T))) == "broken"
+
+
+def test_a_result_that_is_cut() -> None:
+    def used(whole: bool) -> str:
+        return told(ok(Begin(T)), ok(Read(T), on="1@a"), ok(Use(T, "iterator"), whole=whole), ok(End(T)))
+
+    assert (used(True), used(False)) == ("kept", "broken")
+
+
+def test_a_use_that_raises() -> None:
+    assert told(ok(Begin(T)), ok(Read(T), on="1@a"), lost(Use(T, "open-cursor")), ok(End(T))) == "broken"
+
+
+def test_a_fault_excuses_everything() -> None:
+    assert told(*asks(T, "1@a"), strike("terminate", "1@a"), ok(Begin(T)), lost(Read(T)), ok(End(T))) == "unknown"
+
+
+def test_what_was_closed_by_hand_or_shared_is_for_others_to_judge() -> None:
+    closed = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(Close(T)), ok(End(T)), ok(Begin(T)), lost(Read(T)), ok(End(T)))
+    assert told(*closed) == "unknown"
+    both = (ok(Begin(T)), ok(Begin("t1")), begins(Read(T)), lost(Read("t1")), returns(T, on="1@a"))
+    assert told(*both, ok(End(T)), ok(End("t1"))) == "unknown"
