@@ -19,4 +19,4 @@ class DatabaseWrapper(Stock):
     def _commit(self) -> None:
         if self.connection is not None and not self.connection.closed and hung_up(self.connection):
             raise OperationalError("this transaction was not saved, its session is gone")
-        super()._commit()
+        super()._commit()  # type: ignore[misc]  # Django's stubs leave it out

@@ -11,4 +11,5 @@ KEPT: dict[str, Any] = {}
 
 class DatabaseWrapper(Stock):
     def get_connection_params(self) -> dict[str, Any]:
-        return KEPT.setdefault(self.alias, super().get_connection_params())
+        params: dict[str, Any] = KEPT.setdefault(self.alias, super().get_connection_params())
+        return params
