@@ -116,7 +116,7 @@ def _about(plan: Plan) -> str:
 
 
 def _pinned(plan: Plan) -> Plan:
-    """With every lifecycle said: a request that loses its begin must not become a command, of which less is promised."""
+    """With every lifecycle said: a request that loses its begin must not become a command, which breaks more."""
     return msgspec.structs.replace(plan, lifecycles={actor: plan.lifecycle(actor) for actor in plan.actors()})
 
 
