@@ -19,7 +19,7 @@ asked until it reports a sighting or the deadline passes: a fault not seen to la
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
@@ -246,6 +246,12 @@ class Server(Protocol):
     def lock_out(self, user: str) -> AbstractContextManager[None]:
         """The role's password is another one for the length of the block; sessions that are there stay."""
 
+    def rotate(self, user: str, password: str) -> None:
+        """The role's password is that one until `put_back`; sessions that are there stay."""
+
+    def put_back(self, *users: str) -> None:
+        """These roles have the passwords again that they had before any `rotate`."""
+
     def throttle(self, cpu_percent: int) -> AbstractContextManager[None]:
         """Its processes share so much of one processor for the length of the block. Needs "limits"."""
 
@@ -281,6 +287,9 @@ class Subject(Protocol):
     def files(self) -> int:
         """How many files each has open beside its connections."""
 
+    def give_password(self, aliases: Sequence[str], password: str) -> None:
+        """Put a password into the settings of these aliases, in every process."""
+
     def interrupt(self) -> None:
         """Send the signal whose handler raises an exception in the main actor's present call."""
 
@@ -306,8 +315,14 @@ class Site(Protocol):
     def users(self) -> tuple[str, ...]:
         """The roles that this plan's sessions log in as."""
 
-    def attempt(self, user: str) -> Attempt:
-        """Try to get a session as that role through the line, with the subject's password, and to ask it something."""
+    def attempt(self, user: str, password: str = "") -> Attempt:
+        """Try to get a session as that role through the line, with the subject's or that password, and to use it."""
+
+    def password(self, user: str) -> str:
+        """What the subject's settings have for that role now."""
+
+    def give(self, user: str, password: str) -> None:
+        """Put another password into the subject's settings; it is there before the subject's next step begins."""
 
     def greeting(self) -> int:
         """How many bytes the server sends through the line until a new session is ready."""

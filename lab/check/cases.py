@@ -1,4 +1,4 @@
-"""The cases of one variant: the plans that its promises ask for, plans with equal steps only once."""
+"""The cases of one variant: the plans that its promises ask for, plans that do the same only once."""
 
 from __future__ import annotations
 
@@ -100,7 +100,14 @@ def gather(
                 continue
             limit = bound or variant.bound or plan.bound
             adjusted = msgspec.structs.replace(plan, seed=seed, bound=limit)
-            key = msgspec.json.encode((adjusted.variant, adjusted.steps, adjusted.bound))
+            alike = (
+                adjusted.variant,
+                adjusted.steps,
+                adjusted.bound,
+                adjusted.init,
+                sorted(adjusted.lifecycles.items()),
+            )
+            key = msgspec.json.encode(alike)
             if brief and plan.moment in moments and key not in plans:
                 continue
             moments.add(plan.moment)

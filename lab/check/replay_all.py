@@ -88,7 +88,8 @@ def distinct(found: Iterable[Stored]) -> list[Stored]:
     for stored in found:
         if stored.broken:
             plan = stored.plan
-            kept.setdefault(msgspec.json.encode((plan.variant, plan.steps, plan.init, sorted(stored.broken))), stored)
+            alike = (plan.variant, plan.steps, plan.init, sorted(plan.lifecycles.items()), sorted(stored.broken))
+            kept.setdefault(msgspec.json.encode(alike), stored)
     return list(kept.values())
 
 

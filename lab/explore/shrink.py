@@ -87,15 +87,16 @@ def shrink(
     if not 1 <= needed <= times:
         raise BadInput(f"{needed} of {times} runs cannot agree", "give a number of runs, and at most as many to agree")
     begun = clock()
-    test = _Test(plan, run_plan, promise or _about(plan), times, needed, clock, begun + seconds)
-    agreed = test.first(plan)
+    pinned = _pinned(plan)
+    test = _Test(pinned, run_plan, promise or _about(plan), times, needed, clock, begun + seconds)
+    agreed = test.first(pinned)
     spent = False
     try:
         _to_fixed_point(test, progress)
     except _Spent:
         spent = True
     return Shrunk(
-        plan=_labelled(test.best, test.promise),
+        plan=_labelled(_unpinned(test.best), test.promise),
         before=plan,
         promise=test.promise,
         agreed=test.agreed.get(_key(test.best), agreed),
@@ -112,6 +113,20 @@ def _about(plan: Plan) -> str:
     if plan.promise and (not expected or plan.promise in expected):
         return plan.promise
     return expected[0] if expected else ""
+
+
+def _pinned(plan: Plan) -> Plan:
+    """With every lifecycle said: a request that loses its begin must not become a command, which breaks more."""
+    return msgspec.structs.replace(plan, lifecycles={actor: plan.lifecycle(actor) for actor in plan.actors()})
+
+
+def _unpinned(plan: Plan) -> Plan:
+    """Without the lifecycles that the steps show by themselves."""
+    bare = msgspec.structs.replace(plan, lifecycles={})
+    said = {actor: plan.lifecycle(actor) for actor in plan.actors()}
+    return msgspec.structs.replace(
+        plan, lifecycles={actor: said[actor] for actor in said if said[actor] != bare.lifecycle(actor)}
+    )
 
 
 def _labelled(plan: Plan, promise: str) -> Plan:

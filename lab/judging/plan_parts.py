@@ -20,6 +20,7 @@ def inject(kind: str, **params: Any) -> Inject:
 FIN = inject("sever-fin")
 RST = inject("sever-rst")
 TERMINATE = inject("terminate")
+ROTATE = inject("rotate-password")
 LOSE_ANSWER = inject("limit-data", limit_bytes=0, stream="downstream")
 """The server's next answer is lost and the connection ends, after the server has done what it was asked."""
 

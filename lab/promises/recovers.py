@@ -11,7 +11,19 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles, loss
 from lab.judging.calls import ORDINARY, Request
-from lab.judging.plan_parts import FIN, LOSE_ANSWER, RST, TERMINATE, block, count, inject, query, request, several
+from lab.judging.plan_parts import (
+    FIN,
+    LOSE_ANSWER,
+    ROTATE,
+    RST,
+    TERMINATE,
+    block,
+    count,
+    inject,
+    query,
+    request,
+    several,
+)
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Await, Begin, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Write
@@ -91,6 +103,8 @@ class Recovers(Promise):
             both = (Begin("t0"), Begin("t1"), Read("t0"), Enter("t1"), Write("t1"), FIN, Read("t0"), Write("t1"))
             ends = (Leave("t1"), End("t0"), End("t1"))
             yield self.plan(variant, "in atomic", *both, *ends, *after, *block("t1"), title="two actors")
+        inside = request("t0", Read("t0"), ROTATE, TERMINATE, Read("t0"))
+        yield self.plan(variant, "password rotated", *query("t0"), *inside, *after, *query("t0"))
         yield from loss.recovers(self, variant)
         yield from lifecycles.recovers(self, variant)
 

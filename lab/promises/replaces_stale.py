@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from lab.judging import lifecycles
 from lab.judging.plan_parts import (
     NOTHING_KEPT,
+    ROTATE,
     SEVER,
+    TERMINATE,
     at_once,
     autocommit_off,
     block,
@@ -48,6 +50,9 @@ class ReplacesStale(Promise):
         yield from lifecycles.replaces_stale(self, variant, traits)
         if not keeps(variant, traits):
             return
+        for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
+            rotated = (*query("t0"), ROTATE, TERMINATE, *first, *query("t0"))
+            yield self.plan(variant, f"password rotated, {what} first", *rotated)
         off = autocommit_off(variant)
         for how, fault in SEVER.items():
             for what, first in (("query", query("t0")), ("atomic()", block("t0"))):

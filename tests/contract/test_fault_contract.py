@@ -120,6 +120,9 @@ class Blunt:
         self.server = BluntTool(site.server)
         self.subject = BluntTool(site.subject)
 
+    def give(self, user: str, password: str) -> None:
+        """No deed is done."""
+
     @property
     def net(self) -> Any:
         return BluntTool(self._site.net)

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from lab.check.cases import gather
+from lab.explore.shrink import shrink
 from lab.judging.session_state import LEAVE
 from lab.judging.trace import Trace
+from lab.promise import PROMISES
 from lab.records.codec import decode_plan, encode
-from lab.records.lifecycle import TELLS, Lifecycle
+from lab.records.lifecycle import MOMENTS, TELLS, Lifecycle
 from lab.records.plan import (
     Autocommit,
     Begin,
@@ -25,7 +28,7 @@ from lab.records.plan import (
     Sql,
     Write,
 )
-from lab.records.variant import Variant
+from lab.records.variant import Traits, Variant
 from unit.histories import Line, asks, census, lost, ok, record, session, strike, verdict
 
 T = "t0"
@@ -151,3 +154,26 @@ def test_work_that_a_command_leaves_pending_is_not_closed() -> None:
         for lifecycle in ("request", "command", "task-after")
     }
     assert outcomes == {"request": "closed", "command": "open", "task-after": "closed"}
+
+
+def test_plans_that_differ_only_in_their_lifecycles_are_two_cases() -> None:
+    stock = Variant(name="stock")
+    promise = PROMISES.get("idle-after-close")
+    cases = gather(stock, Traits(), [promise], frozenset({"terminate", "proxy"})).cases
+    lifecycles = [tuple(case.plan.lifecycles.values()) for case in cases if case.plan.title == "a query, then atomic()"]
+    assert sorted(lifecycles) == sorted((each,) for each in MOMENTS)
+
+
+def test_a_request_that_loses_its_begin_is_still_a_request() -> None:
+    steps = (Begin(T), Read(T), End(T), Begin(T), Read(T), End(T))
+    whole = Plan(variant=Variant(name="any"), steps=steps)
+    seen: list[str] = []
+
+    def run_plan(tried: Plan) -> tuple[str, ...]:
+        seen.append(tried.lifecycle(T))
+        return ("recovers",) if sum(isinstance(step, Read) for step in tried.steps) == 2 else ()
+
+    found = shrink(whole, run_plan, promise="recovers")
+    assert set(seen) == {"request"}
+    assert found.plan.steps == (Read(T), Read(T))
+    assert found.plan.lifecycles == {T: "request"}

@@ -30,6 +30,7 @@ class PostgresServer:
     def __init__(self, postgres: Database, control: Callable[[], psycopg.Connection[Any]]) -> None:
         self._postgres = postgres
         self._control = control
+        self._rotated: dict[str, str] = {}  # roles with the password that they had, as it was hashed
         self.restarts = 0
         """How often faults have stopped or crashed it."""
 
@@ -134,6 +135,19 @@ class PostgresServer:
             yield
         finally:
             self._execute(change.format(sql.Identifier(user), sql.Literal(before)))  # as it was hashed
+
+    def rotate(self, user: str, password: str) -> None:
+        """The role's password is that one until `put_back`; sessions that are there stay."""
+        self._rotated.setdefault(user, str(self._ask("SELECT rolpassword FROM pg_authid WHERE rolname = %s", user)))
+        self._execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
+
+    def put_back(self, *users: str) -> None:
+        """These roles have the passwords again that they had before any `rotate`."""
+        for user in users:
+            if user in self._rotated:
+                change = sql.SQL("ALTER ROLE {} PASSWORD {}")
+                self._execute(change.format(sql.Identifier(user), sql.Literal(self._rotated[user])))
+                del self._rotated[user]
 
     def _take_slot(self) -> psycopg.Connection[Any] | None:
         try:

@@ -99,9 +99,21 @@ class FaultSite:
         """The subject's sockets to these lines, also those that have ended and that the kernel still remembers."""
         return tuple(each for line in self._each for each in self._client.sockets(line.port))
 
-    def attempt(self, user: str) -> Attempt:
-        """Try to get a session as that role through the line, with the subject's password, and to ask it something."""
-        return self._first.attempt(self._where(user), self._name)
+    def attempt(self, user: str, password: str = "") -> Attempt:
+        """Try to get a session as that role through the line, with the subject's or that password, and to use it."""
+        where = self._where(user)
+        return self._first.attempt({**where, "PASSWORD": password} if password else where, self._name)
+
+    def password(self, user: str) -> str:
+        """What the subject's settings have for that role now."""
+        return str(self._where(user)["PASSWORD"])
+
+    def give(self, user: str, password: str) -> None:
+        """Put another password into the subject's settings; it is there before the subject's next step begins."""
+        aliases = [alias for alias, where in self.databases.items() if where["USER"] == user]
+        for alias in aliases:
+            self.databases[alias]["PASSWORD"] = password
+        self.subject.give_password(aliases, password)
 
     def greeting(self) -> int:
         """How many bytes the server sends through the line until a new session is ready."""
@@ -250,4 +262,6 @@ def open_site(
                 own = stack.enter_context(rig.proxy(f"{run}-{alias}"))
             tapped = stack.enter_context(rig.tap_port(own.port)) if wire else None
             lines[alias] = Line(PlanLink(own, rig.freeze, rig.thaw, tapped), own, tapped)
+        rig.server.put_back(seat.name, seat.second)  # an earlier plan's server may have been lost before its end
+        stack.callback(rig.server.put_back, seat.name, seat.second)
         yield PlanSite(rig, seat, lines, run)

@@ -144,17 +144,17 @@ class Actor:
 
     def _do_begin(self, message: Message) -> Message:
         self._in_request, self._view_over = True, False
-        self._tell(message["tells"])
+        self._tell(message.get("tells", "request_started"))
         return {"thread": threading.get_native_id()}
 
     def _do_end(self, message: Message) -> Message:
         self._in_request, self._view_over = False, False
         never_left, self._blocks = len(self._blocks), []
-        self._tell(message["tells"])
+        self._tell(message.get("tells", "request_finished"))
         return {"never_left": never_left}
 
     def _do_finish(self, message: Message) -> Message:
-        self._tell(message["tells"])
+        self._tell(message.get("tells", "request_finished"))
         return {"done": True}
 
     def _tell(self, what: str) -> None:

@@ -168,6 +168,17 @@ class Stage:
             for statement in self._init:
                 cursor.execute(statement)
 
+    def _change_password(self, aliases: Sequence[str], password: str) -> None:
+        """As a project's settings would give it from now on; Django's connections read these very dictionaries."""
+        from django.conf import settings
+
+        for alias in aliases:
+            own = settings.DATABASES[self._aliases[alias]]
+            login = (own["USER"], own["PASSWORD"])
+            for database in settings.DATABASES.values():  # a project's other aliases may have the same login
+                if (database.get("USER"), database.get("PASSWORD")) == login:
+                    database["PASSWORD"] = password
+
     def run(self) -> None:
         """Until the lab says `bye` or closes the channel."""
         signal.signal(INTERRUPT, self._interrupt)
@@ -190,6 +201,9 @@ class Stage:
             message = json.loads(data) if data else {"do": "bye"}
             if message["do"] == "bye":
                 break
+            if message["do"] == "password":
+                self._change_password(message["aliases"], message["password"])
+                continue
             message["descriptors"] = descriptors
             self._actor(message["actor"]).put(message)
         for pid in self._children:  # they have ended: the lab sees to that
