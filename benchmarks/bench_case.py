@@ -41,6 +41,7 @@ def bare(rig: Rig, zygote: Zygote, record: Record) -> None:
                 proxy.cut()
             message: dict[str, Any] = {"id": op.step, "actor": op.actor, "do": op.f, "alias": "default"}
             message |= {"nonce": "n", "token": "t", "plan": "bare", "savepoint": True, "outcome": "commit"}
+            message["tells"] = {"begin": "request_started", "end": "request_finished"}.get(op.f, "")
             child.send(message)
             child.receive(10.0)
         child.end()

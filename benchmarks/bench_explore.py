@@ -40,6 +40,7 @@ def bare(rig: Rig, zygote: Zygote, port: int) -> None:
         for number, step in enumerate(STEPS):
             message: dict[str, Any] = {"id": number, "actor": "t0", "do": type(step).__name__.lower()}
             message |= {"alias": "default", "nonce": "n", "token": "t", "plan": "bare"}
+            message["tells"] = {"begin": "request_started", "end": "request_finished"}.get(message["do"], "")
             child.send(message | {"savepoint": True, "outcome": "commit"})
             child.receive(10.0)
         child.end()

@@ -36,7 +36,8 @@ class Client:
     def send(self, do: str, **fields: Any) -> None:
         """Begin a step."""
         step = {"do": do, "id": 1, "actor": "t0", "alias": "default", "nonce": "n", "plan": "p", "token": "t"}
-        self.child.send({**step, "savepoint": True, "outcome": "commit", **fields})
+        tells = {"begin": "request_started", "end": "request_finished"}.get(do, "")
+        self.child.send({**step, "savepoint": True, "outcome": "commit", "tells": tells, **fields})
 
     def answer(self, timeout: float = 10.0) -> dict[str, Any]:
         """How it ended."""
