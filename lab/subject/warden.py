@@ -60,6 +60,8 @@ LONGEST_STACK = 6000
 MSGHDR, MMSGHDR = struct.Struct("=QI"), 64
 SOCKET_TYPES = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
 DNS = 53
+UNREADABLE = -1
+"""The family of an address that cannot be read."""
 
 FACILITIES = (
     "/run/systemd/",
@@ -85,6 +87,7 @@ class Warden:
         self._asked = 0  # the thread that was sent the signal, whose next try is refused
         self._told = False  # of the first refusal the stack is of interest: it ends the check
         self._zygote = 0
+        self._readable = True
 
     def run(self, argv: list[str], keep: list[int]) -> int:
         """Hold this process, start the zygote, answer until one of both ends has gone; the exit status."""
@@ -101,6 +104,10 @@ class Warden:
             if descriptor != self._stack:
                 os.close(descriptor)
         self._zygote = process.pid
+        try:
+            os.close(os.open(f"/proc/{process.pid}/mem", os.O_RDONLY))
+        except OSError as error:
+            why, self._readable = why or f"its memory cannot be read: {error.strerror}", False
         self._tell(held=why)
         ended = os.pidfd_open(process.pid)
         poll = select.poll()
@@ -144,6 +151,8 @@ class Warden:
         identity, thread, _, number, _, _, *arguments = NOTIFICATION.unpack(notification)
         try:
             targets = _targets(thread, number, arguments)
+        except PermissionError:  # it has hidden its memory: what cannot be looked at is not let go
+            targets = [(UNREADABLE, ("an address that it hides", 0), 0)] if self._readable else []
         except (OSError, ValueError, struct.error):
             targets = []  # the kernel cannot read it either, or the thread has gone
         self._heard()
@@ -189,7 +198,7 @@ class Warden:
             fatal = not host.startswith(FACILITIES)
         stack = "" if self._told else self._where(process)
         self._told = self._told or fatal
-        wanted = host if kind == "unix" else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        wanted = host if kind == "unix" or not port else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         program = "" if _catches(process) else _program(process)
         self._tell(wanted=wanted, kind="dns" if resolver else kind, fatal=fatal, program=program, stack=stack)
 
