@@ -46,7 +46,7 @@ class Subjects:
         try:
             _, late = wait(futures, timeout=LONG)
             for variant, future in zip(variants, futures, strict=True):
-                if future in late:
+                if future in late and variant.module:
                     say(f"{variant.name}: still importing {variant.module or variant.engine}")
             wait(futures)
         finally:

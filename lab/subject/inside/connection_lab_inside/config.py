@@ -130,6 +130,9 @@ def _project(config: dict[str, Any], notes: list[str]) -> Loaded:
         raise Refused(f"settings module {module} has no database {alias!r} (it has {known})")
     others = {name: _elsewhere(name, dict(each), notes) for name, each in databases.items() if name != alias}
     database = _with_given(dict(databases[alias]), config, notes)
+    if "default" not in databases:
+        notes.append("DATABASES has no 'default': a dummy stands for it, because Django wants one")
+        others["default"] = {"ENGINE": "django.db.backends.dummy"}
     settings.DATABASES = {**others, alias: database}
     if settings.LOGGING_CONFIG and settings.LOGGING:
         notes.append("LOGGING: not applied, the project's log files are its own")
