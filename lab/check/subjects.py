@@ -47,7 +47,7 @@ class Subjects:
             _, late = wait(futures, timeout=LONG)
             for variant, future in zip(variants, futures, strict=True):
                 if future in late and variant.module:
-                    say(f"{variant.name}: still importing {variant.module or variant.engine}")
+                    say(f"{variant.name}: still importing {variant.module}")
             wait(futures)
         finally:
             for future in futures:

@@ -84,7 +84,9 @@ class Warden:
         self._control = control
         self._stack = stack
         self._allowed: dict[tuple[str, int], int] = {}
-        self._asked = 0  # the thread that was sent the signal, whose next try is refused
+        self._asked, self._asked_at = 0, 0.0  # the thread that was sent the signal, whose next try is refused
+        self._untold: dict[str, Any] = {}
+        self._named: set[str] = set()
         self._told = False  # of the first refusal the stack is of interest: it ends the check
         self._zygote = 0
         self._readable = True
@@ -114,7 +116,8 @@ class Warden:
         for descriptor in (self._control.fileno(), ended, *([listener] if listener >= 0 else [])):
             poll.register(descriptor, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(100 if self._untold and not self._told else None)}
+            self._tell_late()
             if self._control.fileno() in ready and not self._heard():
                 process.kill()
             if listener in ready:
@@ -161,46 +164,76 @@ class Warden:
             _answer(listener, ANSWER.pack(identity, 0, 0, CONTINUE))
             return
         family, place, descriptor = refused
-        kind = (
-            "unix" if family == socket.AF_UNIX else _type(thread, descriptor) if number == _call("connect") else "udp"
-        )
-        if self._ask_where(thread):
+        connects = number == _call("connect")
+        kind = "unix" if family == socket.AF_UNIX else _type(thread, descriptor) if connects else "udp"
+        fatal = self._is_fatal(place, kind, connects=connects)
+        if fatal and self._ask_where(thread):
             return  # the signal makes the call begin again
+        if not (fatal and self._told):
+            self._report(thread, self._message(thread, place, kind, fatal=fatal))
         code = errno.ENETUNREACH if kind == "udp" else errno.EACCES
-        self._refused(thread, place, kind, number)
         _answer(listener, ANSWER.pack(identity, 0, -code, 0))
 
     def _may(self, thread: int, family: int, place: tuple[str, int], _: int) -> bool:
         """Whether a connection may go there: nowhere, to the kernel, to the lab, or to the subject's own listener."""
         if family in (socket.AF_UNSPEC, socket.AF_NETLINK):
             return True
+        if family == socket.AF_UNIX and place[0].startswith(FACILITIES):
+            return False
         if family in (socket.AF_INET, socket.AF_INET6) and self._allowed.get(place, 0) > 0:
             return True
         return _listens(self._zygote, thread, family, place)
 
     def _ask_where(self, thread: int) -> bool:
-        """Have the thread write where it is, when it can and this is the first refusal."""
-        if self._told or self._asked == thread:
+        """Have the thread write where it is, when it can and this is the first refusal that ends the check.
+
+        Only one is ever asked: two that interrupt each other's calls would never come to an end.
+        """
+        if self._told or self._asked:
             return False
         process = _tgid(thread)
         if not _catches(process):
             return False
         os.ftruncate(self._stack, 0)
-        self._asked = thread
+        self._asked, self._asked_at = thread, time.monotonic()
         return bool(_libc.syscall(CALLS[platform.machine()][3], process, thread, STACK) == 0)
 
-    def _refused(self, thread: int, place: tuple[str, int], kind: str, number: int) -> None:
+    @staticmethod
+    def _is_fatal(place: tuple[str, int], kind: str, *, connects: bool) -> bool:
+        """Whether a refusal ends the check: of a datagram socket that is only connected nothing leaves."""
+        if kind == "unix":
+            return not place[0].startswith(FACILITIES)
+        return kind == "tcp" or place[1] == DNS or not connects
+
+    def _message(self, thread: int, place: tuple[str, int], kind: str, *, fatal: bool) -> dict[str, Any]:
         process = _tgid(thread)
         host, port = place
-        resolver = port == DNS and kind in ("udp", "tcp")
-        fatal = kind == "tcp" or resolver or (kind == "udp" and number != _call("connect"))
-        if kind == "unix":
-            fatal = not host.startswith(FACILITIES)
-        stack = "" if self._told else self._where(process)
-        self._told = self._told or fatal
-        wanted = host if kind == "unix" or not port else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        program = "" if _catches(process) else _program(process)
-        self._tell(wanted=wanted, kind="dns" if resolver else kind, fatal=fatal, program=program, stack=stack)
+        python = _catches(process)
+        asked = fatal and (self._asked == thread or not python)
+        return {
+            "wanted": host if kind == "unix" or not port else f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            "kind": "dns" if port == DNS and kind != "unix" else kind,
+            "fatal": fatal,
+            "program": "" if python else _program(process),
+            "stack": self._where(process) if asked else "",
+        }
+
+    def _report(self, thread: int, message: dict[str, Any]) -> None:
+        """Tell the lab, or leave it to another thread that was asked where it is and tells more."""
+        if message["fatal"] and self._asked not in (0, thread) and not message["stack"]:
+            self._untold = self._untold or message
+            return
+        if message["wanted"] in self._named:
+            return
+        self._named.add(message["wanted"])
+        self._told = self._told or message["fatal"]
+        self._tell(**message)
+
+    def _tell_late(self) -> None:
+        """The thread that was asked has gone without an answer."""
+        if self._untold and not self._told and time.monotonic() - self._asked_at > STACK_DEADLINE:
+            self._told = True
+            self._tell(**self._untold)
 
     def _where(self, process: int) -> str:
         """What the thread wrote; for a program that is no Python, where the one that started it is."""

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -159,6 +160,19 @@ def test_what_a_project_wants_while_it_loads_is_refused_and_named(
     assert "hostile_at_load/settings.py:" in line
     assert "while it loads" in line
     assert foreign.seen == 0
+
+
+def test_sockets_of_the_machine_are_refused_and_cost_nothing(
+    rig: Rig, foreign: Foreign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libpq asks the name service for a user's home: processes that do so at once must not keep each other from it."""
+    monkeypatch.setenv("FOREIGN_WAY", "facility")
+    variant = Variant(name="hostile", engine="hostile", driver="psycopg", path=(str(PROJECTS),))
+    plan = Plan(variant=variant, steps=(Begin("t0"), Read("t0"), End("t0")) * 3)
+    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote, ThreadPoolExecutor(4) as threads:
+        records = list(threads.map(lambda _: run(plan, rig, zygote), range(8)))
+        zygote.guard.check()
+    assert [op.chain for record in records for op in record.ops if op.chain] == []
 
 
 def test_a_project_may_reach_what_it_serves_itself(rig: Rig, foreign: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:

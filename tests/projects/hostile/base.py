@@ -7,6 +7,7 @@ socket. Every error is swallowed until the last try.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import ctypes.util
 import importlib
@@ -160,6 +161,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return params
 
     def get_new_connection(self, conn_params: Any) -> Any:
+        if WAY == "facility":
+            for _ in range(TRIES):
+                with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as wanted:
+                    wanted.connect("/var/run/nscd/socket")
+            return super().get_new_connection(conn_params)
         for _ in range(TRIES):
             try:
                 if WAY in ACTS:
