@@ -41,7 +41,7 @@ class ReplacesStale(Promise):
     )
 
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
-        return "" if keeps(variant, traits) or traits.kept_outside else NOTHING_KEPT
+        return "" if keeps(variant, traits) or traits.kept_outside is not False else NOTHING_KEPT
 
     def seen_not_to_apply(self, record: Record) -> str:
         return kept_nothing(record)
