@@ -1,4 +1,4 @@
-"""Broken: every third statement of a process is refused by the backend itself."""
+"""Broken: every fifth statement of a process is refused by the backend itself."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class DatabaseWrapper(Stock):
 
     def _cursor(self, name: Any = None) -> Any:
         DatabaseWrapper.number += 1
-        if DatabaseWrapper.number % 3 == 0:
+        if DatabaseWrapper.number % 5 == 0:
             raise OperationalError("not now")
         return super()._cursor(name)
