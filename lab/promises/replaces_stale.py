@@ -41,15 +41,14 @@ class ReplacesStale(Promise):
     )
 
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
-        return "" if keeps(variant, traits) or traits.kept_outside is not False else NOTHING_KEPT
+        # What a command keeps, where requests keep nothing, is the matter of recovers: that is Django's own way.
+        return "" if keeps(variant, traits) else NOTHING_KEPT
 
     def seen_not_to_apply(self, record: Record) -> str:
         return kept_nothing(record)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         yield from lifecycles.replaces_stale(self, variant, traits)
-        if not keeps(variant, traits):
-            return
         for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
             rotated = (*query("t0"), ROTATE, TERMINATE, *first, *query("t0"))
             yield self.plan(variant, f"password rotated, {what} first", *rotated)
