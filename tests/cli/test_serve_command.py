@@ -17,7 +17,16 @@ from fix_cli import PLAIN, ROOT, Lab
 def test_serve_says_where_answers_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     with subprocess.Popen(
-        [sys.executable, "-m", "lab.cli", "serve", "--port", "0"],
+        [
+            "env",
+            "--default-signal=INT",
+            sys.executable,
+            "-m",
+            "lab.cli",
+            "serve",
+            "--port",
+            "0",
+        ],  # a shell's `&` ignores it
         cwd=tmp_path,
         env={**PLAIN, "PYTHONPATH": str(ROOT), "LAB_STORE": str(tmp_path / "store")},
         stdout=subprocess.PIPE,
