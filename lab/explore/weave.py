@@ -149,7 +149,8 @@ class _Loom:
             actor.connected = actor.connected and self._keeps and not left_open
         if held:
             self._holder = actor
-            self._forget_steps()
+            if not self._waits:  # in a silence it still counts who has stepped since it began
+                self._forget_steps()
 
     def _make_way(self, actor: _Actor) -> None:
         """Before a second step of a actor whose first may wait: end what it may wait for."""
@@ -165,7 +166,8 @@ class _Loom:
                 self._heal()
             self._emit(holder, End(holder.name))
             holder.turns = [] if not holder.turns else holder.turns[_after_end(holder.turns) :]
-            self._forget_steps()
+            if not self._waits:
+                self._forget_steps()
 
     def _forget_steps(self) -> None:
         for each in self._actors:

@@ -13,6 +13,7 @@ from lab.check.replay import replay
 from lab.check.variants import find
 from lab.errors import LabError
 from lab.explore.engine import AGAIN, Class, Exploration, Explored, Outcome, Saw, Table, Target, explore
+from lab.promise import PROMISES
 from lab.records.codec import decode_plan
 from lab.records.plan import Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
@@ -66,7 +67,7 @@ class EveryStep(Exploration[Severed, SeveredTable]):
 def targeted(name: str, rig: Rig) -> Iterator[Target]:
     variant = find(name)
     with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
-        yield Target(variant, rig, zygote)
+        yield Target(variant, rig, zygote, promises=(PROMISES.get("recovers"),))
 
 
 def explored(target: Target, root: Path) -> Explored[Severed, SeveredTable]:
