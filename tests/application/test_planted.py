@@ -6,7 +6,7 @@ import pytest
 
 from fix_application import Project, Ran
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.nightly]
 
 PLANTED = """
 import functools

@@ -9,7 +9,7 @@ import pytest
 from fix_application import Project
 from public_project import PUBLIC, SETTINGS
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.nightly]
 
 PAIRS = """
 import io

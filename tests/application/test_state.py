@@ -16,7 +16,7 @@ from lab.rig.machine import process
 from lab.rig.postgres.database import SUPERUSER
 from state_work import Work
 
-ROUNDS = 80
+ROUNDS = 40
 
 
 @pytest.mark.slow
