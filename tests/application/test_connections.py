@@ -32,7 +32,7 @@ def ran(project: Project, *arguments: str, **settings: Any) -> Ran:
     return found
 
 
-@pytest.mark.nightly  # not yet steady: in about half of the runs a cut strikes the connection that is to be there before
+@pytest.mark.nightly  # not yet steady: in half of the runs a cut strikes the connection that the case begins with
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_persistent_connection_begins_warm(project: Project, driver: str) -> None:
     # Two cuts less than of a request that connects: the connection was there before.
