@@ -79,6 +79,8 @@ class WorksUnfaulted(Promise):
     def judge(self, record: Record) -> Finding:
         if record.plan.faults() or record.plan.init:
             return self.unknown("something was done to the sessions, or the project set them up")
+        if record.plan.promise not in ("", self.id):
+            return self.unknown("the plan was made for another promise, and may ask for what is refused")
         trace = Trace(record)
         judged = 0
         for each in trace.requests:

@@ -46,9 +46,9 @@ class Writable(Promise):
             ("error swallowed in a savepoint", nested),
         ):
             first = (*query("t0"), READ_ONLY, *request("t0", *steps))
-            yield self.plan(variant, moment, *first, Heal(), *query("t0"), *block("t0"))
             still = (*first, *query("t0"), *request("t0", Write("t0", swallow=True)), *query("t0"), Heal())
             yield self.plan(variant, moment, *still, *query("t0"), *block("t0"), title="still read-only")
+            yield self.plan(variant, moment, *first, Heal(), *query("t0"), *block("t0"))
         if several(variant):
             other = request("t1", Write("t1", swallow=True))
             idle = (*at_once("t0", "t1"), READ_ONLY, *request("t0", *swallowed), *other, *at_once("t0", "t1"))

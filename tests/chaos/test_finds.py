@@ -33,6 +33,7 @@ def _bundled(lab: Lab) -> None:
         pytest.skip("--lab-engine names others than the bundled variants")
 
 
+@pytest.mark.nightly  # not yet steady: a socket that is not closed was seen once
 def test_published_backend_stays_dead_after_losing_its_connection(lab: Lab) -> None:
     found = _found(lab, "published_threadlocal", "recovers")
     steps = found.plan.steps
