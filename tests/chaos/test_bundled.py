@@ -54,8 +54,6 @@ def test_known_plan_replays(path: Path, lab: Lab) -> None:
 def test_directed_verdict(variant: str, promise: str, lab: Lab) -> None:
     if (variant, promise) == ("persistent_threadlocal", "bounded-wait"):
         pytest.skip("not yet steady: an exit in an executor's thread did not return within the bound, unexplained")
-            "not yet steady: an exit in an executor's thread that did not return within the bound, to be explained"
-        )
     brief = lab.profile.name != "nightly"  # then all moments are looked at, and each message is cut
     found = lab.results(list(VARIANTS.values()), brief=brief)[variant].promises[promise]
     expected = {Verdict.BROKEN} if f"{variant}.{promise}" in KNOWN else {Verdict.KEPT, Verdict.NA}
