@@ -237,8 +237,9 @@ class Flow:
         """Hand on up to `count` bytes; False when the sink takes no more for now."""
         if self.split:
             count = 1
+        at = time.monotonic_ns()  # before, because who gets the bytes may have gone on before send() returns
         if self.swallow or not self.sink.open:
-            self._advance(count)
+            self._advance(count, at)
             return True
         whole = self._at == 0 and count == len(self._pending)
         chunk = self._pending if whole else memoryview(self._pending)[self._at : self._at + count]
@@ -249,7 +250,7 @@ class Flow:
         except OSError:
             self._sink_lost()
             return False
-        self._advance(sent)
+        self._advance(sent, at)
         if self.split and self.passed < self.received:
             # One byte per turn of the loop, so that a reader has the chance to see each alone.
             if not self._turn:
@@ -263,13 +264,13 @@ class Flow:
         self._turn = False
         self.flush()
 
-    def _advance(self, count: int) -> None:
+    def _advance(self, count: int, at_ns: int) -> None:
         self.passed += count
         self._at += count
         if self._at >= len(self._pending):
             self._pending, self._at = b"", 0
         while self.frames and self.frames[0].end <= self.passed:
-            self.relay.crossed(self.frames.popleft(), self.direction, self.swallow)
+            self.relay.crossed(self.frames.popleft(), self.direction, self.swallow, at_ns)
 
     def _sink_lost(self) -> None:
         """The sink refused bytes: it is dead. Its last words may be waiting unread, so the other flow decides when to
@@ -422,8 +423,8 @@ class Relay:
 
     # -- what was seen
 
-    def crossed(self, frame: Frame, direction: Direction, dropped: bool) -> None:
-        """A whole message has passed."""
+    def crossed(self, frame: Frame, direction: Direction, dropped: bool, at_ns: int) -> None:
+        """A whole message has passed; `at_ns` is when its last byte was handed on."""
         self.journal.append(
             Message(
                 self.ordinal,
@@ -433,7 +434,7 @@ class Relay:
                 frame.name,
                 frame.start,
                 frame.end - frame.start,
-                time.monotonic_ns(),
+                at_ns,
                 frame.tx,
                 frame.moments,
                 frame.verb,
