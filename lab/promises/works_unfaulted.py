@@ -57,6 +57,8 @@ class WorksUnfaulted(Promise):
         yield self.plan(variant, "plain requests", *query("t0"), *after)
         if several(variant):
             yield self.plan(variant, "plain requests", *at_once("t0", "t1"), *after, title="on two threads")
+            turns = (*query("t0"), *block("t1"), *query("t1"), *block("t0"), *query("t1"))
+            yield self.plan(variant, "plain requests", *turns, title="on two threads, one after the other")
         copy = Sql("t0", COPY, swallow=True)
         yield self.plan(variant, "COPY by execute()", *request("t0", Read("t0"), copy, Read("t0")), *after)
         yield self.plan(variant, "COPY by execute()", *request("t0", Read("t0"), copy), *after, title="at the end")
