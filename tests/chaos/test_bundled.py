@@ -52,8 +52,6 @@ def test_known_plan_replays(path: Path, lab: Lab) -> None:
 @pytest.mark.parametrize("promise", list(PROMISES))
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_directed_verdict(variant: str, promise: str, lab: Lab) -> None:
-    if (variant, promise) == ("persistent_threadlocal", "bounded-wait"):
-        pytest.skip("not yet steady: an exit in an executor's thread did not return within the bound, unexplained")
     brief = lab.profile.name != "nightly"  # then all moments are looked at, and each message is cut
     found = lab.results(list(VARIANTS.values()), brief=brief)[variant].promises[promise]
     expected = {Verdict.BROKEN} if f"{variant}.{promise}" in KNOWN else {Verdict.KEPT, Verdict.NA}

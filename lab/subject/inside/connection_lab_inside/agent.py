@@ -7,6 +7,7 @@ and Django costs 300 ms, a fork 2 to 5.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -152,6 +153,9 @@ class Stage:
         self._aliases = aliases
         self._children: list[int] = []
         self._init = tuple(init)
+        self._off_main: threading.Thread | None = None
+        """In a child forked off another thread than the main one: its only thread. When that ends by SystemExit, Python
+        ends neither the process nor what daemon threads wait for (Python 3.11 to 3.14), so the reader does."""
         self._lock = threading.Lock()
         self._actors: dict[str, actors.Actor] = {}
         self._threads: list[threading.Thread] = []
@@ -206,6 +210,10 @@ class Stage:
                 continue
             message["descriptors"] = descriptors
             self._actor(message["actor"]).put(message)
+            if message["do"] == "exit" and self._off_main is not None:
+                self._off_main.join()
+                atexit._run_exitfuncs()  # noqa: SLF001  # nothing public runs them without ending the interpreter
+                os._exit(0)
         for pid in self._children:  # they have ended: the lab sees to that
             waitpid(pid, 0)
         for actor in self._actors.values():
@@ -224,6 +232,7 @@ class Stage:
     def _fork(self, actor: actors.Actor, message: dict[str, Any]) -> int:
         """Fork with `actor` as the child's only thread; the child's own channel came with the message."""
         (descriptor,) = message["descriptors"]
+        off_main = self._off_main is not None or threading.current_thread() is not threading.main_thread()
         pid = fork()
         if pid:
             os.close(descriptor)
@@ -236,6 +245,7 @@ class Stage:
         name = f"{message['child']}.t0"
         actor.become(name, self._reply)
         self._main, self._actors, self._threads, self._children = actor, {name: actor}, [], []
+        self._off_main = threading.current_thread() if off_main else None
         threading.Thread(target=self._read, name="lab-reader", daemon=True).start()
         return 0
 
