@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from lab.promises.works_unfaulted import COPY
 from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Read, Sql, Use, Write
+from lab.records.variant import Variant
 from unit.histories import Line, asks, begins, finding, lost, ok, record, refused, returns, skipped, strike, verdict
 
 WORKS = "works-unfaulted"
@@ -67,3 +68,9 @@ def test_what_was_closed_by_hand_or_shared_is_for_others_to_judge() -> None:
     assert told(*closed) == "unknown"
     both = (ok(Begin(T)), ok(Begin("t1")), begins(Read(T)), lost(Read("t1")), returns(T, on="1@a"))
     assert told(*both, ok(End(T)), ok(End("t1"))) == "unknown"
+
+
+def test_more_threads_than_it_is_made_for_are_its_users_fault() -> None:
+    lines = (*asks(T, "1@a"), ok(Begin("t1")), lost(Read("t1")), ok(End("t1")))
+    of_one = Variant(name="of-one", engine="x", threads=1)
+    assert [verdict(WORKS, record(*lines)), verdict(WORKS, record(*lines, variant=of_one))] == ["broken", "kept"]
