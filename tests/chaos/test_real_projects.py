@@ -88,7 +88,16 @@ def test_a_project_whose_package_has_a_name_of_the_labs(judge: Judge) -> None:
     assert (judged.status, judged.verdict("reuses")) == (0, "kept")
 
 
-@pytest.mark.parametrize("name", ["actor", "agent", "chain", "lab", "tests", "faults", "guard", "start", "attempts"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("actor", "lab", "tests"),
+        *(
+            pytest.param(each, marks=pytest.mark.nightly)
+            for each in ("agent", "attempts", "chain", "faults", "guard", "start")
+        ),
+    ],
+)
 def test_a_package_of_any_name_is_the_projects(lab_command: Lab, tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text("OWN = 'thirty'\n")

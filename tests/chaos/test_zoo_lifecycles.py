@@ -100,13 +100,22 @@ def test_a_broken_backend_is_caught(beast: Broken, rig: Rig, stack: ExitStack) -
     assert Verdict.BROKEN in [verdict for *_, verdict, _ in shown], shown
 
 
+NIGHTLY = pytest.mark.nightly  # for time: each takes 10 seconds, and its like is judged on every push
 CORRECT = (
-    Variant(name="pings everywhere, psycopg2", engine="zoo.correct_pings_everywhere", path=(str(TESTS),)),
-    Variant(name="closes outside, psycopg2", engine="zoo.correct_closes_outside", path=(str(TESTS),)),
-    Variant(name="closes outside", engine="zoo.correct_closes_outside", driver="psycopg", path=(str(TESTS),)),
-    rows()["persistent_global"],
-    rows()["persistent_threadlocal"],
-    msgspec.structs.replace(rows()["persistent_threadlocal"], driver="psycopg"),
+    pytest.param(
+        Variant(name="pings everywhere, psycopg2", engine="zoo.correct_pings_everywhere", path=(str(TESTS),)),
+        marks=NIGHTLY,
+    ),
+    pytest.param(
+        Variant(name="closes outside, psycopg2", engine="zoo.correct_closes_outside", path=(str(TESTS),)),
+        marks=NIGHTLY,
+    ),
+    pytest.param(
+        Variant(name="closes outside", engine="zoo.correct_closes_outside", driver="psycopg", path=(str(TESTS),))
+    ),
+    pytest.param(rows()["persistent_global"]),
+    pytest.param(rows()["persistent_threadlocal"]),
+    pytest.param(msgspec.structs.replace(rows()["persistent_threadlocal"], driver="psycopg"), marks=NIGHTLY),
 )
 ONE_SESSION_PER_THREAD = ("bounded-sessions", "in an executor's thread")
 """What a backend that keeps a session for each thread does with threads of which it never hears again: its limit."""
