@@ -330,6 +330,12 @@ class Site(Protocol):
     def sessions(self) -> tuple[Session, ...]:
         """The census of this plan's sessions now."""
 
+    def lost(self) -> int:
+        """How many sessions in this plan's databases have ended so far without a word of their client.
+
+        Other plans' sessions there count, too: that it has not grown says that none was lost.
+        """
+
     def sockets(self) -> tuple[Socket, ...]:
         """The subject's sockets to this plan's line, also those that have ended and that the kernel still remembers."""
 

@@ -30,6 +30,7 @@ class LimitData(Fault):
     def strike(self, site: Site) -> Iterator[Seen]:
         """Set the limit, on connections that are there too; seen when one of them, or a new one, ends on it."""
         watched = established(site.sockets())
+        were, lost = frozenset(watched), site.lost()
         sessions = tuple(session.id for session in site.sessions())
         unlimited = not watched and self._passes(site) > self.limit_bytes
 
@@ -37,7 +38,8 @@ class LimitData(Fault):
             now = site.sockets()
             fin, _ = struck(watched, now, site.link.armed)  # on an armed line the client may have closed it
             watched.update(established(now))
-            if fin:
+            # The server ends a session whose client leaves, and a slow client closes only after that: no limit was met.
+            if fin and (fin - were or site.lost() > lost):
                 return Sighting("a connection was ended, and not by its client", sessions)
             # Nobody was connected: whoever connects meets it, as we do when our question is long enough.
             if watched or not unlimited or self._passes(site) != self._shown():

@@ -21,6 +21,11 @@ WHERE a.usename = ANY(%s) AND a.pid <> pg_backend_pid()
 GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 2, 1
 """
 
+LOST = """
+SELECT coalesce(sum(sessions_abandoned + sessions_fatal), 0) FROM pg_stat_database WHERE datname = ANY(%s)
+"""
+"""Abandoned: the client's end of the connection came without its Terminate. Fatal: it came while an answer was sent."""
+
 TAKE_ROWS = """
 WITH gone AS (DELETE FROM lab.token WHERE plan = %s RETURNING id, token, xid::text, session)
 SELECT token, xid, session FROM gone ORDER BY id
@@ -60,6 +65,11 @@ class ServerView:
             self._rig.control().execute("SELECT pg_advisory_unlock(%s)", (key,))
         except (psycopg.Error, ServerNotReady):
             return
+
+    def lost(self, databases: Iterable[str]) -> int:
+        """How many sessions in these databases have ended because their client was gone, since the server's start."""
+        ((number,),) = self._query(LOST, list(databases))
+        return int(number)
 
     def held(self) -> tuple[str, ...]:
         """The tokens that are committed now, in the order in which they were written."""

@@ -95,6 +95,10 @@ class FaultSite:
         where = self.databases[self._alias]
         return tuple(each for each in found if (each.user, each.database) == (where["USER"], where["NAME"]))
 
+    def lost(self) -> int:
+        """How many sessions in these databases have ended so far without a word of their client."""
+        return self._view.lost({where["NAME"] for alias, where in self.databases.items() if alias in self._lines})
+
     def sockets(self) -> tuple[Socket, ...]:
         """The subject's sockets to these lines, also those that have ended and that the kernel still remembers."""
         return tuple(each for line in self._each for each in self._client.sockets(line.port))
