@@ -5,7 +5,9 @@ A trace is derived from a record and never stored.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import cached_property
+from typing import Any, Self, cast
 
 from lab.judging.calls import FOREVER, Call, Request, read_calls, read_requests
 from lab.judging.transactions import Unit, read_units
@@ -14,7 +16,18 @@ from lab.records.record import Record
 
 
 class Trace:
-    """One record, read once: each view is computed when a judge first asks for it."""
+    """One record, read once: each view is computed when a judge first asks for it. It is to be read only.
+
+    Some twenty judges read the same record, one after the other: they get the same trace.
+    """
+
+    def __new__(cls, record: Record) -> Self:
+        last = _LAST.get()
+        if last is not None and last.record is record:
+            return cast("Self", last)
+        trace = super().__new__(cls)
+        _LAST.set(trace)
+        return trace
 
     def __init__(self, record: Record) -> None:
         self.record = record
@@ -139,3 +152,7 @@ class Trace:
             started = any(call.begin < until and call.f in ("read", "write", "enter", "sql") for call in request.calls)
             used += len(known & sessions) if known else int(started)
         return used
+
+
+_LAST: ContextVar[Any] = ContextVar("trace", default=None)
+"""The trace made last, in each thread of its own."""

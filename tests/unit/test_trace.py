@@ -20,6 +20,14 @@ def outcomes(*lines: Line, manual: bool = False) -> list[tuple[str, str]]:
     return [(unit.kind, unit.outcome) for unit in read(IN_REQUEST, *lines, manual=manual).units]
 
 
+def test_all_judges_of_a_record_read_one_trace() -> None:
+    one, another = record(IN_REQUEST), record(IN_REQUEST)
+    assert one == another
+    assert Trace(one) is Trace(one)
+    assert Trace(another) is not Trace(one)
+    assert Trace(another).record is another
+
+
 def test_a_call_lasts_from_its_invocation_to_its_answer() -> None:
     calls = read(IN_REQUEST, begins(Read(T)), *asks("t1", "2@b"), returns(T, on="1@a")).calls
     waited = next(call for call in calls if call.actor == T and call.f == "read")
