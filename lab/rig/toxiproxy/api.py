@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
-import requests
 import toxiproxy.api
+import urllib3
 from toxiproxy.api import APIConsumer
 
 from lab.errors import ProxyLost
@@ -23,46 +25,61 @@ REMEDY = "the server is replaced and the case is void"
 _LOCK = threading.RLock()
 
 
-class Transport:
-    """Stands where toxiproxy-python expects the module `requests`."""
+class Answer(NamedTuple):
+    """What toxiproxy-python reads of a response."""
 
-    def __init__(self, timeout: float | None = None) -> None:
+    status_code: int
+    content: bytes
+
+    def json(self) -> Any:
+        """The content as data."""
+        return json.loads(self.content)
+
+
+class Transport:
+    """Stands where toxiproxy-python expects the module `requests`, at less than half of its cost."""
+
+    def __init__(self, host: str, port: int, timeout: float | None = None) -> None:
         self.timeout = CALL.seconds if timeout is None else timeout
-        self._session = _new_session()
+        # A pool of its own, with one connection: no proxy variable of the environment is meant for loopback.
+        self._pool = urllib3.HTTPConnectionPool(host, port, maxsize=1, retries=False)
         self._used = time.monotonic()
 
-    def get(self, url: str, **arguments: Any) -> requests.Response:
+    def get(self, url: str, **arguments: Any) -> Answer:
         """GET; raises `ProxyLost` instead of waiting for ever or returning an error of the server (5xx)."""
         return self._call("GET", url, **arguments)
 
-    def post(self, url: str, **arguments: Any) -> requests.Response:
+    def post(self, url: str, **arguments: Any) -> Answer:
         """POST, as `get`."""
         return self._call("POST", url, **arguments)
 
-    def delete(self, url: str, **arguments: Any) -> requests.Response:
+    def delete(self, url: str, **arguments: Any) -> Answer:
         """DELETE, as `get`."""
         return self._call("DELETE", url, **arguments)
 
     def renew(self) -> None:
         """Forget the kept connection."""
-        self._session.close()
-        self._session = _new_session()
+        self._pool = urllib3.HTTPConnectionPool(self._pool.host, self._pool.port, maxsize=1, retries=False)
 
-    def _call(self, method: str, url: str, **arguments: Any) -> requests.Response:
+    def _call(
+        self, method: str, url: str, *, json: Any = None, headers: dict[str, str] | None = None, **_: Any
+    ) -> Answer:
         if time.monotonic() - self._used > IDLE_LIMIT:
             self.renew()
         self._used = time.monotonic()
         try:
-            response = self._session.request(method, url, timeout=self.timeout, allow_redirects=False, **arguments)
-        except requests.RequestException as error:
+            response = self._pool.urlopen(
+                method, urlsplit(url).path, body=_body(json), headers=headers, timeout=self.timeout, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
             # Its answer may still come: on a kept connection it would be taken for the next call's.
             self.renew()
             raise ProxyLost(f"Toxiproxy did not answer {method} {url}: {type(error).__name__}", REMEDY) from error
         # 503 is a wedged server, 500 a port that somebody took; 403 is nothing that we ever ask for.
-        if response.status_code >= 500 or response.status_code == 403:
-            said = response.text[:200]
-            raise ProxyLost(f"Toxiproxy answered {method} {url} with {response.status_code}: {said}", REMEDY)
-        return response
+        if response.status >= 500 or response.status == 403:
+            said = response.data[:200].decode(errors="replace")
+            raise ProxyLost(f"Toxiproxy answered {method} {url} with {response.status}: {said}", REMEDY)
+        return Answer(response.status, response.data)
 
 
 class Api:
@@ -71,7 +88,7 @@ class Api:
     def __init__(self, host: str, port: int, timeout: float | None = None) -> None:
         self.host = host
         self.port = port
-        self.transport = Transport(timeout)
+        self.transport = Transport(host, port, timeout)
 
     @contextmanager
     def __call__(self) -> Iterator[type[APIConsumer]]:
@@ -82,7 +99,5 @@ class Api:
             yield APIConsumer
 
 
-def _new_session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # a proxy variable of the environment is not meant for loopback
-    return session
+def _body(data: Any) -> bytes | None:
+    return None if data is None else json.dumps(data).encode()
