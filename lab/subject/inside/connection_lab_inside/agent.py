@@ -26,6 +26,7 @@ from connection_lab_inside import attempts
 from connection_lab_inside import config as configuration
 from connection_lab_inside.chain import Interrupted
 from connection_lab_inside.guard import Guard
+from connection_lab_inside.warm import warm
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -67,6 +68,7 @@ def main(descriptor: int, tell: int, stack: int) -> None:
         channel.send(json.dumps({"refused": str(refusal), "secrets": secrets}).encode())
         return
     channel.send(json.dumps(hello, default=repr).encode())
+    warm(config["driver"], pool=bool(loaded.database.get("OPTIONS", {}).get("pool")))
     gc.collect()
     gc.freeze()  # the children share these pages
     while True:
