@@ -157,13 +157,13 @@ class _Check:
     def _jobs(self) -> list[tuple[_VariantPart, Case]]:
         """The variants take turns, so that a budget that is spent costs all of them the same.
 
-        In brief the promises take turns too, so that the table which fills while they run soon shows each of them.
+        The promises take turns too: whoever watches sees something of each of them soon.
         """
         jobs = []
         for order, part in enumerate(self._parts):
             seen: Counter[str] = Counter()
             for case in part.gathered.cases:
-                promise = case.made_for[0][0] if self._options.brief else ""
+                promise = case.made_for[0][0]
                 jobs.append((seen[promise], case.number, order, part, case))
                 seen[promise] += 1
         jobs.sort(key=lambda job: job[:3])
