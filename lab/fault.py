@@ -336,8 +336,11 @@ class Site(Protocol):
         Other plans' sessions there count, too: that it has not grown says that none was lost.
         """
 
-    def sockets(self) -> tuple[Socket, ...]:
-        """The subject's sockets to this plan's line, also those that have ended and that the kernel still remembers."""
+    def sockets(self, among: Collection[int] | None = None) -> tuple[Socket, ...]:
+        """The subject's sockets to this plan's line, also those that have ended and that the kernel still remembers.
+
+        `among`: only those with these ports of their own, which an earlier look at all has shown; that costs less.
+        """
 
     def witness(self) -> AbstractContextManager[Callable[[], ConnectionState]]:
         """A connection of the lab's own through the line; yields the way to ask how it ended; `open`: not yet."""

@@ -39,7 +39,7 @@ def severed(site: Site, how: Literal["fin", "rst"]) -> Iterator[Seen]:
     with site.witness() as end:
 
         def seen() -> Sighting | None:
-            now = site.sockets()
+            now = site.sockets(before)
             fin, rst = struck(before, now, site.link.armed)
             ended, otherwise = (rst, fin) if how == "rst" else (fin, rst)
             if not ended or otherwise or established(now) & before or end() != how:

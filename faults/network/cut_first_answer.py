@@ -23,7 +23,7 @@ class CutFirstAnswer(Fault):
         users = site.users
 
         def seen() -> Sighting | None:
-            if before & established(site.sockets()) or {site.attempt(user) for user in users} != {"cut"}:
+            if before & established(site.sockets(before)) or {site.attempt(user) for user in users} != {"cut"}:
                 return None
             return Sighting("a fresh session was set up and ended with its first answer", sessions)
 

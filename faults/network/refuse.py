@@ -21,7 +21,7 @@ class Refuse(Fault):
         sessions = tuple(session.id for session in site.sessions())
 
         def seen() -> Sighting | None:
-            if site.knock(KNOCK.seconds).end != "refused" or before & established(site.sockets()):
+            if site.knock(KNOCK.seconds).end != "refused" or before & established(site.sockets(before)):
                 return None
             return Sighting(f"a fresh connection is refused, {len(before)} others have ended", sessions)
 

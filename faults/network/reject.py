@@ -25,7 +25,7 @@ class Reject(Fault):
 
         def seen() -> Sighting | None:
             knock = site.knock(KNOCK.seconds)
-            if knock.answered or knock.end not in ("fin", "rst") or before & established(site.sockets()):
+            if knock.answered or knock.end not in ("fin", "rst") or before & established(site.sockets(before)):
                 return None
             return Sighting(f"a fresh connection is ended at once, {len(before)} others have ended", sessions)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import msgspec
 
 from lab.errors import LabError
 from lab.records.census import Census, Session
@@ -12,9 +15,11 @@ from lab.run.actors import Actors
 from lab.run.diary import Diary
 from lab.timing import CLOSE, FAREWELL, SETTLE, Stopwatch
 
-LOOK = 0.002
-"""Seconds between two looks at the server's sessions, which make no event that the lab could wait for."""
+LOOKS = (0.002, 0.002, 0.004, 0.004, 0.008, 0.016)
+"""Seconds between looks at the server's sessions, which make no event that the lab could wait for.
 
+First often, because most settle in a millisecond or two; then at the last one's distance, because a look has a price.
+"""
 
 LONGEST_LOOK = 0.02
 """Seconds that one look counts for at most, with the pause before it."""
@@ -28,9 +33,19 @@ class CensusTaker:
         self._diary = diary
         self._actors = actors
         self._fault_at_work = fault_at_work
+        self._known: tuple[int, int] | None = None
 
     def take(self, at: str, step: int = -1, actor: str = "", settle: bool = False) -> None:
-        """Now, or with `settle` once nothing is on its way any more; not at all while the server is down."""
+        """Now, or with `settle` once nothing is on its way any more; not at all while the server is down.
+
+        Where nothing has happened since the last one that was settled, that one is what another would show.
+        """
+        if settle and self._known is not None and self._known == self._happened():
+            last = self._diary.census[-1]
+            self._diary.census.append(
+                msgspec.structs.replace(last, time=self._diary.now(), at=at, step=step, actor=actor)
+            )
+            return
         try:
             sessions = self._settled() if settle else self._site.sessions()
         except LabError:
@@ -41,17 +56,22 @@ class CensusTaker:
         self._diary.census.append(
             Census(time=self._diary.now(), at=at, step=step, actor=actor, sessions=sessions, connects=connects)
         )
+        self._known = self._happened() if settle and not self._actors.pending else None
+
+    def _happened(self) -> tuple[int, int]:
+        return len(self._diary.ops), len(self._diary.events)
 
     def wait_for_farewell(self) -> None:
         """What a process has said to the server when it ended takes a moment to have an effect."""
         before = {session.id for session in self._site.sessions()}
         until = time.monotonic() + FAREWELL.seconds
+        pauses = _pauses()
         while before == {session.id for session in self._site.sessions()} and time.monotonic() < until:
-            time.sleep(LOOK)
+            time.sleep(next(pauses))
 
     def _settled(self) -> tuple[Session, ...]:
         stopwatch = Stopwatch(LONGEST_LOOK)
-        while True:
+        for pause in _pauses():
             sessions = self._site.sessions()
             waited = stopwatch.look()
             if waited >= SETTLE.seconds:
@@ -59,7 +79,8 @@ class CensusTaker:
             closing = not self._fault_at_work() and waited < CLOSE.seconds and self._closing(sessions)
             if not closing and not self._unsettled(sessions):
                 return sessions
-            time.sleep(LOOK)
+            time.sleep(pause)
+        raise AssertionError("pauses never end")
 
     def _unsettled(self, sessions: tuple[Session, ...]) -> bool:
         """Whether more sessions are at work than steps, or more hold a transaction than there are requests in flight.
@@ -75,3 +96,7 @@ class CensusTaker:
     def _closing(self, sessions: tuple[Session, ...]) -> bool:
         """Whether there are more than the subject has connections: it has closed some, and they are about to end."""
         return len(sessions) > self._site.open_files()
+
+
+def _pauses() -> Iterator[float]:
+    return itertools.chain(LOOKS, itertools.repeat(LOOKS[-1]))

@@ -16,8 +16,11 @@ from lab.rig.site.site import FaultSite, PlanSite
 from lab.run.diary import Diary
 from lab.timing import AWAIT, CUT, LAND
 
-LOOK = 0.001
-"""Seconds between two looks at the server and the kernel, which make no event that the lab could wait for."""
+LOOK, LONGEST_LOOK = 0.001, 0.008
+"""Seconds between two looks at the server and the kernel, which make no event that the lab could wait for.
+
+Each pause is half as long again as the one before, up to the longest: what takes long is not looked for so often.
+"""
 
 TakeCensus = Callable[[str, int], None]
 
@@ -142,14 +145,15 @@ class Nemesis:
 
     def _sight(self, struck: _Struck, deadline: float) -> None:
         """Look until the fault is seen or `deadline` seconds have passed."""
-        until = time.monotonic() + deadline
+        until, pause = time.monotonic() + deadline, LOOK
         while struck.landing is None:
             if (sighting := self._look(struck)) is not None:
                 struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck, sighting.at_ns)
             elif struck.seen is nothing or time.monotonic() > until:
                 return
             else:
-                time.sleep(LOOK)
+                time.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_LOOK)
 
     @staticmethod
     def _look(struck: _Struck) -> Sighting | None:

@@ -140,7 +140,7 @@ class Run:
             gates.open_all()
             census.take("after exit")
             journal = site.wire.journal(self._diary.start_ns)
-            site.clear()
+            site.clear(self._answered())
             rows = site.rows()
             xacts = site.xacts(self._in_doubt())
             held_up = longest_gap()
@@ -166,6 +166,18 @@ class Run:
         waiting = Waiting(self._site, self._actors, gates, self._nemesis)
         patient = self._lean and not any(each.waits for each in self._nemesis.faults)
         return Steps(self._plan, self._id, child, self._diary, self._actors, gates, waiting, census, patient)
+
+    def _answered(self) -> set[str]:
+        """The aliases whose lines are known to work again: a statement that was sent after the last heal came back."""
+        healed = max((landing.healed for landing in self._nemesis.landings), default=-1)
+        later = {(op.actor, op.step) for op in self._diary.ops if op.type == "invoke" and op.time > healed}
+        came = [op for op in self._diary.ops if op.type == "ok" and op.value.get("session")]
+        steps = self._plan.steps
+        return {
+            getattr(steps[op.step], "alias", "default") if op.step < len(steps) else "default"
+            for op in came
+            if (op.actor, op.step) in later
+        }
 
     def _in_doubt(self) -> tuple[str, ...]:
         """The transactions of a run in which some call raised: what became of them is worth a question."""

@@ -8,7 +8,8 @@ allowed, or the process in question lives in another network namespace.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from lab.fault import Socket
@@ -27,24 +28,46 @@ STATES = {
 """The kernel's numbers for the states that a client's socket can be seen in."""
 
 
-def clients(pid: int, port: int) -> tuple[Socket, ...]:
+class Clients:
     """The clients' ends of all connections to `port`, in the network namespace of process `pid`."""
-    try:
-        if _namespace(pid) == _namespace(os.getpid()):
-            return tuple(_from_netlink(port))
-    except OSError:
-        pass  # no such process, no such family or not allowed: the file says so too, or it knows
-    return tuple(_from_file(pid, port))
+
+    def __init__(self, pid: int, port: int) -> None:
+        self._pid = pid
+        self._port = port
+        self._ids: dict[int, bytes] = {}
+
+    def all(self) -> tuple[Socket, ...]:
+        """Every one that the kernel knows now."""
+        try:
+            if _namespace(self._pid) == _namespace(os.getpid()):
+                ends = sock_diag.endpoints(sum(1 << state for state in STATES), self._port)
+                self._ids = {end.source: end.id for end in ends}
+                return _sockets(ends)
+        except OSError:
+            pass  # no such process, no such family or not allowed: the file says so too, or it knows
+        self._ids = {}
+        return tuple(_from_file(self._pid, self._port))
+
+    def among(self, ports: Collection[int]) -> tuple[Socket, ...]:
+        """Those with these ports of their own, which were there at the last look at all."""
+        if self._ids.keys() >= set(ports):
+            with suppress(OSError):
+                return _sockets(sock_diag.again(self._ids[port] for port in ports))
+        return tuple(socket for socket in self.all() if socket.port in ports)
+
+
+def clients(pid: int, port: int) -> tuple[Socket, ...]:
+    """All of them, once."""
+    return Clients(pid, port).all()
+
+
+def _sockets(ends: Iterable[sock_diag.Endpoint]) -> tuple[Socket, ...]:
+    return tuple(Socket(end.source, STATES[end.state]) for end in ends if end.state in STATES)
 
 
 def _namespace(pid: int) -> tuple[int, int]:
     found = Path(f"/proc/{pid}/ns/net").stat()
     return found.st_dev, found.st_ino
-
-
-def _from_netlink(port: int) -> Iterator[Socket]:
-    for end in sock_diag.endpoints(sum(1 << state for state in STATES), port):
-        yield Socket(end.source, STATES[end.state])
 
 
 def _from_file(pid: int, port: int) -> Iterator[Socket]:

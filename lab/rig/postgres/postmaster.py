@@ -134,7 +134,10 @@ class Postmaster:
         log = os.open(installation.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             argv = [installation.binaries.postgres, "-D", str(installation.data)]
-            self._child = process.spawn(argv, installation.home, stdout=log, identity=installation.identity)
+            # Symbols are bound once, by the postmaster, and not by each session after its fork.
+            self._child = process.spawn(
+                argv, installation.home, stdout=log, identity=installation.identity, environ={"LD_BIND_NOW": "1"}
+            )
         finally:
             os.close(log)
         self.generation += 1

@@ -7,6 +7,7 @@ import signal as signals
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, LiteralString
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import sql
@@ -31,6 +32,7 @@ class PostgresServer:
         self._postgres = postgres
         self._control = control
         self._rotated: dict[str, str] = {}  # roles with the password that they had, as it was hashed
+        self._epochs: WeakKeyDictionary[psycopg.Connection[Any], str] = WeakKeyDictionary()
         self.restarts = 0
         """How often faults have stopped or crashed it."""
 
@@ -65,7 +67,10 @@ class PostgresServer:
 
     def epoch(self) -> str:
         """`pg_postmaster_start_time()`: another value is another server run."""
-        return str(self._ask("SELECT pg_postmaster_start_time()::text"))
+        connection = self._control()  # it is to one run of the server: a new run is asked anew
+        if connection not in self._epochs:
+            self._epochs[connection] = str(self._ask("SELECT pg_postmaster_start_time()::text"))
+        return self._epochs[connection]
 
     def throttle(self, cpu_percent: int) -> AbstractContextManager[None]:
         """Not on a bare process."""

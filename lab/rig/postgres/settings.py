@@ -22,6 +22,8 @@ _SETTINGS: dict[str, str | int] = {
     "shared_buffers": "16MB",
     "min_wal_size": "2MB",
     "max_wal_size": "64MB",
+    # Every look at the sessions makes room for so many bytes of each slot's query, which nobody here reads.
+    "track_activity_query_size": 100,
     "wal_level": "minimal",
     "max_wal_senders": 0,
     "restart_after_crash": "on",

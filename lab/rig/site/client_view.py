@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ class ClientView:
 
     def __init__(self) -> None:
         self._child: Subject | None = None
+        self._clients: dict[int, tcp.Clients] = {}
 
     def adopt(self, child: Subject) -> None:
         """The subject's process runs now."""
@@ -58,6 +60,10 @@ class ClientView:
                 number += len(os.listdir(f"/proc/{pid}/fd")) - self.subject.files
         return number
 
-    def sockets(self, port: int) -> tuple[Socket, ...]:
-        """The subject's sockets to that port, from the kernel's table in the subject's network namespace."""
-        return tuple(tcp.clients(self.subject.pid, port))
+    def sockets(self, port: int, among: Collection[int] | None = None) -> tuple[Socket, ...]:
+        """The subject's sockets to that port, from the kernel's table in the subject's network namespace.
+
+        `among`: only those with these ports of their own, which an earlier look at all has shown.
+        """
+        clients = self._clients.setdefault(port, tcp.Clients(self.subject.pid, port))
+        return clients.all() if among is None else clients.among(among)
