@@ -74,9 +74,13 @@ def mask_text(text: str, values: Iterable[str] = ()) -> str:
     for value in values:
         if value in text:
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MASK, text)
-    text = _URL.sub(rf"\g<head>{MASK}", text)
-    text = _SQL.sub(rf"\g<head>{MASK}", text)
-    return _PAIR.sub(rf"\g<head>{MASK}", text)
+    if "://" in text:
+        text = _URL.sub(rf"\g<head>{MASK}", text)
+    if "'" in text:
+        text = _SQL.sub(rf"\g<head>{MASK}", text)
+    if "=" in text or ":" in text:
+        text = _PAIR.sub(rf"\g<head>{MASK}", text)
+    return text
 
 
 def telling(values: Iterable[str]) -> tuple[str, ...]:
