@@ -35,6 +35,10 @@ CUTS_NEED = 10.0
 """Seconds of a budget that the cuts of one variant may take on a busy machine."""
 
 
+AHEAD = 3
+"""Rounds of the promises that begin before a plan which changes its variant's settings: its zygote is starting yet."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How much is checked, and from which seed.
@@ -114,7 +118,7 @@ def check(
                 progress.say(f"{variant.name}: {number} plans ask for {lacking}: {remedy([lacking])}")
             parts.append(_VariantPart(Entry(variant, zygote, folder, promises), gathered))
         changed = [other for part in parts for other in part.gathered.variants if other not in variants]
-        others = tuple(started.start(changed, progress.say, changed=True))
+        others = started.later(changed)
         for part in parts:
             part.entry = replace(part.entry, others=others)
         return _Check(parts, rig, apart, options, store, progress).results()
@@ -164,7 +168,8 @@ class _Check:
             seen: Counter[str] = Counter()
             for case in part.gathered.cases:
                 promise = case.made_for[0][0]
-                jobs.append((seen[promise], case.number, order, part, case))
+                changed = case.plan.variant != part.entry.variant
+                jobs.append((seen[promise] + (AHEAD if changed else 0), case.number, order, part, case))
                 seen[promise] += 1
         jobs.sort(key=lambda job: job[:3])
         return [(part, case) for *_, part, case in jobs]
@@ -251,8 +256,9 @@ class _Check:
     def _abort(self) -> None:
         """End the subjects: every run in progress then ends at its next step."""
         for part in self._parts:
-            for zygote in (part.entry.zygote, *part.entry.others):
-                zygote.close()
+            part.entry.zygote.close()
+            for other in part.entry.others:
+                other.abort()
 
     def _result(self, part: _VariantPart) -> Result:
         entry = part.entry

@@ -21,6 +21,23 @@ LONG = 5.0
 """Seconds after which an import is said to take long."""
 
 
+class Later:
+    """A zygote that is being started: who needs it waits for it."""
+
+    def __init__(self, variant: Variant, future: Future[Zygote]) -> None:
+        self.variant = variant
+        self._future = future
+
+    def zygote(self) -> Zygote:
+        """It, once it has started. Raises EngineUnusable or ServesNothing."""
+        return self._future.result()
+
+    def abort(self) -> None:
+        """End it if it is there, and let it not begin; one that is just starting ends with the check."""
+        if not self._future.cancel() and self._future.done():
+            _close(self._future)
+
+
 class Subjects:
     """Starts zygotes on threads that live until the check is over.
 
@@ -34,15 +51,12 @@ class Subjects:
         self._stack = stack
         self._read_only: set[tuple[str, str]] = set()
 
-    def start(
-        self, variants: Sequence[Variant], say: Callable[[str], None] = lambda _: None, *, changed: bool = False
-    ) -> list[Zygote]:
+    def start(self, variants: Sequence[Variant], say: Callable[[str], None] = lambda _: None) -> list[Zygote]:
         """One zygote for each, which knows what it was seen to keep; each has served a request without any fault.
 
-        `changed`: plans change their settings, and none may serve. `say` hears of those that take long. Raises
-        EngineUnusable or ServesNothing for the first that cannot be used.
+        `say` hears of those that take long. Raises EngineUnusable or ServesNothing for the first that cannot be used.
         """
-        futures = [self._threads.submit(self._start, variant, changed) for variant in variants]
+        futures = [self._threads.submit(self._start, variant, False) for variant in variants]
         try:
             _, late = wait(futures, timeout=LONG)
             for variant, future in zip(variants, futures, strict=True):
@@ -53,6 +67,16 @@ class Subjects:
             for future in futures:
                 self._stack.callback(_close, future)
         return [future.result() for future in futures]
+
+    def later(self, variants: Sequence[Variant]) -> tuple[Later, ...]:
+        """One for each of those whose settings plans change, started meanwhile; what they come from has started.
+
+        None may serve a request.
+        """
+        futures = [self._threads.submit(self._start, variant, True) for variant in variants]
+        for future in futures:
+            self._stack.callback(_close, future)
+        return tuple(Later(variant, future) for variant, future in zip(variants, futures, strict=True))
 
     def _start(self, variant: Variant, changed: bool) -> Zygote:
         zygote = Zygote(variant, self._rig.folder, self._rig.environ())

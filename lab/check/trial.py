@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.check.cases import Case
-from lab.errors import AddressRefused, BadInput
+from lab.check.subjects import Later
+from lab.errors import AddressRefused, BadInput, EngineUnusable
 from lab.judging.judge import cause, judge
 from lab.promise import Promise
 from lab.records.plan import Plan
@@ -31,20 +32,21 @@ NOT_RUN = "not run: the budget was spent"
 class Entry:
     """A variant under check: its zygote, where its evidence goes, and the promises that are asked about.
 
-    `others` are zygotes for plans that change the variant's settings, each with the variant as it is there.
+    `others` are zygotes for plans that change the variant's settings, each with the variant as it is there; they may be
+    starting yet.
     """
 
     variant: Variant
     zygote: Zygote
     folder: CheckFolder
     promises: tuple[Promise, ...]
-    others: tuple[Zygote, ...] = ()
+    others: tuple[Later, ...] = ()
     confirmed: set[tuple[str, str]] = field(default_factory=set)
     """Broken promises with the moments at which a second run has agreed; shared by the check's threads."""
 
     def zygote_of(self, plan: Plan) -> Zygote:
         """The one that runs the plan's variant."""
-        return next((other for other in self.others if other.variant == plan.variant), self.zygote)
+        return next((other.zygote() for other in self.others if other.variant == plan.variant), self.zygote)
 
     def settled(self, case: Case) -> bool:
         """Whether every promise that asked for the case is known to be broken, at some moment."""
@@ -121,7 +123,7 @@ class Trials:
         start = self._log.log_offset() if self._log else 0
         try:
             record, first, before = self._telling(case, entry)
-        except AddressRefused:
+        except (AddressRefused, EngineUnusable):
             raise
         except BadInput as refusal:  # this rig cannot do it: said, not hidden
             return Trial(case, missing=f"not run: {refusal}")
