@@ -1,8 +1,39 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lab.records import secret
 from lab.records.secret import MASK, holes, is_secret, mask_text, mask_texts, masked, telling
+
+PIECES = (
+    "password",
+    "PASSWORD ",
+    "token",
+    "api_key",
+    "secret",
+    "=",
+    ":",
+    " ",
+    "'",
+    '"',
+    "://",
+    "a:b@",
+    "@",
+    "x1",
+    ",",
+    "E",
+)
+"""Of what the forms of a secret are made, and of what comes near to one."""
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_no_form_of_a_secret_is_missed_by_looking_first_whether_there_can_be_one(text: str) -> None:
+    wanted = text
+    for form in (secret._URL, secret._SQL, secret._PAIR):
+        wanted = form.sub(rf"\g<head>{MASK}", wanted)
+    assert mask_text(text) == wanted
 
 
 @pytest.mark.parametrize(

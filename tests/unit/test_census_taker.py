@@ -1,0 +1,91 @@
+"""When the server's view is taken, and when the one before says the same."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.records.census import Session
+from lab.records.plan import Begin, End
+from lab.run.actors import Actors
+from lab.run.census_taker import CensusTaker
+from lab.run.diary import Diary
+
+IDLE = Session(1, "1.0", "lab_s00", "lab", "idle", "", False, 0, 0)
+
+
+class Taken:
+    """A census taker over a server with one idle session, and how often that was looked at."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.diary = Diary()
+        self.actors = Actors(self.diary)
+        site: Any = SimpleNamespace(sessions=self._sessions, connects=lambda: 1, open_files=lambda: 1)
+        self.taker = CensusTaker(site, self.diary, self.actors, lambda: False)
+
+    def _sessions(self) -> tuple[Session, ...]:
+        self.looks += 1
+        return (IDLE,)
+
+    def request(self) -> None:
+        steps: tuple[Begin | End, ...] = (Begin("t0"), End("t0"))
+        for index, step in enumerate(steps):
+            self.actors.begin(self.actors.invoke(index, step, "safety", None))
+            self.actors.end(self.actors.pending["t0"], "ok")
+
+
+@pytest.fixture
+def taken() -> Taken:
+    return Taken()
+
+
+def test_one_of_a_moment_at_which_nothing_has_happened_is_the_one_before(taken: Taken) -> None:
+    taken.request()
+    taken.taker.take("end", 1, "t0", settle=True)
+    taken.taker.take("final", settle=True)
+    assert taken.looks == 1
+    end, final = taken.diary.census
+    assert (end.at, final.at) == ("end", "final")
+    assert (final.step, final.actor, final.sessions, final.connects) == (-1, "", (IDLE,), 1)
+    assert final.time >= end.time
+
+
+def test_a_step_since_then_is_seen(taken: Taken) -> None:
+    taken.request()
+    taken.taker.take("end", 1, "t0", settle=True)
+    taken.request()
+    taken.taker.take("final", settle=True)
+    assert taken.looks == 2
+
+
+def test_what_the_nemesis_did_since_then_is_seen(taken: Taken) -> None:
+    taken.request()
+    taken.taker.take("end", 1, "t0", settle=True)
+    taken.diary.event("heal", 2)
+    taken.taker.take("final", settle=True)
+    assert taken.looks == 2
+
+
+def test_one_that_was_taken_beside_a_step_is_not_the_next(taken: Taken) -> None:
+    taken.request()
+    taken.actors.begin(taken.actors.invoke(2, Begin("t1"), "safety", None))
+    taken.taker.take("end", 1, "t0", settle=True)
+    taken.taker.take("final", settle=True)
+    assert taken.looks == 2
+
+
+def test_one_that_was_not_settled_is_not_the_next(taken: Taken) -> None:
+    taken.request()
+    taken.taker.take("heal", 1)
+    taken.taker.take("final", settle=True)
+    assert taken.looks == 2
+
+
+def test_the_one_after_the_process_has_ended_is_always_taken(taken: Taken) -> None:
+    taken.request()
+    taken.taker.take("final", settle=True)
+    taken.taker.take("after exit")
+    assert taken.looks == 2

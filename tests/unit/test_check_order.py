@@ -1,0 +1,77 @@
+"""In which order a check begins its plans, and what becomes of one whose zygote is starting yet."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from lab.check.cases import Case, Gathered
+from lab.check.check import AHEAD, Options, _Check, _VariantPart
+from lab.check.progress import Silent
+from lab.check.subjects import Later
+from lab.check.trial import Entry, Trials
+from lab.errors import EngineUnusable
+from lab.records.plan import Begin, End, Plan
+from lab.records.variant import Variant
+from lab.store import Store
+from lab.subject.handle import Zygote
+
+OWN, CHANGED = Variant(name="v"), Variant(name="v", settings={"AUTOCOMMIT": False})
+RIG: Any = SimpleNamespace(log=None)
+
+
+def case(number: int, promise: str, variant: Variant = OWN) -> Case:
+    plan = Plan(variant=variant, steps=(Begin("t0"), End("t0")))
+    return Case(number, plan, ((promise, "idle"),))
+
+
+def entry(store: Store, *others: Later) -> Entry:
+    zygote: Any = SimpleNamespace(variant=OWN, secrets=())
+    return Entry(OWN, zygote, store.open("v", 0), (), others)
+
+
+def order(store: Store, *cases: Case) -> list[int]:
+    part = _VariantPart(entry(store), Gathered(cases))
+    jobs = _Check([part], RIG, None, Options(), store, Silent())._jobs()
+    return [case.number for _, case in jobs]
+
+
+def test_promises_take_turns(tmp_path: Path) -> None:
+    cases = [case(1, "alpha"), case(2, "alpha"), case(3, "alpha"), case(4, "beta"), case(5, "beta")]
+    assert order(Store(tmp_path), *cases) == [1, 4, 2, 5, 3]
+
+
+def test_plans_that_change_settings_come_some_rounds_later(tmp_path: Path) -> None:
+    first = case(1, "alpha", CHANGED)
+    others = [case(number, "beta") for number in range(2, 2 + AHEAD + 2)]
+    found = order(Store(tmp_path), first, *others)
+    assert found.index(1) == AHEAD, found
+    assert sorted(found) == [1, *(each.number for each in others)]
+
+
+def test_one_whose_zygote_cannot_start_ends_the_check(tmp_path: Path) -> None:
+    future: Future[Zygote] = Future()
+    future.set_exception(EngineUnusable("ENGINE none does not import", "check the name"))
+    changed = case(1, "alpha", CHANGED)
+    with pytest.raises(EngineUnusable, match="does not import"):
+        Trials(RIG).trial(changed, entry(Store(tmp_path), Later(CHANGED, future)))
+
+
+def test_one_that_has_not_begun_to_start_never_does_after_an_abort() -> None:
+    future: Future[Zygote] = Future()
+    Later(CHANGED, future).abort()
+    assert future.cancelled()
+
+
+def test_one_that_has_started_is_closed_by_an_abort() -> None:
+    closed: list[bool] = []
+    zygote: Any = SimpleNamespace(close=lambda: closed.append(True))
+    future: Future[Zygote] = Future()
+    future.set_result(zygote)
+    Later(msgspec.structs.replace(CHANGED), future).abort()
+    assert closed == [True]
