@@ -1,6 +1,6 @@
 """What the lab costs against an earlier commit of it: wall time and CPU of all processes, both in turn in one run.
 
-    .venv/bin/python benchmarks/bench_against.py COMMIT [--only NAME…] [--rounds 5] [--quick] [--tree DIR] [--json FILE]
+    .venv/bin/python benchmarks/bench_against.py [COMMIT] [--only NAME…] [--rounds 5] [--quick] [--tree DIR] [--json F]
 
 COMMIT gets a work tree and a virtual environment of its own, in a temporary folder, or in `--tree`, which then stays
 and is used again. Each round runs one after the other, the order changes from round to round, and every ratio is that
@@ -28,6 +28,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent
 CHILD = HERE / "benchmarks" / "against_child.py"
+FIRST = "ae11228"
+"""The commit whose costs the targets in docs/benchmarks.md are ratios to."""
 VERDICTS = (0, 1, 2)
 """Exit statuses of a check that came to an end."""
 
@@ -206,7 +208,7 @@ def told(name: str, ours: Sequence[Sample], base: Sequence[Sample]) -> list[str]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("commit", help="what to compare with")
+    parser.add_argument("commit", nargs="?", default=FIRST, help=f"what to compare with (default: {FIRST})")
     parser.add_argument(
         "--only", nargs="+", choices=list(TASKS), default=list(USUAL), metavar="NAME", help=", ".join(TASKS)
     )
