@@ -27,6 +27,8 @@ class Promise(ABC):
     sentence: ClassVar[str]
     first: ClassVar[bool] = False
     """Whether its plans run before those of the others, because what breaks it explains much of what comes later."""
+    of_django: ClassVar[tuple[str, ...]] = ()
+    """Moments that are Django's own doing whatever is kept: what is broken there alone is a limit of every ENGINE."""
 
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
         """Why the configuration says that this promise does not apply; "" when it does."""

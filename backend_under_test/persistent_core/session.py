@@ -122,6 +122,7 @@ class Session:
         assert self._recording is not None
         self.reset, self.fire_created = self._recording.finish(role_at_startup)
         self._recording = None
+        wire.settle(self.conn)
         self._attributes = wire.attributes(self.conn)
         self.setting_up = False
         self.disarm()

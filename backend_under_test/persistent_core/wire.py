@@ -49,6 +49,9 @@ class Wire(Protocol):
     def attributes(self, conn: Any) -> tuple[Any, ...]:
         """What the connection object itself remembers of a request (autocommit, isolation level, …)."""
 
+    def settle(self, conn: Any) -> None:
+        """It is set up: what is registered on it from now on is a request's."""
+
     def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
         """Give it those of `attributes` back that differ. May ask the server; raises the driver's errors."""
 
@@ -80,6 +83,7 @@ class Psycopg3:
         "prepared_max",
         "_notice_handlers",
         "_notify_handlers",
+        "adapters",
     )
 
     def __init__(self) -> None:
@@ -137,7 +141,23 @@ class Psycopg3:
             # Private: psycopg can add and remove handlers, but not list them.
             tuple(conn._notice_handlers),  # noqa: SLF001
             tuple(conn._notify_handlers),  # noqa: SLF001
+            self._registered(conn.adapters),
         )
+
+    @staticmethod
+    def _registered(adapters: Any) -> tuple[Any, ...]:
+        """The driver copies such a map when something is registered, so that comparing them costs next to nothing."""
+        return *adapters._loaders, *adapters._dumpers.values(), *adapters._dumpers_by_oid  # noqa: SLF001
+
+    def settle(self, conn: Any) -> None:
+        type(conn.adapters)(conn.adapters)  # a copy marks its template's maps as shared: not to be changed in place
+
+    def _unregister(self, adapters: Any, maps: tuple[Any, ...]) -> None:
+        left = iter(maps)
+        for own in (adapters._loaders, adapters._dumpers, adapters._dumpers_by_oid):  # noqa: SLF001
+            for key in list(own) if isinstance(own, dict) else range(len(own)):
+                own[key] = next(left)
+        type(adapters)(adapters)
 
     def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
         for name, old, new in zip(self._NAMES, attributes, self.attributes(conn), strict=True):
@@ -145,6 +165,8 @@ class Psycopg3:
                 continue
             if name.startswith("_"):
                 getattr(conn, name)[:] = old
+            elif name == "adapters":
+                self._unregister(conn.adapters, old)
             else:
                 setattr(conn, name, old)
 
@@ -178,7 +200,10 @@ class Psycopg2:
     Without them (a build whose libpq cannot be reached) the reset is an ordinary statement and costs a round trip.
     """
 
-    _NAMES = ("autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory")
+    _NAMES = (
+        *("autocommit", "isolation_level", "readonly", "deferrable", "encoding", "cursor_factory"),
+        *("string_types", "binary_types", "notices", "notifies"),
+    )
     # psycopg2.extensions.ISOLATION_LEVEL_*
     _LEVELS = ("DEFAULT", "'read committed'", "'repeatable read'", "'serializable'", "'read uncommitted'")
 
@@ -231,7 +256,14 @@ class Psycopg2:
             conn.deferrable,
             conn.encoding,
             conn.cursor_factory,
+            dict(conn.string_types),
+            dict(conn.binary_types),
+            _The(conn.notices),
+            _The(conn.notifies),
         )
+
+    def settle(self, conn: Any) -> None:
+        pass
 
     def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
         for name, old, new in zip(self._NAMES, attributes, self.attributes(conn), strict=True):
@@ -239,6 +271,11 @@ class Psycopg2:
                 continue
             if name == "encoding":
                 conn.set_client_encoding(old)
+            elif isinstance(old, _The):
+                setattr(conn, name, old.one)
+            elif isinstance(old, dict):
+                getattr(conn, name).clear()
+                getattr(conn, name).update(old)
             else:
                 setattr(conn, name, old)
 
@@ -272,6 +309,21 @@ class Psycopg2:
 
     def is_named(self, cursor: Any) -> bool:
         return cursor.name is not None
+
+
+class _The:
+    """An object that is only equal to itself, whatever it holds."""
+
+    __slots__ = ("one",)
+
+    def __init__(self, one: Any) -> None:
+        self.one = one
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _The) and self.one is other.one
+
+    def __hash__(self) -> int:
+        return id(self.one)
 
 
 def _switch(value: bool | None) -> str:

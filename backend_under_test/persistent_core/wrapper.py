@@ -140,6 +140,8 @@ class PersistentWrapper(PostgresWrapper):
     """A block is being left without an exception, though an error in it was swallowed."""
     _autocommit_later: bool | None = None
     """What a block wanted restored when it had no session to restore it on."""
+    _execution: tuple[bool, tuple[Any, ...]] | None = None
+    """force_debug_cursor and execute_wrappers as they were when the request took its session."""
     _failures = 0
     _failed_at = 0.0
     _failure: BaseException | None = None
@@ -203,6 +205,7 @@ class PersistentWrapper(PostgresWrapper):
         try:
             if parked is None or not self._adopt(parked):
                 self._connect_anew()
+            self._execution = self.force_debug_cursor, tuple(self.execute_wrappers)
             if self._autocommit_later is not None:
                 wanted, self._autocommit_later = self._autocommit_later, None
                 self.set_autocommit(wanted)
@@ -322,6 +325,7 @@ class PersistentWrapper(PostgresWrapper):
         self._failures = 0
         self._failure = None
         self._autocommit_later = None
+        self._undo_execution()
         try:
             if self.connection is not None:
                 self._boundary_in_block = self.in_atomic_block
@@ -342,6 +346,16 @@ class PersistentWrapper(PostgresWrapper):
                     except Exception:
                         logger.exception("Closing %r failed too", other.alias)
             raise
+
+    def _undo_execution(self) -> None:
+        """What the request has entered and not left. Taking away is all: what it has left itself must not come back."""
+        if self._execution is None:
+            return
+        debug, wrappers = self._execution
+        self._execution = None
+        self.force_debug_cursor = self.force_debug_cursor and debug
+        if len(self.execute_wrappers) > len(wrappers):
+            self.execute_wrappers[:] = [each for each in self.execute_wrappers if each in wrappers]
 
     @async_unsafe
     def close(self) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from lab.check.variants import ROWS_MODULE, rows
 from lab.errors import BadInput
-from lab.promise import PROMISES
+from lab.promise import PROMISES, Promise
 from lab.records.variant import Traits, Variant
 from lab.registry import beside
 
@@ -70,6 +70,12 @@ def claiming(variant: Variant, traits: Traits, engine: str, wanted: Sequence[str
     if is_row(variant) or variant.claims is not None or not (variant.module or engine in STOCK):
         return variant
     return msgspec.structs.replace(variant, claims=tuple(_documented(traits)))
+
+
+def claimed(variant: Variant, promise: Promise, *moments: str) -> bool:
+    """Whether the variant makes the promise, at one of the `moments` if any are given that are not Django's own."""
+    mine = [moment for moment in moments if moment not in promise.of_django]
+    return (bool(mine) or not moments) and variant.claimed(promise.id, *mine)
 
 
 def known_limits(variant: Variant, traits: Traits, engine: str) -> Known | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from lab.check.claims import claimed
 from lab.check.trial import Trial
 from lab.promise import Promise
 from lab.records.result import PromiseResult
@@ -58,14 +59,14 @@ def tally(
     """
     results = {}
     for promise in sorted(promises, key=lambda each: each.id):
-        claimed = variant.claimed(promise.id)
         if reason := not_applicable.get(promise.id):
-            results[promise.id] = PromiseResult(verdict=Verdict.NA, claimed=claimed, summary=reason)
+            asked = variant.claimed(promise.id)
+            results[promise.id] = PromiseResult(verdict=Verdict.NA, claimed=asked, summary=reason)
         else:
             views = [_view(promise.id, trial) for trial in trials]
             added = [view for view in views if project and _changed(view, variant)]
             own = [view for view in views if view not in added]
-            result = _result(variant, promise.id, own, (random or {}).get(promise.id, 0))
+            result = _result(variant, promise, own, (random or {}).get(promise.id, 0))
             result = _by_settings(result, added) if added else result
             results[promise.id] = result if known is None else _whose(result, own, known.get(promise.id, ()))
     return results
@@ -104,7 +105,7 @@ def _view(promise: str, trial: Trial) -> _View:
     return _View(trial.case.moment(promise), own, trial.finding(promise), trial)
 
 
-def _result(variant: Variant, promise: str, views: list[_View], random: int) -> PromiseResult:
+def _result(variant: Variant, promise: Promise, views: list[_View], random: int) -> PromiseResult:
     moments: dict[str, list[Verdict]] = {}
     for view in views:
         # A case that was made for another promise counts where it breaks this one; that it holds here proves little.
@@ -119,14 +120,14 @@ def _result(variant: Variant, promise: str, views: list[_View], random: int) -> 
         verdict = Verdict.UNKNOWN
     return PromiseResult(
         verdict=verdict,
-        claimed=variant.claimed(promise, *(moment for moment, found in verdicts.items() if found is Verdict.BROKEN)),
-        cause=(broken[0].trial.cause or promise) if broken else None,
+        claimed=claimed(variant, promise, *(moment for moment, found in verdicts.items() if found is Verdict.BROKEN)),
+        cause=(broken[0].trial.cause or promise.id) if broken else None,
         cases=sum(view.trial.runs for view in counted) + random,
         void=sum(view.trial.void for view in counted),
         summary=_summary(verdict, verdicts, broken, [view for view in views if view.own]),
         moments=verdicts,
         evidence=tuple(dict.fromkeys(view.trial.evidence for view in broken)),
-        errors={view.moment: error for view in reversed(broken) if (error := view.trial.errors.get(promise, ""))},
+        errors={view.moment: error for view in reversed(broken) if (error := view.trial.errors.get(promise.id, ""))},
     )
 
 

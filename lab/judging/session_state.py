@@ -1,13 +1,16 @@
-"""Session state: what a request can leave on its session, how, and how a look at the session shows it."""
+"""Session state: what a request can leave on its session, how, and how a look at the session shows it.
+
+So is what it can leave on the objects before the session: the driver's connection, and Django's wrapper.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from lab.judging.calls import Call, Request
 from lab.judging.trace import Trace
-from lab.records.plan import Autocommit, Look, Sql, Step
+from lab.records.plan import Autocommit, Look, Set, SetName, Sql, Step
 
 LEAVE: dict[str, tuple[str, str, Any]] = {
     "SET": ("SET lab.mark = 'left'", "mark", "left"),
@@ -26,6 +29,12 @@ LEAVE: dict[str, tuple[str, str, Any]] = {
 """Each kind of state: the statement that leaves it behind, the field of a look that shows it, and its value there."""
 
 FIELDS = (*(field for _, field, _ in LEAVE.values()), "autocommit")
+OBJECTS: tuple[SetName, ...] = get_args(SetName)
+"""What is on the objects before the session, as `Set` names it and a look shows it."""
+WRAPPER: tuple[SetName, ...] = (
+    *("force_debug_cursor", "execute_wrappers", "run_on_commit", "needs_rollback", "savepoint_ids"),
+)
+"""Those of Django's wrapper, which is a thread's: a look shows them whichever session it is on."""
 
 
 def leave(actor: str, *kinds: str) -> tuple[Step, ...]:
@@ -37,6 +46,8 @@ def sets(call: Call) -> tuple[str, ...]:
     """The fields that a call has changed, or may have."""
     if isinstance(call.plan, Autocommit):
         return ("autocommit",)
+    if isinstance(call.plan, Set):
+        return (call.plan.what,) if call.ending != "skip" else ()
     if not isinstance(call.plan, Sql):
         return ()
     known = tuple(field for text, field, _ in LEAVE.values() if text == call.plan.text)
@@ -50,6 +61,12 @@ def state(look: Call) -> dict[str, Any]:
     """
     beside = ("autocommit", "channels") if look.value.get("in_atomic") else ()
     return {field: look.value.get(field) for field in FIELDS if field not in beside}
+
+
+def objects(look: Call) -> dict[str, Any]:
+    """What a look saw of the objects before the session. In a block the driver's own autocommit is off by design."""
+    beside = ("driver_autocommit",) if look.value.get("in_atomic") else ()
+    return {field: look.value[field] for field in OBJECTS if field in look.value and field not in beside}
 
 
 def looks(trace: Trace, alias: str = "") -> Iterator[tuple[Request, Call]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lab.judging.calls import FOREVER, Call
 from lab.records.plan import Leave, Sql
@@ -101,6 +102,14 @@ class _Actor:
                 each.view_ends(call)
 
 
+class _Mark(NamedTuple):
+    """The start of a block: the tokens before it, whether it is a savepoint, and whether an error came before it."""
+
+    since: int
+    savepoint: bool
+    erred: bool
+
+
 class _Units:
     """What one actor does through one alias, as transactions."""
 
@@ -113,7 +122,7 @@ class _Units:
         self._manual = manual  # autocommit is off
         self._by_hand = False  # the application sent BEGIN itself, and with it took charge
         self._unit: Unit | None = None  # the open transaction
-        self._marks: list[tuple[int, bool]] = []  # for each open block, the tokens before it, and if it is a savepoint
+        self._marks: list[_Mark] = []  # of the open blocks
 
     def take(self, call: Call) -> None:
         """The actor's next call."""
@@ -172,14 +181,15 @@ class _Units:
             self._unit = self._new("manual" if self._manual else "atomic")
         if self._unit is not None:
             self._unit.calls.append(call)
-            self._marks.append((len(self._unit.tokens), getattr(call.plan, "savepoint", True)))
+            savepoint = getattr(call.plan, "savepoint", True)
+            self._marks.append(_Mark(len(self._unit.tokens), savepoint, self._unit.swallowed))
 
     def _on_leave(self, call: Call) -> None:
         unit = self._unit
         if unit is None or not self._marks:
             return
         unit.calls.append(call)
-        since, savepoint = self._marks.pop()
+        since, savepoint, erred = self._marks.pop()
         outermost = not self._marks
         rollback = isinstance(call.plan, Leave) and call.plan.outcome == "rollback"
         if unit.kind == "manual":  # all blocks are savepoints in what is pending
@@ -189,6 +199,8 @@ class _Units:
         if rollback:
             for token in unit.tokens[0 if unit.doomed else since :]:
                 token.undone = True
+            if savepoint and not call.failed and not (outermost and unit.kind == "atomic"):
+                unit.swallowed = erred  # what a savepoint has undone had aborted nothing but it
         if outermost and unit.kind == "atomic":
             self._decide("aborted" if rollback or unit.doomed else "doubt" if call.failed else "acked", call)
 

@@ -1,7 +1,9 @@
 """clean-session: what one request sets on its session must not be seen by the next request, which is another user's.
 
 A kept session carries SET, SET ROLE, search_path, temporary tables and locks on: the next user reads with the wrong
-role or in the wrong tenant's schema. hasura/graphql-engine #10852 is such a report: a pool without a reset.
+role or in the wrong tenant's schema. hasura/graphql-engine #10852 is such a report: a pool without a reset. No reset of
+the session undoes what was left on the driver's connection object: the next user's transactions are then read-only, or
+its rows come in another form.
 """
 
 from __future__ import annotations
@@ -11,29 +13,52 @@ from collections.abc import Iterator
 from lab.judging import lifecycles
 from lab.judging.calls import Call, Request
 from lab.judging.plan_parts import looked_at, request
-from lab.judging.session_state import LEAVE, difference, leave, looks, sets, state
+from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Look, Plan, Read, Step, Write
+from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Look, Plan, Read, Set, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+
+OF_DRIVER: dict[str, tuple[Step, ...]] = {
+    "the driver's connection: transactions": tuple(
+        Set("t0", what) for what in ("driver_isolation_level", "driver_read_only", "deferrable")
+    ),
+    "the driver's connection: rows and handlers": tuple(
+        Set("t0", what)
+        for what in (
+            *("cursor_factory", "row_factory", "type_loader", "prepare_threshold"),
+            *("notice_handler", "notify_handler"),
+        )
+    ),
+    "the driver's connection: autocommit": (Set("t0", "driver_autocommit"), Read("t0")),
+}
+OF_WRAPPER: dict[str, tuple[Step, ...]] = {
+    "Django's wrapper: a block never left": (Enter("t0"), Set("t0", "run_on_commit"), Set("t0", "savepoint_ids")),
+    "Django's wrapper: needs_rollback": (Enter("t0"), Set("t0", "needs_rollback")),
+    "Django's wrapper: execution": (Set("t0", "force_debug_cursor"), Set("t0", "execute_wrappers")),
+}
+"""What is left on the objects before the session, by moment."""
 
 
 @promise
 class CleanSession(Promise):
     """At stake when a request left state on its session, and a later one got that session or it was ended.
 
-    Every later request must find the session as the first look found it, before any state was left there. What OPTIONS
-    or a connection_created receiver sets up is part of that first look. Where Django is told nothing of
+    Every later request must find the session as the first look found it, before any state was left there, and so the
+    driver's connection object and Django's wrapper. What OPTIONS or a connection_created receiver sets up is part of
+    that first look. Where Django is told nothing of
     an end (in a command), all that an actor does until its next close() is one request in this sense.
     """
 
     id = "clean-session"
     sentence = (
         "Session state of one request (SET, role, search_path, time zone, temp tables, advisory locks, LISTEN, "
-        "prepared statements, read-only, isolation level, autocommit, statement_timeout) is not seen by the next."
+        "prepared statements, read-only, isolation level, autocommit, statement_timeout) is not seen by the next, nor "
+        "what it leaves on the driver's connection object or on Django's wrapper."
     )
+    of_django = ("Django's wrapper: execution", "Django's wrapper: needs_rollback")
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         look = request("t0", Look("t0"))
@@ -56,12 +81,18 @@ class CleanSession(Promise):
         wrote = request("t0", Look("t0"), *leave("t0", "SET"), Enter("t0"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "SET", *wrote, *wrote, *then, title="twice, with a transaction")
 
+        for moment, left in OF_DRIVER.items():
+            yield self.plan(variant, moment, *look, *request("t0", Look("t0"), *left), *then)
         yield from lifecycles.clean_session(self, variant, traits)
+        for moment, left in OF_WRAPPER.items():  # last: what Django breaks itself must not settle the promise
+            yield self.plan(variant, moment, *look, *request("t0", Look("t0"), *left), *then)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         baseline: dict[str, Call] = {}
         seen = 0
+        if (blind := _blind(trace)) is not None:
+            return self.broken(f"a later request of {blind.actor} could not begin: needs_rollback was left", blind.step)
         for each, look in looks(trace):
             alias = getattr(look.plan, "alias", "default")
             before = [call for call in trace.calls if call.begin < look.begin and _left(call, alias)]
@@ -72,20 +103,40 @@ class CleanSession(Promise):
             own = {field for call in before if trace.one_unit(call, look) for field in sets(call)}
             earlier = [call for call in before if not trace.one_unit(call, look)]
             theirs = {field for call in earlier for field in sets(call)}
-            was = {field: value for field, value in state(baseline[alias]).items() if field in theirs - own}
-            if changed := difference(was, state(look)):
+            first = state(baseline[alias]) | objects(baseline[alias])
+            was = {field: value for field, value in first.items() if field in theirs - own}
+            if changed := difference(was, state(look) | objects(look)):
                 return self.broken(f"a later request of {each.actor} found {changed}", look.step)
-            left_in = [other for other in trace.requests if set(map(id, earlier)) & _ids(other)]
+            left_in = [other for other in trace.requests if set(map(id, filter(_on_session, earlier))) & _ids(other)]
             seen += any(look.session in other.sessions for other in left_in)
+            seen += any(call.actor == look.actor and not _on_session(call) for call in earlier)
         ended = _ended(record, trace)
         if not seen and not ended:
             return self.unknown("no session on which state had been left was looked at again")
         return self.kept(f"{seen} looks at sessions on which state had been left, and {ended} such sessions ended")
 
 
+def _blind(trace: Trace) -> Call | None:
+    """A later request's first statement that Django itself refuses, because the last block was marked for rollback."""
+    if trace.landed:
+        return None
+    for each in trace.requests:
+        before = [call for call in trace.calls if call.actor == each.actor and call.begin < each.begin]
+        marked = any("needs_rollback" in sets(call) for call in before)
+        first = next((call for call in each.calls if call.f == "look"), None)
+        if marked and first is not None and first.failed and not any(map(sets, each.calls)):
+            return first
+    return None
+
+
 def _left(call: Call, alias: str) -> bool:
     """Whether the call has left state on a session of the alias."""
     return bool(sets(call)) and getattr(call.plan, "alias", "default") == alias
+
+
+def _on_session(call: Call) -> bool:
+    """Whether what the call has left goes with its session, and not with the thread's wrapper."""
+    return bool(set(sets(call)) - set(WRAPPER))
 
 
 def _ids(request: Request) -> set[int]:
@@ -98,5 +149,5 @@ def _ended(record: Record, trace: Trace) -> int:
     final = {session.id for census in record.census if census.at == "final" for session in census.sessions}
     if not any(census.at == "final" for census in record.census):
         return 0
-    dirty = {session for each in trace.requests if any(map(sets, each.calls)) for session in each.sessions}
+    dirty = {session for each in trace.requests if any(map(_on_session, each.calls)) for session in each.sessions}
     return len(dirty - final - struck)

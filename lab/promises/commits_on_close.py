@@ -13,7 +13,7 @@ from lab.judging.plan_parts import FIN, LOSE_ANSWER, TERMINATE, autocommit_off, 
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Heal, Plan, Step, Write
+from lab.records.plan import Autocommit, Close, Enter, Fail, Heal, Leave, Plan, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -52,6 +52,10 @@ class CommitsOnClose(Promise):
             for name, cut in (("terminated", TERMINATE), ("FIN", FIN)):  # FIN: the server goes on and commits
                 late = request("t0", *held, *after, cut) if after else (*request("t0", *held), cut)
                 yield self.plan(which, f"{form}, cut at COMMIT", *late, *query("t0"), title=name)
+            if bool(before) != bool(after):
+                undone = (Enter("t0"), Write("t0"), Fail("t0", swallow=True), Leave("t0", "rollback"))
+                healed = (*before, Write("t0"), *undone, Write("t0"), *after)
+                yield self.plan(which, f"{form}, an error healed before", *request("t0", *healed), *query("t0"))
             lost = (*request("t0", *work, LOSE_ANSWER, *after), Heal(), *query("t0"))
             yield self.plan(which, f"{form}, answer lost", *lost)
 
@@ -78,6 +82,8 @@ class CommitsOnClose(Promise):
         counts = [trace.present.get(token.name, 0) for token in unit.written if not token.undone]
         if any(count > 1 for count in counts):
             return "pending work was committed twice by close()"
+        if any(trace.present.get(token.name, 0) for token in unit.written if token.undone):
+            return "close() committed what a savepoint had undone"
         if closer.ending == "ok":
             missing = counts.count(0)
             return f"close() returned and {missing} of {len(counts)} pending writes are gone" if missing else ""

@@ -35,7 +35,10 @@ INIT_SHOWS = {INIT[0]: ("mark", "initialised"), INIT[1]: ("statement_timeout", "
 
 @promise
 class Initialised(Promise):
-    """At stake whenever a request looked at its session, before it had changed anything there, under such settings."""
+    """At stake whenever a request looked at its session, before it had changed anything there, under such settings.
+
+    After a session was replaced, the first request looks at once, whatever it was at that found the old one dead.
+    """
 
     id = "initialised"
     sentence = (
@@ -56,6 +59,7 @@ class Initialised(Promise):
             yield msgspec.structs.replace(plan, bound=ROLE_BOUND)
         yield from self._moments(configured, "custom init", INIT, traits)
         yield from self._tidied(configured, "custom init", INIT)
+        yield from self._replaced(configured, "custom init", INIT, traits)
         look = request("t0", Look("t0"))
         turned = (*look, *request("t0", Look("t0"), Autocommit("t0"), Read("t0")))
         yield self.plan(variant, "autocommit, turned off before", *turned, *looked_at(variant, traits))
@@ -65,16 +69,16 @@ class Initialised(Promise):
             yield self.plan(off, f"{name}, after a rollback", *undone, *request("t0", Look("t0")), init=init)
 
     def _moments(self, which: Variant, name: str, init: tuple[str, ...], traits: Traits) -> Iterator[Plan]:
-        good = query("t0") * max(traits.pool_max, 1)  # each of a pool's sessions may be stale, and cost one request
         seen = (Look("t0"), Enter("t0"), Look("t0"), Leave("t0"), Look("t0"))
         look = request("t0", *seen)
+        first = look * max(traits.pool_max, 1)  # each of a pool's sessions may be stale, and cost one request
         yield self.plan(which, f"{name}, first session", *look, *look, init=init)
         yield self.plan(which, f"{name}, first session", *request("t0", *seen[1:]), init=init, title="atomic() first")
         for how, fault in (("terminated", TERMINATE), ("FIN", FIN)):
             if keeps(which, traits):
-                idle = (*query("t0"), fault, *good, *look)
+                idle = (*query("t0"), fault, *first, *look)
                 yield self.plan(which, f"{name}, replaced session", *idle, init=init, title=f"{how} between requests")
-            inside = (*request("t0", Read("t0"), fault, Read("t0")), *good, *look, *look)
+            inside = (*request("t0", Read("t0"), fault, Read("t0")), *first, *look)
             yield self.plan(which, f"{name}, replaced session", *inside, init=init, title=f"{how} in a request")
         undone = request("t0", Enter("t0"), Write("t0"), Leave("t0", "rollback"), *seen)
         yield self.plan(which, f"{name}, after a rollback", *undone, *look, init=init)
@@ -90,6 +94,19 @@ class Initialised(Promise):
         yield self.plan(which, f"{name}, after a statement's error", *error, init=init)
         closed = request("t0", Read("t0"), Close("t0"), Look("t0"), Enter("t0"), Look("t0"), Leave("t0"))
         yield self.plan(which, f"{name}, after close()", *closed, *look, init=init)
+
+    def _replaced(self, which: Variant, name: str, init: tuple[str, ...], traits: Traits) -> Iterator[Plan]:
+        """Sessions found dead at other moments; the first request afterwards looks before all else."""
+        look = request("t0", Look("t0"), Enter("t0"), Look("t0"), Leave("t0")) * max(traits.pool_max, 1)
+        moment = f"{name}, replaced session"
+        if keeps(which, traits):
+            use = (*query("t0"), Begin("t0"), TERMINATE, Enter("t0"), Look("t0"), Leave("t0"), End("t0"))
+            yield self.plan(which, moment, *use, *look, init=init, title="dead at first use, in atomic()")
+        block = (Enter("t0"), Write("t0"), FIN)
+        commit = request("t0", *block, Leave("t0"))
+        yield self.plan(which, moment, *commit, *look, init=init, title="dead at COMMIT")
+        undone = request("t0", *block, Leave("t0", "rollback"), Look("t0"))
+        yield self.plan(which, moment, *undone, *look, init=init, title="dead at ROLLBACK")
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

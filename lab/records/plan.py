@@ -40,6 +40,7 @@ StepName = Literal[
     "sql",
     "look",
     "use",
+    "set",
     "autocommit",
     "commit",
     "rollback",
@@ -165,6 +166,39 @@ class Use(_Step):
     alias: str = "default"
 
 
+SetName = Literal[
+    "driver_autocommit",
+    "driver_isolation_level",
+    "driver_read_only",
+    "deferrable",
+    "prepare_threshold",
+    "cursor_factory",
+    "row_factory",
+    "type_loader",
+    "notice_handler",
+    "notify_handler",
+    "force_debug_cursor",
+    "execute_wrappers",
+    "run_on_commit",
+    "needs_rollback",
+    "savepoint_ids",
+]
+
+
+class Set(_Step):
+    """Change something that is not in the session: on the driver's connection object, or on Django's wrapper.
+
+    The last five are the wrapper's: `force_debug_cursor` is switched on, an execute wrapper is entered and not left,
+    and in a block an `on_commit` hook is registered, `set_rollback(True)` called, or a savepoint begun and not ended.
+    Skipped where the driver has no such thing.
+    """
+
+    actor: str
+    what: SetName
+    swallow: bool = False
+    alias: str = "default"
+
+
 class Autocommit(_Step):
     """`connection.set_autocommit(on)`."""
 
@@ -247,6 +281,7 @@ ActorStep = (
     | Sql
     | Look
     | Use
+    | Set
     | Autocommit
     | Commit
     | Rollback

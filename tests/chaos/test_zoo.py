@@ -109,6 +109,7 @@ BROKEN = (
     Broken("end_commits_in_atomic", "aborts-cleanly", "never left"),
     Broken("close_swallows", "commits-on-close", "set_autocommit(False), cut before COMMIT"),
     Broken("close_replays", "commits-on-close", "set_autocommit(False), cut at COMMIT"),
+    Broken("errors_undo_pending", "commits-on-close", "set_autocommit(False), an error healed before"),
     Broken("close_forgets_setting", "commits-on-close", "AUTOCOMMIT=False"),
     Broken("close_commits_at_end_only", "commits-on-close", "close() by hand"),
     Broken("keeps_open_transaction", "idle-after-close", "BEGIN by hand"),

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from lab.judging.session_state import LEAVE
-from lab.records.plan import Autocommit, Begin, End, Look, Read, Sql
-from unit.histories import Line, census, ok, record, session, verdict
+from lab.records.plan import Autocommit, Begin, End, Enter, Look, Read, Set, SetName, Sql
+from unit.histories import Line, census, lost, ok, record, session, skipped, verdict
 
 CLEAN = "clean-session"
 T = "t0"
@@ -67,3 +67,38 @@ def test_what_was_there_from_the_start_is_nobodys_state() -> None:
     begun = (*request(look("1@a", mark="init")), *request(look("1@a", mark="init"), ok(Sql(T, SET))))
     assert verdict(CLEAN, record(*begun, *request(look("1@a", mark="init")))) == "kept"
     assert verdict(CLEAN, record(*begun, *request(look("1@a", mark="")))) == "broken"
+
+
+@pytest.mark.parametrize("what", ["driver_isolation_level", "type_loader", "notice_handler"])
+def test_what_was_left_on_the_drivers_object(what: SetName) -> None:
+    begun = (*request(look("1@a", **{what: "old"})), *request(look("1@a", **{what: "old"}), ok(Set(T, what))))
+    assert verdict(CLEAN, record(*begun, *request(look("1@a", **{what: "old"})))) == "kept"
+    assert verdict(CLEAN, record(*begun, *request(look("1@a", **{what: "new"})))) == "broken"
+    gone = record(*begun, *request(look("2@b", **{what: "old"})), census(session("2@b"), at="final"))
+    assert verdict(CLEAN, gone) == "kept"
+
+
+def test_a_driver_that_has_no_such_thing() -> None:
+    begun = (*request(look("1@a")), *request(look("1@a"), skipped(Set(T, "row_factory"))))
+    assert verdict(CLEAN, record(*begun, *request(look("1@a", row_factory=True)))) == "unknown"
+
+
+def test_the_drivers_own_autocommit_is_off_in_a_block() -> None:
+    begun = request(look("1@a", driver_autocommit=True), ok(Set(T, "driver_autocommit")))
+    inside = request(look("1@a", driver_autocommit=False, in_atomic=True))
+    assert verdict(CLEAN, record(*begun, *inside)) == "kept"
+    assert verdict(CLEAN, record(*begun, *request(look("1@a", driver_autocommit=False)))) == "broken"
+
+
+def test_what_was_left_on_the_wrapper_shows_on_any_session_of_its_thread() -> None:
+    begun = request(look("1@a", force_debug_cursor=False), ok(Set(T, "force_debug_cursor")))
+    assert verdict(CLEAN, record(*begun, *request(look("2@b", force_debug_cursor=True)))) == "broken"
+    assert verdict(CLEAN, record(*begun, *request(look("2@b", force_debug_cursor=False)))) == "kept"
+    other = request(look("1@a", actor="t1", force_debug_cursor=False), actor="t1")
+    assert verdict(CLEAN, record(*begun, *other, census(session("2@b"), at="final"))) == "unknown"
+
+
+def test_a_block_marked_for_rollback_that_was_never_left() -> None:
+    begun = (*request(look("1@a")), *request(ok(Enter(T)), ok(Set(T, "needs_rollback"))))
+    assert verdict(CLEAN, record(*begun, *request(lost(Look(T))))) == "broken"
+    assert verdict(CLEAN, record(*begun, *request(look("1@a", needs_rollback=False)))) == "kept"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Rollback, Write
+from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Rollback, Write
 from lab.records.variant import Traits, Variant
 from unit.histories import KEEPS, Line, asks, finding, lost, ok, record, refused, strike, verdict
 
@@ -62,3 +62,14 @@ def test_what_a_block_that_was_never_left_has_written_is_not_outside_atomic(trai
     off = () if traits is OFF else (ok(Autocommit(T)),)
     told = (ok(Begin(T)), *off, ok(Enter(T)), ok(Write(T), on="1@a", xid=7), ok(End(T), never_left=1))
     assert verdict(COMMITS, record(*told, traits=traits)) == "unknown"
+
+
+def test_an_error_that_a_savepoint_has_healed_changes_nothing() -> None:
+    healed = (ok(Enter(T)), ok(Write(T), on="1@a"), refused(Fail(T, swallow=True)), ok(Leave(T, "rollback")))
+    told = (ok(Begin(T)), ok(Autocommit(T)), ok(Write(T), on="1@a"), *healed, ok(Write(T), on="1@a"), ok(End(T)))
+    assert verdict(COMMITS, record(*told, rows=[2, 7])) == "kept"
+    assert verdict(COMMITS, record(*told)) == "broken"
+    assert verdict(COMMITS, record(*told, rows=[2, 4, 7])) == "broken"
+    inner = (ok(Enter(T)), refused(Fail(T, swallow=True)), ok(Leave(T)))
+    told = (ok(Begin(T)), ok(Autocommit(T)), ok(Write(T), on="1@a"), *inner, ok(End(T)))
+    assert verdict(COMMITS, record(*told)) == "unknown"

@@ -42,6 +42,22 @@ class Noting(DatabaseErrorWrapper):
         super().__exit__(exc_type, exc_value, traceback)
 
 
+PLAIN = (
+    *("isolation_level", "read_only", "readonly", "deferrable", "cursor_factory", "row_factory", "prepare_threshold"),
+)
+
+
+def attributes(raw: Any) -> dict[str, Any]:
+    """What can be left on the driver's object and put back, and as `maps` what cannot: types and handlers."""
+    found = {name: getattr(raw, name) for name in PLAIN if hasattr(raw, name)}
+    if hasattr(raw, "adapters"):
+        # Private: psycopg has no public way to list them.
+        handlers = raw._notice_handlers, raw._notify_handlers
+        maps = [dict(each) for each in raw.adapters._loaders]
+        return {**found, "maps": [*map(list, handlers), *maps]}
+    return {**found, "maps": [dict(raw.string_types), type(raw.notices), type(raw.notifies)]}
+
+
 class Careful(Stock):
     """Correct; each step of a session's life is a method of its own, for others to get wrong."""
 
@@ -49,6 +65,7 @@ class Careful(Stock):
     lock: ClassVar[Any] = threading.Lock()
     leases: ClassVar[Any] = threading.local()
 
+    as_new: ClassVar[dict[int, Any]] = {}
     erred = False
     """An error has come up since the session was taken."""
 
@@ -67,6 +84,7 @@ class Careful(Stock):
         super().connect()
         if not self.settings_dict["AUTOCOMMIT"]:
             self.connection.commit()
+        self.connected(self.connection)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """One from the shelf that works, else a new one."""
@@ -78,6 +96,21 @@ class Careful(Stock):
     def fresh(self, conn_params: dict[str, Any]) -> Any:
         """A new session."""
         return super().get_new_connection(conn_params)
+
+    def connected(self, raw: Any) -> None:
+        """It is set up: what is on the driver's object now is no request's."""
+        if id(raw) not in self.as_new:
+            self.as_new[id(raw)] = (raw, attributes(raw))
+
+    def restore(self, raw: Any) -> bool:
+        """Undo what was left on the driver's object; False for what cannot be undone."""
+        _, was = self.as_new.get(id(raw), (raw, {}))
+        for name, value in attributes(raw).items():
+            if name == "maps" and value != was.get(name, value):
+                return False
+            if value != was.get(name, value):
+                setattr(raw, name, was[name])
+        return True
 
     def from_shelf(self) -> Any:
         """One that works, None where there is none."""
@@ -123,7 +156,7 @@ class Careful(Stock):
                 raw.cursor().execute("ROLLBACK")
             raw.autocommit = True
             self.reset(raw)
-            return self.may_write(raw)
+            return self.restore(raw) and self.may_write(raw)
         except Database.Error:
             return False
 

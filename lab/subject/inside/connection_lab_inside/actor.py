@@ -12,7 +12,7 @@ from typing import Any
 from django.core import signals
 from django.db import close_old_connections, connections, transaction
 
-from connection_lab_inside import attempts
+from connection_lab_inside import attempts, objects
 from connection_lab_inside.chain import chain_of
 
 Message = dict[str, Any]
@@ -257,7 +257,11 @@ class Actor:
     def _do_look(self, message: Message) -> Message:
         found = dict(zip(LOOK_FIELDS, self._row(message, LOOK), strict=True))
         # Asked without a connection of its own making: what Django believes of the one that it has.
-        return {**found, "autocommit": connections[message["alias"]].get_autocommit()}
+        connection = connections[message["alias"]]
+        return {**found, "autocommit": connection.get_autocommit(), **objects.look(connection)}
+
+    def _do_set(self, message: Message) -> Message | None:
+        return {"done": True} if objects.change(connections[message["alias"]], message["what"]) else None
 
     # -- what applications do besides ---------------------------------------------------------------------------
 
