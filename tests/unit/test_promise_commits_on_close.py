@@ -71,5 +71,5 @@ def test_an_error_that_a_savepoint_has_healed_changes_nothing() -> None:
     assert verdict(COMMITS, record(*told)) == "broken"
     assert verdict(COMMITS, record(*told, rows=[2, 4, 7])) == "broken"
     inner = (ok(Enter(T)), refused(Fail(T, swallow=True)), ok(Leave(T)))
-    told = (ok(Begin(T)), ok(Autocommit(T)), ok(Write(T), on="1@a"), *inner, ok(End(T)))
-    assert verdict(COMMITS, record(*told)) == "unknown"
+    again = (ok(Begin(T)), ok(Autocommit(T)), ok(Write(T), on="1@a"), *inner, ok(End(T)))
+    assert verdict(COMMITS, record(*again)) == "unknown"
