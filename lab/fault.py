@@ -51,9 +51,13 @@ class Sighting(NamedTuple):
 Seen = Callable[[], "Sighting | None"]
 
 
+NOTHING = Sighting("there was nothing to strike")
+"""What a look-out reports once it is known that there is nothing to be seen."""
+
+
 def nothing() -> Sighting | None:
     """The look-out of a fault that found nothing there to strike: it is never seen, and need not be waited for."""
-    return None
+    return NOTHING
 
 
 class Socket(NamedTuple):
@@ -274,6 +278,10 @@ class Server(Protocol):
         """`pg_postmaster_start_time()`: another value is another server run."""
 
 
+Raises = Literal["exception", "base", "exit"]
+"""What a signal handler raises: an Exception, what is only a BaseException, or SystemExit."""
+
+
 class Subject(Protocol):
     """The process that runs the variant, from outside."""
 
@@ -290,11 +298,20 @@ class Subject(Protocol):
     def give_password(self, aliases: Sequence[str], password: str) -> None:
         """Put a password into the settings of these aliases, in every process."""
 
-    def interrupt(self) -> None:
-        """Send the signal whose handler raises an exception in the main actor's present call."""
+    def interrupt(self, raises: Raises = "exception", process: str = "") -> None:
+        """Send the signal whose handler raises in the present call of a process's main actor; "": the first one's."""
 
     def interrupted(self) -> int:
-        """How often the handler has run inside a step."""
+        """How often a handler has run inside a step."""
+
+    def found_idle(self) -> int:
+        """How often a handler has run between two steps."""
+
+    def signal(self, number: int, process: str = "") -> bool:
+        """Send a signal to the process, or to one that it has forked by that name; False when there is none."""
+
+    def ended(self, process: str = "") -> bool:
+        """Whether that process has ended."""
 
 
 class Site(Protocol):
@@ -362,6 +379,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     `lazy` faults are seen only when the subject meets them, so the run does not wait for that when they are injected.
     `waits` faults make a variant without timeouts wait for them until it is killed: such plans run side by side.
     `connecting` faults are met by an attempt to connect: a step does not count as waiting before one has met it.
+    `fatal` faults may end the subject's process: a plan says which one, and no search draws them.
     `needs` names what a rig must be capable of.
     """
 
@@ -373,7 +391,13 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     lazy: ClassVar[bool] = False
     waits: ClassVar[bool] = False
     connecting: ClassVar[bool] = False
+    fatal: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def ends_with(self) -> int | None:
+        """The exit status of a process that it ends, negative for a signal; None: it ends none."""
+        return None
 
     def prepare(self, site: Site) -> None:
         """What must be in place before the subject's first connection; nothing by default."""
@@ -397,6 +421,7 @@ def fault(
     lazy: bool = False,
     waits: bool = False,
     connecting: bool = False,
+    fatal: bool = False,
     needs: Iterable[str] = (),
 ) -> Callable[[F], F]:
     """Register a fault class under `kind`."""
@@ -404,7 +429,7 @@ def fault(
     def register(cls: F) -> F:
         cls.kind, cls.family, cls.exclusive = kind, family, exclusive
         cls.lasting, cls.heal_cuts, cls.lazy, cls.waits = lasting, heal_cuts, lazy, waits
-        cls.connecting, cls.needs = connecting, frozenset(needs)
+        cls.connecting, cls.fatal, cls.needs = connecting, fatal, frozenset(needs)
         FAULTS.add(kind, cls)
         return cls
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lab.fault import Fault, Seen, Sighting
+from lab.fault import NOTHING, Fault, Seen, Sighting
 from lab.records.variant import Variant
 from lab.rig.embedded.postgres import SUPERUSER
 from lab.rig.embedded.rig import Rig
@@ -93,11 +93,11 @@ class Line:
         self.before = self._state()
 
     def sight(self, seen: Seen, deadline: float = LAND) -> Sighting | None:
-        """Ask the look-out until it has seen something, as the lab does."""
+        """Ask the look-out until it has seen something, as the lab does; None: nothing, or there is nothing to see."""
         until = time.monotonic() + deadline
         while (sighting := seen()) is None and time.monotonic() < until:
             time.sleep(0.002)
-        return sighting
+        return None if sighting is NOTHING else sighting
 
     def raw(self) -> socket.socket:
         """A bare connection through the line, proven by the server's answer to an SSLRequest."""

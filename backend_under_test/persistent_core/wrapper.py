@@ -477,7 +477,7 @@ class PersistentWrapper(PostgresWrapper):
         except DatabaseError:
             self._discard_if_lost()
             raise
-        except Error:  # psycopg2's InterfaceError, which Atomic's own handler would miss
+        except BaseException:  # psycopg2's InterfaceError, or a signal handler's: Atomic's own handler misses both
             self.run_on_commit = []
             self._discard_if_lost()
             raise

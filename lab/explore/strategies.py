@@ -80,7 +80,8 @@ def plans(
     def plan(programs: Sequence[Sequence[Turn]]) -> Plan:
         return Plan(variant=variant, steps=weave(programs, keeps=keeps), source="random", seed=seed)
 
-    kinds = [cls for cls in FAULTS.values() if capabilities is None or cls.needs <= frozenset(capabilities)]
+    kinds = [cls for cls in FAULTS.values() if not cls.fatal]
+    kinds = [cls for cls in kinds if capabilities is None or cls.needs <= frozenset(capabilities)]
     program = st.lists(turns(kinds), min_size=1, max_size=TURNS)
     return st.lists(program, min_size=1, max_size=ACTORS).map(plan).filter(lambda plan: bool(plan.actors()))
 
@@ -151,6 +152,8 @@ def _values(name: str, kind: Any, default: Any) -> list[Any]:
         options: Iterable[Any] = MOMENTS
     elif name == "sides":
         return [default]  # a side that is not told of a connection's end waits for it until the bound
+    elif name == "raises":
+        options = ("exception", "base")  # what ends the process is left to the directed plans
     elif get_origin(kind) is Literal:
         options = get_args(kind)
     elif kind is bool:

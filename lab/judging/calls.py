@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.records.history import HUNG, Cause, Ending, Op, Phase
+from lab.records.history import DIED, HUNG, Cause, Ending, Op, Phase
 from lab.records.lifecycle import TELLS, Lifecycle
 from lab.records.plan import Step, StepName
 from lab.records.record import Record
@@ -50,6 +50,11 @@ class Call:
     def hung(self) -> bool:
         """Whether it was given up."""
         return bool(self.chain) and self.chain[0].cls == HUNG.cls
+
+    @property
+    def died(self) -> bool:
+        """Whether its process ended under it."""
+        return bool(self.chain) and self.chain[0].cls == DIED.cls
 
     @property
     def visible(self) -> tuple[Cause, ...]:

@@ -27,12 +27,12 @@ def _finding(record: Record, promise: Promise) -> Finding:
         if finding.verdict is Verdict.BROKEN:
             return finding
     if _nothing_there(record):
-        return promise.none("no session was there for the fault to strike: none is kept at that moment")
+        return promise.none("nothing was there for the fault to strike: no session is kept, or no call waits, then")
     return promise.unknown(f"void: {record.void}")
 
 
 def _nothing_there(record: Record) -> bool:
-    """Whether a fault found no session though all had gone well until then: the variant keeps none at that moment."""
+    """Whether a fault found no session, or no call, though all had gone well until then."""
     missed = [landing.time for landing in record.landings if landing.nothing]
     failed = [op.time for op in record.ops if op.type in ("fail", "info")]
     return bool(missed) and not any(time < max(missed) for time in failed)

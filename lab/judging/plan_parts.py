@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lab.judging.trace import Trace
-from lab.records.plan import Begin, End, Enter, FaultSpec, Inject, Leave, Look, Read, Step, Write
+from lab.records.plan import Autocommit, Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Look, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 
@@ -23,6 +23,9 @@ TERMINATE = inject("terminate")
 ROTATE = inject("rotate-password")
 LOSE_ANSWER = inject("limit-data", limit_bytes=0, stream="downstream")
 """The server's next answer is lost and the connection ends, after the server has done what it was asked."""
+
+DELAY_MS = 700
+"""Longer than a step waits before it counts as waiting in the client, and than a signal takes."""
 
 SEVER: dict[str, Inject] = {"terminated": TERMINATE, "FIN": FIN, "RST": RST}
 
@@ -53,6 +56,23 @@ def looked_at(variant: Variant, traits: Traits) -> tuple[Step, ...]:
     """
     actors = ("t0", "t1") if several(variant) else ("t0",)
     return tuple(step for actor in actors for step in request(actor, Look(actor)) * max(traits.pool_max, 1))
+
+
+def interrupted_while_connecting(actor: str, **params: Any) -> tuple[Step, ...]:
+    """A request whose first connect takes so long that a signal's handler raises in it; then all is well."""
+    slow = inject("delay", moment="auth+0", delay_ms=DELAY_MS)
+    return (slow, Begin(actor), Read(actor), inject("interrupt", **params), Heal(), End(actor))
+
+
+def interrupted_at_checkout(actor: str) -> tuple[Step, ...]:
+    """A request of which the first exchange, on a session that waited, takes so long that a handler raises in it."""
+    slow = inject("delay", moment="command-complete+0", delay_ms=DELAY_MS)
+    return (*query(actor), slow, Begin(actor), Read(actor), inject("interrupt"), Heal(), End(actor))
+
+
+def interrupted_at_close(actor: str) -> tuple[Step, ...]:
+    """A request whose end commits what is pending, and a handler raises in that."""
+    return (*request(actor, Autocommit(actor), Write(actor, hold="commit")), inject("interrupt"))
 
 
 def at_once(*actors: str) -> tuple[Step, ...]:

@@ -8,14 +8,17 @@ apscheduler #172, procrastinate #1551). At the end the server refuses everybody 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
 
 from lab.judging import lifecycles, loss
-from lab.judging.calls import FOREVER, Request
+from lab.judging.calls import FOREVER, Call, Request
 from lab.judging.plan_parts import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import Census
-from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Heal, Plan, Read, Sql, Step, Stop, Write
+from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Fork, Heal, Plan, Read, Sql, Step, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -24,7 +27,10 @@ SETTLED = ("final", "stop")
 """Occasions at which the census waits until the server knows of every connection that the subject has closed."""
 PASSING = 3
 """On other occasions a census may still list a session that was closed; one that so many in a row list is open."""
-
+NOTICED = 2_500_000_000
+"""Nanoseconds after which a dead client's statement is one too many: a server looks for it every 2 s, or never."""
+KILLED: tuple[Literal["KILL", "TERM", "ABRT"], ...] = ("KILL", "TERM", "ABRT")
+CHECKED = "-c client_connection_check_interval=500"
 
 WHILE_LOCKED = (
     "SELECT 1 / (1 - least(count(*), 1)) FROM pg_locks JOIN pg_stat_activity USING (pid) "
@@ -45,6 +51,7 @@ class BoundedSessions(Promise):
         "Server sessions never exceed the pool's maximum, or, without a pool, the largest number of requests in "
         "flight; none is left behind by replaced or closed connections, ended threads or clients that gave up."
     )
+    of_django = ("a process killed, mid-query",)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         good = query("t0") * (traits.pool_max + 2)  # each of a pool's sessions may be stale, and cost one request
@@ -97,8 +104,25 @@ class BoundedSessions(Promise):
             yield self.plan(variant, "several requests at once", *both, *at_once(*actors) * 3, title="replaced")
         dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), End("t0"))
         yield self.plan(variant, "replaced, ended by the server", *dawdle, Heal(), *query("t0"), *query("t0"))
+        yield from self._dead(variant)
         yield from loss.bounded_sessions(self, variant, traits)
         yield from lifecycles.bounded_sessions(self, variant)
+
+    def _dead(self, variant: Variant) -> Iterator[Plan]:
+        """Processes that are killed while the server works for them; the one that has forked them goes on.
+
+        They are forked before it has a session, as by a server that loads the application first.
+        """
+        children = [f"c{number}" for number in range(len(KILLED))]
+        steps: tuple[Step, ...] = (*(Fork("t0", child) for child in children), *query("t0"))
+        for how, child in zip(KILLED, children, strict=True):
+            actor = f"{child}.t0"
+            steps += (Begin(actor), Read(actor, hold=True), inject("kill", signal=how, process=child))
+        steps += request("t0", Sql("t0", f"SELECT pg_sleep({NOTICED / 1e9 + 0.3:g})"))
+        yield self.plan(variant, "a process killed, mid-query", *steps)
+        options = {**variant.options, "options": f"{variant.options.get('options') or ''} {CHECKED}".strip()}
+        checked = msgspec.structs.replace(variant, options=options)
+        yield self.plan(checked, "a process killed, the server looks for it", *steps)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
@@ -129,8 +153,9 @@ class BoundedSessions(Promise):
 def _allowed(record: Record, trace: Trace, until: int) -> int:
     """How many sessions there may be for each alias: for each process its own maximum."""
     processes: dict[str, list[Request]] = {}
+    dead = {request.process for request in trace.requests if any(_dead(call, until) for call in request.calls)}
     for each in trace.requests:
-        if each.begin < until:
+        if each.begin < until and each.process not in dead:
             processes.setdefault(each.process, []).append(each)
     if pool := record.traits.pool_max:
         return pool * max(len(processes), 1)
@@ -140,10 +165,15 @@ def _allowed(record: Record, trace: Trace, until: int) -> int:
     )
 
 
+def _dead(call: Call, until: int) -> bool:
+    """Whether a process of several ended under the call so long before that its server knows, or should."""
+    return call.died and call.actor.count(".") > 0 and call.end + NOTICED < until
+
+
 def _over(request: Request) -> int:
     """When the request ended, or its thread or process did."""
     last = request.calls[-1]
-    return last.end if last.f in ("stop", "exit") else request.end
+    return last.end if last.f in ("stop", "exit") or last.died else request.end
 
 
 def _at_stake(trace: Trace) -> bool:

@@ -22,12 +22,23 @@ from lab.judging.errors import (
     sent_commit,
     stands_for_an_attempt,
 )
-from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, inject, query, request
+from lab.judging.plan_parts import (
+    FIN,
+    RST,
+    TERMINATE,
+    after_heal,
+    commits_at_close,
+    inject,
+    interrupted_at_close,
+    interrupted_while_connecting,
+    query,
+    request,
+)
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
 from lab.records.landing import Landing
-from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Fail, Heal, Leave, Plan, Read, Write
+from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Fail, Fork, Heal, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -39,6 +50,7 @@ JUDGED = frozenset(
     }
 )
 """Faults that end a session, keep it from being made, or raise in the application: others raise more than one thing."""
+RAISES_NOTHING = frozenset({"delay"})
 CONNECTING = frozenset({"refuse", "lock-out", "fill-slots"})
 """Faults that an attempt to connect meets."""
 COMMITS = ("leave", "commit")
@@ -64,18 +76,19 @@ class HonestError(Promise):
                 cut = inject(kind, moment=at)
                 steps = request("t0", *atomic, cut, Leave("t0"))
                 yield self.plan(variant, f"at COMMIT, {moment}", *steps, Heal(), *after, title=name)
+        yield from self._at_commit_then(variant)
         for name, fault in (("FIN", FIN), ("terminated", TERMINATE)):
             yield self.plan(variant, "at COMMIT", *request("t0", *atomic, fault, Leave("t0")), *after, title=name)
             yield self.plan(variant, "at commit()", *request("t0", *manual, fault, Commit("t0")), *after, title=name)
         ended = request("t0", Read("t0"), Fail("t0", "statement_timeout"), FIN)
         yield self.plan(variant, "at the end, after a statement's error", *ended, *after)
         refused = inject("refuse")
-        then = request("t0", *atomic, refused, Leave("t0"), Heal())
-        yield self.plan(variant, "at COMMIT, then refused", *then, *after)
-        then = request("t0", *manual, refused, Commit("t0"), Heal())
-        yield self.plan(variant, "at COMMIT, then refused", *then, *after, title="autocommit off")
         at_work = request("t0", Enter("t0"), Write("t0", hold="commit"), Leave("t0"), inject("interrupt"))
         yield self.plan(variant, "at COMMIT, interrupted", *at_work, *after)
+        yield self.plan(variant, "connecting, interrupted", *interrupted_while_connecting("t0"), *after)
+        if commits_at_close(variant, traits):
+            yield self.plan(variant, "at close, interrupted", *interrupted_at_close("t0"), *after)
+        yield from self._told_to_exit(variant)
         for at in ("query-sent", "command-complete+0"):
             cut = inject("cut-fin", moment=at)
             yield self.plan(variant, "INSERT", *request("t0", Read("t0"), cut, Write("t0")), Heal(), *after, title=at)
@@ -90,6 +103,29 @@ class HonestError(Promise):
         yield self.plan(variant, "connecting, cut", cut, *request("t0", Read("t0")), Heal(), *after)
         yield from loss.honest_error(self, variant, traits)
 
+    def _at_commit_then(self, variant: Variant) -> Iterator[Plan]:
+        """What COMMIT met, and after it, leaving the block, an attempt to connect that is refused."""
+        after = after_heal("t0")
+        atomic = (Enter("t0"), Write("t0"), Write("t0"))
+        manual = (Autocommit("t0"), Write("t0"), Write("t0"))
+        refused = inject("refuse")
+        then = request("t0", *atomic, refused, Leave("t0"), Heal())
+        yield self.plan(variant, "at COMMIT, then refused", *then, *after)
+        then = request("t0", *manual, refused, Commit("t0"), Heal())
+        yield self.plan(variant, "at COMMIT, then refused", *then, *after, title="autocommit off")
+        lost = (inject("lock-out"), inject("cut-fin", moment="commit-acked+0"))  # sessions that are there stay
+        then = request("t0", *atomic, *lost, Leave("t0"), Heal())
+        yield self.plan(variant, "at COMMIT, answer lost, then refused", *then, *after)
+
+    def _told_to_exit(self, variant: Variant) -> Iterator[Plan]:
+        """SIGTERM with a handler that raises SystemExit, in a worker of a server that goes on."""
+        child = "c0.t0"
+        leave = inject("interrupt", raises="exit", process="c0")
+        at_commit = (Enter(child), Write(child, hold="commit"), Leave(child), leave)
+        for name, steps in (("at COMMIT", at_commit), ("mid-query", (Read(child, hold=True), leave))):
+            worker = (Fork("t0"), Begin(child), *steps, End(child))
+            yield self.plan(variant, f"{name}, told to exit", *worker, *after_heal("t0"))
+
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         commits = [unit for unit in trace.units if unit.written and unit.closer and unit.closer.f in COMMITS]
@@ -101,15 +137,15 @@ class HonestError(Promise):
         at_commit = {unit.closer.step: unit for unit in meant if unit.closer and unit.closer.failed}
         seen: list[str] = []
         for call in _first_errors(trace):
-            kinds = {landing.kind for landing in trace.landed if _struck_at(landing) <= call.end}
+            kinds = {landing.kind for landing in trace.landed if _struck_at(landing) <= call.end} - RAISES_NOTHING
             # A call that hangs has raised nothing: that is bounded-wait's matter.
             if not call.visible or call.hung or not kinds or not kinds <= JUDGED:
                 continue
             in_doubt = call.step in at_commit and _in_doubt(at_commit[call.step], record)
             fault = _dishonest_commit(call) if in_doubt else ""
-            if fault := fault or _dishonest(call, kinds):
+            if fault := fault or _dishonest(call, kinds, in_doubt=in_doubt):
                 return self.broken(fault, call.step)
-            if _quotes_the_attempt(call, kinds):
+            if not in_doubt and _quotes_the_attempt(call, kinds):
                 return self.unknown(f"the error of {call.f} has its cause in its text alone")
             seen.append(call.f + (f" ({call.value['wire']})" if call.value.get("wire") else ""))
         if not seen and trace.landed and not _met(trace):
@@ -147,8 +183,11 @@ def _dishonest_commit(call: Call) -> str:
     return ""
 
 
-def _dishonest(call: Call, kinds: set[str]) -> str:
-    """What is wrong with an error that was raised for faults of these kinds, "" when nothing is."""
+def _dishonest(call: Call, kinds: set[str], *, in_doubt: bool = False) -> str:
+    """What is wrong with an error that was raised for faults of these kinds, "" when nothing is.
+
+    That of a COMMIT `in_doubt` is its own, and owes nothing to attempts that were made after it.
+    """
     struck = ", ".join(sorted(kinds))
     if "interrupt" in kinds and not any(cause.origin == "signal" for cause in call.visible):
         raised_here = any(cause.origin == "signal" for cause in call.hidden)
@@ -157,7 +196,7 @@ def _dishonest(call: Call, kinds: set[str]) -> str:
         )
     if not any(of_database(cause) or cause.origin for cause in call.visible):
         return f"the fault was {struck}, and what leaves {call.f} is no database error and has none as its cause"
-    if _hides_the_attempt(call, kinds) and not quotes_an_attempt(call):
+    if not in_doubt and _hides_the_attempt(call, kinds) and not quotes_an_attempt(call):
         return f"the fault was {struck}, and the error of {call.f} hides what the attempt to connect had met"
     return ""
 

@@ -66,7 +66,7 @@ class Initialised(Promise):
         for name, init in (("autocommit off", ()), ("autocommit off, custom init", INIT)):
             yield from self._moments(off, name, init, traits)
             undone = request("t0", Write("t0"), Look("t0"), Rollback("t0"), Look("t0"), Rollback("t0"))
-            yield self.plan(off, f"{name}, after a rollback", *undone, *request("t0", Look("t0")), init=init)
+            yield self.plan(off, f"{name}, after rollback()", *undone, *request("t0", Look("t0")), init=init)
 
     def _moments(self, which: Variant, name: str, init: tuple[str, ...], traits: Traits) -> Iterator[Plan]:
         seen = (Look("t0"), Enter("t0"), Look("t0"), Leave("t0"), Look("t0"))

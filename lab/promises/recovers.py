@@ -18,8 +18,13 @@ from lab.judging.plan_parts import (
     RST,
     TERMINATE,
     block,
+    commits_at_close,
     count,
     inject,
+    interrupted_at_checkout,
+    interrupted_at_close,
+    interrupted_while_connecting,
+    keeps,
     query,
     request,
     several,
@@ -91,12 +96,7 @@ class Recovers(Promise):
         yield self.plan(variant, "mid-query", *crash, *after, title="crash")
         dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), Write("t0"))
         yield self.plan(variant, "in atomic", *dawdle, Leave("t0"), End("t0"), Heal(), *after, title="idle timeout")
-        signal = request("t0", Read("t0", hold=True), inject("interrupt"))
-        yield self.plan(variant, "signal handler raises", *signal, *after)
-        signal = request("t0", Enter("t0"), Write("t0"), Read("t0", hold=True), inject("interrupt"))
-        yield self.plan(variant, "signal handler raises", *signal, *after, title="in atomic")
-        number = min(traits.pool_max or 4, OFTEN)  # a signal for a request that gets no session would not land
-        yield self.plan(variant, "signal handler raises", *signal * number, *after, title=f"{number} requests")
+        yield from self._signals(variant, traits)
         never = request("t0", Enter("t0"), Write("t0"))
         yield self.plan(variant, "block never left", *never, *after)
         if several(variant):
@@ -107,6 +107,31 @@ class Recovers(Promise):
         yield self.plan(variant, "password rotated", *query("t0"), *inside, *after, *query("t0"))
         yield from loss.recovers(self, variant)
         yield from lifecycles.recovers(self, variant)
+
+    def _signals(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        """A handler raises in the present call, as a worker's time limit does, and leaves something midway."""
+        after = (Heal(), *query("t0"), *block("t0"))
+        inside = (Enter("t0"), Write("t0"), Read("t0", hold=True))
+        signal = request("t0", Read("t0", hold=True), inject("interrupt"))
+        yield self.plan(variant, "signal handler raises", *signal, *after)
+        signal = request("t0", *inside, inject("interrupt"))
+        yield self.plan(variant, "signal handler raises", *signal, *after, title="in atomic")
+        number = min(traits.pool_max or 4, OFTEN)  # a signal for a request that gets no session would not land
+        yield self.plan(variant, "signal handler raises", *signal * number, *after, title=f"{number} requests")
+        base = request("t0", *inside, inject("interrupt", raises="base"))
+        yield self.plan(variant, "signal handler raises", *base, *after, title="a BaseException, in atomic")
+        yield self.plan(variant, "signal while connecting", *interrupted_while_connecting("t0"), *after)
+        if keeps(variant, traits):
+            yield self.plan(variant, "signal in a checkout", *interrupted_at_checkout("t0"), *after)
+        if traits.pool_max and several(variant, traits.pool_max + 1):
+            crowd = [f"t{number + 1}" for number in range(traits.pool_max)]
+            took = [step for actor in crowd for step in (Begin(actor), Read(actor))]
+            waits = (Begin("t0"), Read("t0"), inject("interrupt"), End("t0"))
+            gave = [End(actor) for actor in crowd]
+            yield self.plan(variant, "signal in a checkout", *took, *waits, *gave, *after, title="all are taken")
+        if commits_at_close(variant, traits):
+            rest = request("t0")  # it waits until the close has returned
+            yield self.plan(variant, "signal at close", *interrupted_at_close("t0"), *rest, *after)
 
     def judge(self, record: Record) -> Finding:
         if record.fate == "died":

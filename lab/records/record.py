@@ -12,16 +12,17 @@ from lab.records.landing import Landing
 from lab.records.plan import Plan
 from lab.records.variant import Traits
 
-Fate = Literal["ended", "killed", "died"]
+Fate = Literal["ended", "killed", "died", "struck"]
 
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Plan, history, census and server truth of one run.
 
-    `fate` is the subject's: it ended by itself, was `killed` because a step missed its deadline, or `died` (`exit` says
-    how). `void` says why the run proves nothing, "" when it counts. `rows` are the tokens that the server holds at the
-    end. `xacts` says what became of the transactions whose numbers writes brought back, where a call raised
-    (pg_xact_status). `journal` is what the wire tap saw, as lab/wire/journal.py writes it, with times of this run.
+    `fate` is the subject's: it ended by itself, was `killed` because a step missed its deadline, was `struck` by a
+    fault of the plan that was to end it, or `died` (`exit` says how). `void` says why the run proves nothing, "" when
+    it counts. `rows` are the tokens that the server holds at the end. `xacts` says what became of the transactions
+    whose numbers writes brought back, where a call raised (pg_xact_status). `journal` is what the wire tap saw, as
+    lab/wire/journal.py writes it, with times of this run.
     `began` is when the run began by the wall clock, in seconds since 1970, to lay the server's log beside it; 0 where
     that is not known.
     """

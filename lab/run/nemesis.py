@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from lab.fault import Fault, Seen, Sighting, build, nothing
+from lab.fault import NOTHING, Fault, Seen, Sighting, build
 from lab.records.landing import Landing
 from lab.records.plan import Await, Heal, Inject, NemesisStep, Plan
 from lab.rig.site.site import FaultSite, PlanSite
@@ -35,6 +35,7 @@ class _Struck:
     stack: ExitStack
     seen: Seen
     connects: int = -1
+    nothing: bool = False
     landing: Landing | None = None
 
 
@@ -71,6 +72,10 @@ class Nemesis:
     def dead(self) -> set[str]:
         """The sessions that faults, or their healing, have ended so far."""
         return {session for landing in self.landings for session in landing.struck + landing.cut}
+
+    def ends_with(self, status: int) -> bool:
+        """Whether a fault was to end the subject's process, and it has ended so."""
+        return status in {fault.ends_with for fault in self.faults if not getattr(fault, "process", "")}
 
     def unseen(self) -> list[str]:
         """The kinds that were not seen to land."""
@@ -147,9 +152,13 @@ class Nemesis:
         """Look until the fault is seen or `deadline` seconds have passed."""
         until, pause = time.monotonic() + deadline, LOOK
         while struck.landing is None:
-            if (sighting := self._look(struck)) is not None:
+            sighting = self._look(struck)
+            if sighting is NOTHING:
+                struck.nothing = True
+                return
+            if sighting is not None:
                 struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck, sighting.at_ns)
-            elif struck.seen is nothing or time.monotonic() > until:
+            elif time.monotonic() > until:
                 return
             else:
                 time.sleep(pause)
@@ -181,9 +190,9 @@ class Nemesis:
     def _close(self, struck: _Struck) -> None:
         """End one fault and write down whether it had landed."""
         cut = self._end_fault(struck)
-        unseen = "there was nothing to strike" if struck.seen is nothing else "nothing was seen of it"
+        unseen = "there was nothing to strike" if struck.nothing else "nothing was seen of it"
         landing = struck.landing or self._landing(struck, False, unseen)
-        if not landing.landed and struck.seen is nothing:
+        if not landing.landed and struck.nothing:
             landing = msgspec.structs.replace(landing, nothing=True)
         self.landings.append(msgspec.structs.replace(landing, healed=self._diary.now(), cut=cut))
 

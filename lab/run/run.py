@@ -130,7 +130,9 @@ class Run:
                 ended = True
             except ChildEnded:
                 self._steps.lose_all()
-                self._fate, self._exit = "died", str(child.kill())
+                status = child.kill()
+                self._fate = "struck" if self._nemesis.ends_with(status) else "died"
+                self._exit = str(status)
             finally:
                 if not ended and self._fate == "ended":
                     child.kill()

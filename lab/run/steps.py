@@ -160,6 +160,7 @@ class Steps:
             self._actors.end_request(actor)
             if (pending := self._actors.pending.get(actor)) is not None:
                 told = isinstance(pending.step, Exit)
+                self._waiting.leave(pending.session)
                 self._end(pending, "ok" if told else "info", chain=() if told else (DIED,))
                 self._census.wait_for_farewell()
                 self._census.take("exit", pending.index, actor)
@@ -169,7 +170,8 @@ class Steps:
     ) -> None:
         actor = pending.step.actor
         self._actors.end(pending, how, value, chain)
-        self._gates.returned(actor, pending.index)
+        if chain[:1] != (DIED,):  # what the dead was at goes on in the server
+            self._gates.returned(actor, pending.index)
         if isinstance(pending.step, End | Finish) and chain[:1] not in ((HUNG,), (DIED,)):
             if isinstance(pending.step, End):
                 self._actors.end_request(actor)

@@ -30,17 +30,22 @@ class Waiting:
         self._gates = gates
         self._nemesis = nemesis
         self._look: _Look | None = None
+        self._left: set[str] = set()
         self._meeting: tuple[Pending, Stopwatch] | None = None
 
     def possible(self, actor: str) -> bool:
         """Whether there is anything that the actor's step could wait for: a gate, a fault that lasts, other actors."""
         return bool(self._gates) or self._nemesis.lasting or self._actors.has_company(actor)
 
+    def leave(self, session: str) -> None:
+        """The process whose step waits on that session has ended; the session may go on waiting."""
+        self._left.add(session)
+
     def seen(self, pending: Pending) -> bool:
         """Look once; whether the step is seen to wait, which it then says."""
         sessions = self._site.sessions()
         others = (each for each in self._actors.pending.values() if each is not pending)
-        taken = {each.session for each in others if each.where == "server"}
+        taken = self._left | {each.session for each in others if each.where == "server"}
         for session in sessions:
             if session.wait.startswith("Lock:") and session.id not in taken:
                 pending.where, pending.session = "server", session.id

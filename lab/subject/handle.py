@@ -16,7 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from lab.errors import AddressRefused, BadInput, EngineUnusable, LabError, SubjectLost
+from lab.fault import Raises
 from lab.records.codec import convert
 from lab.records.secret import KEYS, mask_text, mask_texts, masked, telling
 from lab.records.variant import Traits, Variant
@@ -27,7 +30,14 @@ AGENT = Path(__file__).parent / "inside" / "start.py"
 WARDEN = Path(__file__).parent / "warden.py"
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_MESSAGE = 1 << 16
-INTERRUPTED = b'{"interrupted": true}'
+HANDLED: dict[Raises, int] = {
+    "exception": signal.SIGUSR1,
+    "base": signal.SIGUSR2,
+    "exit": signal.SIGRTMIN + 1,
+}
+"""The signals for which the subject has handlers, by what they raise; SIGTERM ends it."""
+INTERRUPTED, IDLE = b'{"interrupted": true}', b'{"interrupted": false}'
+"""A handler has run: inside a step, or between two."""
 IMPORT_VARIABLE = "LAB_IMPORT_TIMEOUT"
 """The environment variable that gives it more, or less."""
 
@@ -46,7 +56,7 @@ class Child:
         self._zygote = zygote
         self._places = places
         self._channel = channel
-        self._interrupted = 0
+        self._interrupted = self._idle = 0
         self._forked: dict[str, socket.socket] = {}
         self._pids: dict[str, int] = {}
         self.pid = pid
@@ -104,7 +114,8 @@ class Child:
         if "chain" in answer:  # an error: perhaps what it wanted to reach was refused
             self._zygote.guard.check()
         if "interrupted" in answer:
-            self._interrupted += 1
+            self._interrupted += answer["interrupted"]
+            self._idle += not answer["interrupted"]
             return self.receive(timeout)  # that of the step comes next
         if self._zygote.secrets or "chain" in answer:
             answer = mask_texts(answer, self._zygote.secrets)
@@ -120,12 +131,21 @@ class Child:
         return {"ended": process}
 
     def interrupted(self) -> int:
-        """How often the handler has run inside a step; its message comes before the step's answer."""
-        ready, _, _ = select.select([self._channel], [], [], 0.0)
-        if ready and self._channel.recv(LONGEST_MESSAGE, socket.MSG_PEEK) == INTERRUPTED:
-            self._channel.recv(LONGEST_MESSAGE)
-            self._interrupted += 1
+        """How often a handler has run inside a step; its message comes before the step's answer."""
+        ready, _, _ = select.select([self._channel, *self._forked.values()], [], [], 0.0)
+        for channel in ready:
+            with suppress(OSError):  # of one that has ended, `receive` tells
+                word = channel.recv(LONGEST_MESSAGE, socket.MSG_PEEK)
+                if word in (INTERRUPTED, IDLE):
+                    channel.recv(LONGEST_MESSAGE)
+                    self._interrupted += word == INTERRUPTED
+                    self._idle += word == IDLE
         return self._interrupted
+
+    def found_idle(self) -> int:
+        """How often a handler has run between two steps, where there was nothing to interrupt."""
+        self.interrupted()
+        return self._idle
 
     def give_password(self, aliases: Sequence[str], password: str) -> None:
         """Put a password into the settings of these aliases, in every process: what is sent later finds it there."""
@@ -134,9 +154,27 @@ class Child:
             with suppress(OSError):  # one that has ended needs none
                 channel.send(message)
 
-    def interrupt(self) -> None:
-        """Send the signal whose handler raises in whatever the main actor is doing."""
-        os.kill(self.pid, signal.SIGUSR1)
+    def interrupt(self, raises: Raises = "exception", process: str = "") -> None:
+        """Send the signal whose handler raises in whatever the process's main actor is doing."""
+        self.signal(HANDLED[raises], process)
+
+    def signal(self, number: int, process: str = "") -> bool:
+        """Send a signal to the process, or to one that it has forked by that name; False when there is none."""
+        pid = self._pids.get(process) if process else self.pid
+        try:
+            if pid is not None:
+                os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return pid is not None
+
+    def ended(self, process: str = "") -> bool:
+        """Whether that process has ended, be it reaped or not."""
+        pid = self._pids.get(process) if process else self.pid
+        try:
+            return pid is None or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
     def end(self) -> int:
         """Let it end by itself, then kill it; its exit status, negative for a signal."""

@@ -79,6 +79,7 @@ BROKEN = (
     Broken("breaker_stays_open", "recovers", "refused for a while"),
     Broken("poisoned_by_refusal", "recovers", "refused for a while"),
     Broken("poisoned_by_signal", "recovers", "signal handler raises"),
+    Broken("stays_connecting", "recovers", "signal while connecting"),
     Broken("loses_slots_to_signals", "recovers", "signal handler raises"),
     Broken("poisoned_by_constraint", "recovers", "a statement refused"),
     Broken("hands_to_dead_waiter", "recovers", "exhausted", plans_of="bounded-wait"),

@@ -20,6 +20,7 @@ from lab.records.plan import (
     End,
     Enter,
     FaultSpec,
+    Fork,
     Heal,
     Inject,
     Leave,
@@ -49,6 +50,7 @@ SEEN_BY_A_QUERY = {
     "crash": LOST,
     "idle-in-transaction-timeout": LOST,
     "interrupt": LOST,
+    "kill": {"info"},
     "limit-data": LOST,
     "refuse": LOST,
     "restart": LOST,
@@ -72,6 +74,9 @@ def steps(kind: str) -> tuple[list[Step], int]:
         return [begin, Enter("t0"), inject(kind), Write("t0"), Await(), Read("t0"), Heal(), end], 5
     if kind == "interrupt":
         return [begin, Read("t0", hold=True), inject(kind), end, Heal()], 1
+    if kind == "kill":
+        worker = [Fork("t0"), Begin("c0.t0"), Read("c0.t0", hold=True)]
+        return [*worker, inject(kind, process="c0"), begin, Read("t0"), end, Heal()], 2
     if kind in SLOW:  # healing it would cut off a query that waits, so it is let return
         return [begin, Read("t0"), inject(kind), Read("t0"), end, Heal()], 3
     return [begin, Read("t0"), inject(kind), Read("t0"), Heal(), end], 3

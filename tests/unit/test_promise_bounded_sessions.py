@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lab.judging import loss
+from lab.records.history import DIED
 from lab.records.plan import Begin, Close, End, Fork, Read, Stop
 from lab.records.record import Record
 from lab.records.variant import Traits
@@ -114,3 +115,13 @@ def test_timers_of_the_server_are_added_to_what_options_say() -> None:
     options = loss.with_timers(TIMED, server=True).options["options"]
     assert options == f"{loss.SERVER_TIMERS} {loss.SERVER_TIMERS}"
     assert loss.with_timers(KEEPS).options == {**KEEPS.options, **loss.TIMERS}
+
+
+def test_a_killed_process_leaves_its_statement_behind() -> None:
+    worker = (ok(Fork(T), child="c0"), ok(Begin("c0.t0")), Line(Read("c0.t0"), "info", chain=(DIED,)))
+    later = (*asks(T, "1@a"), slow(ok(Begin(T)), 3.0), ok(End(T)))
+    told = (*worker, strike("kill", process="c0"), *later)
+    assert verdict(BOUNDED, record(*told, held("1@a", at="final"))) == "kept"
+    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"))) == "broken"
+    soon = (*worker, strike("kill", process="c0"), *asks(T, "1@a"))
+    assert verdict(BOUNDED, record(*soon, held("1@a", "2@b", at="final"))) == "kept"

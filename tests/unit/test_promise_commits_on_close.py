@@ -37,6 +37,12 @@ def test_a_close_that_raises_discards_the_session() -> None:
     assert verdict(COMMITS, record(*cut, *asks(T, "1@a"))) == "broken"
 
 
+def test_a_close_that_was_interrupted_after_its_commit_may_keep_the_session() -> None:
+    cut = (*PENDING, strike("interrupt"), lost(Close(T)), ok(End(T)), *asks(T, "1@a"))
+    assert verdict(COMMITS, record(*cut, rows=[2, 3])) == "kept"
+    assert verdict(COMMITS, record(*cut)) == "broken"
+
+
 def test_a_lost_commit_in_silence_is_broken() -> None:
     cut = (*PENDING, strike("terminate", "1@a"), ok(Close(T)), ok(End(T)))
     assert finding(COMMITS, record(*cut)).steps == (5,)

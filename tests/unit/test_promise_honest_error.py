@@ -84,6 +84,17 @@ def test_the_error_of_an_executed_commit_is_not_that_of_what_was_tried_later(
     assert verdict(HONEST, never_sent) == "kept"
 
 
+@pytest.mark.parametrize(
+    ("chain", "expected"), [((REFUSED, *hidden(LOST)), "broken"), ((DJANGO, LOST), "kept"), ((VAGUE,), "kept")]
+)
+def test_an_executed_commit_owes_nothing_to_attempts_that_were_refused_after_it(
+    chain: tuple[Cause, ...], expected: str
+) -> None:
+    told = (*WROTE, strike("lock-out"), strike("cut-fin", "1@a"))
+    done = Line(Leave(T), "info", {"wire": "acked", "attempts": 1, "attempts_failed": 1}, chain)
+    assert verdict(HONEST, record(*told, done, heal(), ok(End(T)))) == expected
+
+
 @pytest.mark.parametrize(("wire", "expected"), [("sent", "broken"), ("acked", "broken"), ("unsent", "kept")])
 def test_a_driver_that_refuses_to_work_says_nothing_of_a_commit_that_was_sent(wire: str, expected: str) -> None:
     failed = Line(Leave(T), "info", {"wire": wire}, (CLOSED,))

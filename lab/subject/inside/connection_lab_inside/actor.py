@@ -13,7 +13,7 @@ from django.core import signals
 from django.db import close_old_connections, connections, transaction
 
 from connection_lab_inside import attempts, objects
-from connection_lab_inside.chain import chain_of
+from connection_lab_inside.chain import SIGNALLED, Exiting, chain_of
 
 Message = dict[str, Any]
 
@@ -103,6 +103,7 @@ class Actor:
             self._reply(answer)
             return
         tried, refused = attempts.begun(), attempts.failed()
+        exiting = False
         try:
             self.busy = True
             try:
@@ -113,7 +114,8 @@ class Actor:
             answer["value"] = value or {}
         except Forked:
             return  # the parent answers
-        except Exception as error:  # whatever the variant raises is what we came to see
+        except (Exception, *SIGNALLED) as error:  # whatever the variant raises is what we came to see
+            exiting = isinstance(error, Exiting)
             answer["ending"] = "error"
             answer["chain"] = chain_of(error)
             if attempts.begun() > tried:
@@ -123,6 +125,8 @@ class Actor:
                 self._view_ends(error, answer)
         answer["value"]["in_atomic"] = bool(self._blocks)
         self._reply(answer)
+        if exiting:
+            raise SystemExit(0)
 
     def _view_ends(self, error: BaseException, answer: Message) -> None:
         """The error propagates out of every atomic block; what leaves the outermost one is what a caller sees."""

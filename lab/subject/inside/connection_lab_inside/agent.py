@@ -24,14 +24,19 @@ from typing import Any
 from connection_lab_inside import actor as actors
 from connection_lab_inside import attempts
 from connection_lab_inside import config as configuration
-from connection_lab_inside.chain import Interrupted
+from connection_lab_inside.chain import Exiting, Interrupted, InterruptedBase
 from connection_lab_inside.guard import Guard
 from connection_lab_inside.warm import warm
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LONGEST_MESSAGE = 1 << 16
-INTERRUPT = signal.SIGUSR1
+RAISES: dict[int, type[BaseException]] = {
+    signal.SIGUSR1: Interrupted,
+    signal.SIGUSR2: InterruptedBase,
+    signal.SIGRTMIN + 1: Exiting,
+}
+"""What the handlers of these signals raise. SIGTERM has none, as in most programs."""
 fork, waitid, waitpid = os.fork, os.waitid, os.waitpid
 """The operating system's own, taken before an ENGINE can patch them: gevent reaps children behind its waitpid."""
 
@@ -187,19 +192,21 @@ class Stage:
 
     def run(self) -> None:
         """Until the lab says `bye` or closes the channel."""
-        signal.signal(INTERRUPT, self._interrupt)
+        for number in RAISES:
+            signal.signal(number, self._interrupt)
         threading.Thread(target=self._read, name="lab-reader", daemon=True).start()
         while True:
             try:
                 self._main.loop()
                 return
-            except Interrupted:  # it struck between two steps
+            except (Interrupted, InterruptedBase):  # it struck between two steps
                 continue
 
     def _interrupt(self, signum: int, frame: Any) -> None:
-        if self._main.busy:  # the main thread is not replying then, so this cannot mix with a reply
-            self._channel.send(b'{"interrupted": true}')
-            raise Interrupted("the worker's time limit")
+        busy = self._main.busy
+        self._channel.send(b'{"interrupted": true}' if busy else b'{"interrupted": false}')
+        if busy:
+            raise RAISES[signum]("the worker's time limit")
 
     def _read(self) -> None:
         while True:

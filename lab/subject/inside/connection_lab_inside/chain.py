@@ -19,6 +19,17 @@ class Interrupted(Exception):
     """Raised by the signal handler in whatever the main actor is doing, as a worker's time limit does."""
 
 
+class InterruptedBase(BaseException):
+    """The same, and no Exception: handlers of those do not see it."""
+
+
+class Exiting(SystemExit):
+    """Raised by a handler that ends its process in an orderly way."""
+
+
+SIGNALLED = (Interrupted, InterruptedBase, Exiting)
+
+
 def chain_of(error: BaseException) -> list[dict[str, Any]]:
     """The exception and its explicit causes, then what is only in a `__context__`; at most eight links of each.
 
@@ -58,7 +69,7 @@ def _link(error: BaseException) -> dict[str, Any]:
         link["base"] = next(_name(each) for each in cls.__mro__ if _known(each))
     if getattr(error, MARK, False):
         link["origin"] = "connect"
-    elif isinstance(error, Interrupted):
+    elif isinstance(error, SIGNALLED):
         link["origin"] = "signal"
     elif any(frame.f_code.co_name in COMMIT for frame, _ in traceback.walk_tb(error.__traceback__)):
         link["origin"] = "commit"
