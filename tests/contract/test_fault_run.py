@@ -75,7 +75,7 @@ def steps(kind: str) -> tuple[list[Step], int]:
     if kind == "interrupt":
         return [begin, Read("t0", hold=True), inject(kind), end, Heal()], 1
     if kind == "kill":
-        worker = [Fork("t0"), Begin("c0.t0"), Read("c0.t0", hold=True)]
+        worker: list[Step] = [Fork("t0"), Begin("c0.t0"), Read("c0.t0", hold=True)]
         return [*worker, inject(kind, process="c0"), begin, Read("t0"), end, Heal()], 2
     if kind in SLOW:  # healing it would cut off a query that waits, so it is let return
         return [begin, Read("t0"), inject(kind), Read("t0"), end, Heal()], 3
