@@ -11,7 +11,7 @@ from lab.records.plan import Leave, Sql
 
 @dataclass
 class Token:
-    """One write: its call, and whether the application rolled back the savepoint that it was made in."""
+    """One write, or one hook: its call, and whether the application rolled back the savepoint that it was made in."""
 
     call: Call
     name: str
@@ -33,6 +33,7 @@ class Unit:
     kind: str
     alias: str
     tokens: list[Token] = field(default_factory=list)
+    hooks: list[Token] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     outcome: str = "open"
     closer: Call | None = None
@@ -103,9 +104,10 @@ class _Actor:
 
 
 class _Mark(NamedTuple):
-    """The start of a block: the tokens before it, whether it is a savepoint, and whether an error came before it."""
+    """The start of a block: the tokens and hooks before it, whether it is a savepoint, whether an error came before."""
 
     since: int
+    hooks: int
     savepoint: bool
     erred: bool
 
@@ -121,6 +123,7 @@ class _Units:
         self._default_manual = manual
         self._manual = manual  # autocommit is off
         self._by_hand = False  # the application sent BEGIN itself, and with it took charge
+        self._asked = 0  # the depth of the block for which set_rollback(True) was called
         self._unit: Unit | None = None  # the open transaction
         self._marks: list[_Mark] = []  # of the open blocks
 
@@ -182,27 +185,40 @@ class _Units:
         if self._unit is not None:
             self._unit.calls.append(call)
             savepoint = getattr(call.plan, "savepoint", True)
-            self._marks.append(_Mark(len(self._unit.tokens), savepoint, self._unit.swallowed))
+            before = len(self._unit.tokens), len(self._unit.hooks)
+            self._marks.append(_Mark(*before, savepoint, self._unit.swallowed))
 
     def _on_leave(self, call: Call) -> None:
         unit = self._unit
         if unit is None or not self._marks:
             return
         unit.calls.append(call)
-        since, savepoint, erred = self._marks.pop()
+        since, hooks, savepoint, erred = self._marks.pop()
         outermost = not self._marks
         rollback = isinstance(call.plan, Leave) and call.plan.outcome == "rollback"
+        rollback = rollback or self._asked == len(self._marks) + 1
+        self._asked = self._asked if self._asked <= len(self._marks) else 0
         if unit.kind == "manual":  # all blocks are savepoints in what is pending
             unit.vague |= call.failed or (rollback and not savepoint)
         elif rollback and not savepoint and not outermost:
             unit.doomed = True  # there is no savepoint to go back to: the whole block is rolled back with it
         if rollback:
-            for token in unit.tokens[0 if unit.doomed else since :]:
+            for token in (*unit.tokens[0 if unit.doomed else since :], *unit.hooks[0 if unit.doomed else hooks :]):
                 token.undone = True
             if savepoint and not call.failed and not (outermost and unit.kind == "atomic"):
                 unit.swallowed = erred  # what a savepoint has undone had aborted nothing but it
         if outermost and unit.kind == "atomic":
             self._decide("aborted" if rollback or unit.doomed else "doubt" if call.failed else "acked", call)
+
+    def _on_set(self, call: Call) -> None:
+        if getattr(call.plan, "what", "") == "needs_rollback" and not call.failed:
+            self._asked = len(self._marks)
+        self._on_other(call)
+
+    def _on_use(self, call: Call) -> None:
+        if self._unit is not None and getattr(call.plan, "how", "") == "on-commit" and not call.failed:
+            self._unit.hooks.append(Token(call, str(call.step)))
+        self._on_other(call)
 
     def _on_write(self, call: Call) -> None:
         token = Token(call, f"{self._run}:{call.step}")

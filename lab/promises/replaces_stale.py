@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import lifecycles
+from lab.judging.calls import Request
 from lab.judging.plan_parts import (
     NOTHING_KEPT,
     ROTATE,
@@ -82,6 +83,7 @@ class ReplacesStale(Promise):
         if trace.failed_before:
             return self.unknown("requests failed before any session died")
         after = [request for request in trace.requests if request.begin > trace.healed and request.ordinary]
+        after = [request for request in after if not _listening(trace, request)]
         if not after:
             return self.unknown("no ordinary request came after the heal")
         for request in after:
@@ -92,3 +94,10 @@ class ReplacesStale(Promise):
                     f"{died} and a later request of {request.actor} got an error at {error.f}", error.step
                 )
         return self.kept(f"{count(trace.stale, 'idle session')} died and later requests saw no error")
+
+
+def _listening(trace: Trace, request: Request) -> bool:
+    """Whether its actor consumes notifications on the session that was lost: then it must be told of the loss."""
+    before = [call for call in trace.calls if call.actor == request.actor and call.begin < request.begin]
+    listens = [call for call in before if getattr(call.plan, "how", "") == "listen"]
+    return any(trace.one_unit(call, request.calls[0]) for call in listens)

@@ -33,7 +33,9 @@ WORDS: dict[UseName, str] = {
     "repeat": "a statement often repeated",
     "pipeline-left": "a pipeline left early",
 }
-assert set(WORDS) == set(get_args(UseName))
+MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
+IN_BLOCK: tuple[UseName, ...] = ("savepoints", "for-update", "durable-inside", "on-commit")
+assert {*WORDS, *MANY, *IN_BLOCK, "listen", "heard"} == set(get_args(UseName))
 PLAIN = (*ORDINARY, "use", "fail", "sql")
 
 
@@ -76,6 +78,10 @@ class WorksUnfaulted(Promise):
             yield self.plan(on, words, *inside, *after, title="in atomic()")
             last = request("t0", use)
             yield self.plan(on, words, *last, *after, title="at the end")
+        many = tuple(Use("t0", how) for how in MANY)
+        yield self.plan(variant, "many rows", *request("t0", *many), *after)
+        inside = (Enter("t0"), Write("t0"), *many, *(Use("t0", how) for how in IN_BLOCK), Write("t0"), Leave("t0"))
+        yield self.plan(variant, "many rows", *request("t0", *inside), *after, title="in atomic()")
         refused = (*request("t0", Fail("t0", swallow=True), Read("t0")), *request("t0", Enter("t0"), Fail("t0")))
         yield self.plan(variant, "a statement refused", *refused, *after)
 

@@ -147,7 +147,25 @@ class Look(_Step):
 
 
 UseName = Literal[
-    "open-cursor", "early-break", "iterator", "iterator-break", "iterator-across-commit", "repeat", "pipeline-left"
+    "open-cursor",
+    "early-break",
+    "iterator",
+    "iterator-break",
+    "iterator-across-commit",
+    "repeat",
+    "pipeline-left",
+    "read-many",
+    "stream",
+    "copy-out",
+    "copy-in",
+    "rows",
+    "rest-of-rows",
+    "listen",
+    "heard",
+    "on-commit",
+    "savepoints",
+    "for-update",
+    "durable-inside",
 ]
 
 
@@ -158,6 +176,11 @@ class Use(_Step):
     early. `iterator`: a server-side cursor, as QuerySet.iterator() has it, is read to the end, left early
     (`iterator-break`), or read on after a block of its own was committed (`iterator-across-commit`). `repeat`: one
     statement so often that a driver prepares it. `pipeline-left`: psycopg's pipeline mode is left by an exception.
+
+    `read-many`, `stream` (psycopg 3's), `copy-out`, `copy-in` (200 rows with the step's token): so many rows that a
+    result can be cut. `rows`: a response whose generator has read a part of its rows; `rest-of-rows`: it reads on.
+    `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook; each answer says which hooks have
+    run before it. In a block: `savepoints` by name, `for-update`, and a `durable-inside`, which must be refused.
     """
 
     actor: str

@@ -88,7 +88,7 @@ class Steps:
                 message["commit_gate"] = pending.gate
                 pending.gate = None  # it is not this step that will wait, but the one that commits
         if isinstance(step, Use):
-            message["token"] = f"{self._run}:{pending.index}"
+            message.update(plan=self._run, token=f"{self._run}:{pending.index}")
         if isinstance(step, Read):
             message["nonce"] = f"{self._run}:{pending.index}"
         message["gate"] = pending.gate

@@ -14,6 +14,7 @@ from django.db import close_old_connections, connections, transaction
 
 from connection_lab_inside import attempts, objects
 from connection_lab_inside.chain import SIGNALLED, Exiting, chain_of
+from connection_lab_inside.uses import Uses
 
 Message = dict[str, Any]
 
@@ -76,6 +77,7 @@ class Actor:
         self._fork = fork
         self._aliases = aliases
         self._left_open: list[Any] = []
+        self.uses = Uses()
 
     def become(self, name: str, reply: Callable[[Message], None]) -> None:
         """In a forked child: the clone of the thread that forked, under a name of its own, with steps of its own."""
@@ -124,6 +126,8 @@ class Actor:
             if not message.get("swallow") and do not in ("end", "finish"):
                 self._view_ends(error, answer)
         answer["value"]["in_atomic"] = bool(self._blocks)
+        if self.uses.ran:
+            answer["value"]["hooks"], self.uses.ran = self.uses.ran, []
         self._reply(answer)
         if exiting:
             raise SystemExit(0)
@@ -270,9 +274,11 @@ class Actor:
     # -- what applications do besides ---------------------------------------------------------------------------
 
     def _do_use(self, message: Message) -> Message | None:
-        used: Message | None = getattr(self, f"_use_{message['how'].replace('-', '_')}")(
-            connections[message["alias"]], message
-        )
+        how, connection = message["how"].replace("-", "_"), connections[message["alias"]]
+        if hasattr(self.uses, how):
+            whole = getattr(self.uses, how)(connection, message)
+            return None if whole is None else {"whole": whole}
+        used: Message | None = getattr(self, f"_use_{how}")(connection, message)
         return used
 
     def _use_open_cursor(self, connection: Any, message: Message) -> Message:

@@ -1,0 +1,86 @@
+"""hooks-once: what an application does once its transaction is committed, such as sending mail, is done then, and once.
+
+A block in which an error was swallowed is rolled back by the server, which answers COMMIT with ROLLBACK and no error:
+Django then runs the block's hooks all the same. A backend that sends COMMIT again may run them twice, one that forgets
+its wrapper's state with the session loses them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from lab.judging.plan_parts import FIN, block, inject, query, request
+from lab.judging.trace import Trace
+from lab.judging.transactions import Unit
+from lab.promise import Promise, promise
+from lab.records.plan import Close, Enter, Fail, Heal, Leave, Plan, Set, Step, Use, Write
+from lab.records.record import Record
+from lab.records.variant import Traits, Variant
+from lab.records.verdict import Finding
+
+HOOK = Use("t0", "on-commit")
+
+
+@promise
+class HooksOnce(Promise):
+    """At stake when a hook was registered in a transaction that wrote something, and that transaction had an end.
+
+    Whether it is committed the server says. Where COMMIT raised, the caller cannot know: then a hook may stay out.
+    """
+
+    id = "hooks-once"
+    sentence = (
+        "An on_commit hook runs exactly once if and only if its transaction is committed; where COMMIT raised, at most "
+        "once, and only if it is."
+    )
+    of_django = ("statement error swallowed",)
+
+    def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        enter, write, leave = Enter("t0"), Write("t0"), Leave("t0")
+        undo = Leave("t0", "rollback")
+        after = (*block("t0"), *query("t0"))
+        inside: dict[str, tuple[Step, ...]] = {
+            "committed": (enter, write, HOOK, leave),
+            "rolled back": (enter, write, HOOK, undo),
+            "a savepoint rolled back": (enter, write, enter, write, HOOK, undo, leave),
+            "a savepoint left": (enter, write, enter, write, HOOK, leave, leave),
+            "set_rollback": (enter, write, HOOK, Set("t0", "needs_rollback"), leave),
+            "close() inside": (enter, write, HOOK, Close("t0"), leave),
+            "a block never left": (enter, write, HOOK),
+            "statement error swallowed": (enter, write, HOOK, Fail("t0", swallow=True), leave),
+            "COMMIT fails": (enter, write, HOOK, FIN, leave),
+        }
+        for moment, steps in inside.items():
+            yield self.plan(variant, moment, *request("t0", *steps), *after)
+        for name, at in (("never sent", "commit-sent+0"), ("answer lost", "commit-acked+0")):
+            steps = (enter, write, HOOK, inject("cut-fin", moment=at), leave)
+            yield self.plan(variant, f"COMMIT, {name}", *request("t0", *steps), Heal(), *after)
+
+    def judge(self, record: Record) -> Finding:
+        trace = Trace(record)
+        ran = Counter(step for call in trace.calls for step in call.value.get("hooks", ()))
+        judged = 0
+        for unit in trace.units:
+            for hook in unit.hooks if unit.outcome != "open" else ():
+                writes = [token for token in unit.written if token.undone == hook.undone]
+                if not writes:
+                    continue
+                judged += 1
+                committed = any(trace.present.get(token.name) for token in writes)
+                if fault := _fault(ran[hook.call.step], committed, unit):
+                    return self.broken(fault, hook.call.step)
+        if not judged:
+            return self.unknown("no hook was registered in a transaction that wrote something")
+        return self.kept(f"{judged} hooks, each run once where its transaction is committed, and else never")
+
+
+def _fault(times: int, committed: bool, unit: Unit) -> str:
+    if times > 1:
+        return f"a hook ran {times} times"
+    if times and not committed:
+        return "a hook ran, and its transaction is not committed"
+    told = unit.closer is not None and not unit.closer.failed and not unit.vague
+    if committed and told and not times:
+        return "a transaction is committed, and its hook never ran"
+    return ""

@@ -1,0 +1,153 @@
+"""What applications do with many rows, with notifications and around a transaction.
+
+Each says whether its result was whole, None where the driver has no such thing.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import transaction
+
+Message = dict[str, Any]
+
+MANY, CHUNK, COPIED = 5000, 100, 200
+"""Rows that are read, that are fetched at once, and that are copied in."""
+SERIES = "SELECT generate_series(1, %s)"
+ALL = list(range(1, MANY + 1))
+CHANNEL = "lab_news"
+PATIENCE = 1.0
+"""Seconds for a notification that was sent to arrive."""
+
+
+class Uses:
+    """Of one actor; `ran` are the steps whose hooks have run since it was last emptied."""
+
+    def __init__(self) -> None:
+        self.ran: list[int] = []
+        self._rows: Iterator[int] | None = None
+        self._read: list[int] = []
+        self._news: list[Any] = []
+
+    def read_many(self, connection: Any, _: Message) -> bool:
+        """A client-side cursor: all rows are there before the first is read."""
+        with connection.cursor() as cursor:
+            cursor.execute(SERIES, [MANY])
+            return [number for (number,) in cursor.fetchall()] == ALL
+
+    def stream(self, connection: Any, _: Message) -> bool | None:
+        """Row by row, by cursor.stream() of psycopg 3."""
+        with connection.cursor() as cursor:
+            if not hasattr(cursor, "stream"):
+                return None
+            return [number for (number,) in cursor.stream(SERIES, [MANY])] == ALL
+
+    def copy_out(self, connection: Any, _: Message) -> bool:
+        """COPY TO STDOUT as each driver has it."""
+        text = f"COPY (SELECT generate_series(1, {MANY})) TO STDOUT"
+        with connection.cursor() as cursor:
+            if hasattr(cursor, "copy_expert"):
+                cursor.copy_expert(text, out := io.StringIO())
+                lines = out.getvalue().split()
+            else:
+                with cursor.copy(text) as copy:
+                    lines = b"".join(map(bytes, copy)).decode().split()
+        return lines == list(map(str, ALL))
+
+    def copy_in(self, connection: Any, message: Message) -> bool:
+        """COPY FROM STDIN; that all is there the server must say."""
+        text = "COPY lab.token (plan, token) FROM STDIN"
+        line = f"{message['plan']}\t{message['token']}\n"
+        with connection.cursor() as cursor:
+            if hasattr(cursor, "copy_expert"):
+                cursor.copy_expert(text, io.StringIO(line * COPIED))
+            else:
+                with cursor.copy(text) as copy:
+                    for _ in range(COPIED):
+                        copy.write(line)
+        return True
+
+    def rows(self, connection: Any, _: Message) -> bool:
+        """A response that is generated: its first rows are sent, the others wait."""
+        self._rows = self._generated(connection)
+        self._read = [number for _, number in zip(range(CHUNK), self._rows, strict=False)]
+        return self._read == ALL[:CHUNK]
+
+    def rest_of_rows(self, _: Any, __: Message) -> bool | None:
+        """The response goes on to its end."""
+        if self._rows is None:
+            return None
+        return [*self._read, *self._rows] == ALL
+
+    @staticmethod
+    def _generated(connection: Any) -> Iterator[int]:
+        with connection.chunked_cursor() as cursor:
+            cursor.execute(SERIES, [MANY])
+            while rows := cursor.fetchmany(CHUNK):
+                yield from (number for (number,) in rows)
+
+    def listen(self, connection: Any, _: Message) -> bool:
+        """A consumer of notifications."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
+        raw = connection.connection
+        if hasattr(raw, "add_notify_handler"):
+            raw.add_notify_handler(self._news.append)
+        return True
+
+    def heard(self, connection: Any, _: Message) -> bool:
+        """Whether a notification has come; the consumer asks by a query, with which it would come."""
+        until = time.monotonic() + PATIENCE
+        while not self._news and time.monotonic() < until:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(0.05)")
+            self._news += getattr(connection.connection, "notifies", []) if self._lists(connection) else []
+        found, self._news = bool(self._news), []
+        return found
+
+    @staticmethod
+    def _lists(connection: Any) -> bool:
+        return not callable(getattr(connection.connection, "notifies", None))
+
+    def on_commit(self, connection: Any, message: Message) -> bool:
+        """A hook that says that it has run."""
+        step = message["id"]
+        transaction.on_commit(lambda: self.ran.append(step), using=connection.alias)
+        return True
+
+    def savepoints(self, connection: Any, message: Message) -> bool | None:
+        """Savepoints by name: what came after one that is rolled back is gone, what was before is there."""
+        if not connection.in_atomic_block:
+            return None
+        insert = "INSERT INTO lab.token (plan, token) VALUES ('unread', %s)"
+        with connection.cursor() as cursor:
+            first = transaction.savepoint(using=connection.alias)
+            cursor.execute(insert, [message["token"]])
+            second = transaction.savepoint(using=connection.alias)
+            cursor.execute(insert, [message["token"]])
+            transaction.savepoint_rollback(second, using=connection.alias)
+            transaction.savepoint_commit(first, using=connection.alias)
+            cursor.execute("SELECT count(*) FROM lab.token WHERE token = %s", [message["token"]])
+            return bool(cursor.fetchone() == (1,))
+
+    def for_update(self, connection: Any, message: Message) -> bool | None:
+        """SELECT … FOR UPDATE of a row of its own."""
+        if not connection.in_atomic_block:
+            return None
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO lab.token (plan, token) VALUES ('unread', %s)", [message["token"]])
+            cursor.execute("SELECT token FROM lab.token WHERE token = %s FOR UPDATE", [message["token"]])
+            return bool(cursor.fetchone() == (message["token"],))
+
+    def durable_inside(self, connection: Any, _: Message) -> bool | None:
+        """atomic(durable=True) refuses to be inside another block, and leaves that as it is."""
+        if not connection.in_atomic_block:
+            return None
+        try:
+            with transaction.atomic(using=connection.alias, durable=True):
+                return False
+        except RuntimeError:
+            return True
