@@ -30,7 +30,7 @@ class Limits:
     """Reset the session's state at the end of each request. False breaks clean-session, for what it saves."""
     startup_options: bool = True
     """Send TimeZone and the like in the startup packet's `options`, where a reset cannot lose them. False for poolers
-    that refuse `options` (PgBouncer before 1.20): then they are set by statements, at a slightly dearer reset."""
+    that refuse `options`, or names in it (PgBouncer): then they are set by statements, at a slightly dearer reset."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | None, max_age: float | None = None) -> Limits:
@@ -61,9 +61,12 @@ LIBPQ_DEFAULTS: dict[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 2,
-    "tcp_user_timeout": 8000,
 }
-"""For what OPTIONS leaves open. The kernel's own (two hours, fifteen minutes) would outwait any request."""
+"""For what OPTIONS leaves open. The kernel's own (two hours) would outwait any request.
+
+No tcp_user_timeout: it also runs while a busy server's window is closed, and would end a healthy bulk load. That each
+call has a deadline of its own bounds what is sent, too.
+"""
 
 CLIENT_CHECK_MS = 2000
 """client_connection_check_interval: how soon a server notices, in mid-statement, that this client gave up."""

@@ -35,7 +35,7 @@ WORDS: dict[UseName, str] = {
 }
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
 IN_BLOCK: tuple[UseName, ...] = ("savepoints", "for-update", "durable-inside", "on-commit")
-assert {*WORDS, *MANY, *IN_BLOCK, "listen", "heard"} == set(get_args(UseName))
+assert {*WORDS, *MANY, *IN_BLOCK, "listen", "heard", "bulk-load"} == set(get_args(UseName))
 PLAIN = (*ORDINARY, "use", "fail", "sql")
 
 

@@ -18,6 +18,14 @@ MANY, CHUNK, COPIED = 5000, 100, 200
 """Rows that are read, that are fetched at once, and that are copied in."""
 SERIES = "SELECT generate_series(1, %s)"
 ALL = list(range(1, MANY + 1))
+LINE, LINES = 10_000, 4_000
+"""Characters of a line, and lines, of a bulk load."""
+COPY_BULK = "COPY pg_temp.lab_bulk FROM STDIN"
+BUSY_TABLE = """
+CREATE TEMP TABLE lab_bulk (line text);
+CREATE FUNCTION pg_temp.lab_busy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10); RETURN NULL; END';
+CREATE TRIGGER busy BEFORE INSERT ON pg_temp.lab_bulk FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.lab_busy()
+"""
 CHANNEL = "lab_news"
 PATIENCE = 1.0
 """Seconds for a notification that was sent to arrive."""
@@ -69,6 +77,20 @@ class Uses:
                     for _ in range(COPIED):
                         copy.write(line)
         return True
+
+    def bulk_load(self, connection: Any, _: Message) -> bool:
+        """COPY of 40 MB to a server that is busy at first and reads nothing: more than all buffers on the way take."""
+        line = f"{'x' * LINE}\n"
+        with connection.cursor() as cursor:
+            cursor.execute(BUSY_TABLE)
+            if hasattr(cursor, "copy_expert"):
+                cursor.copy_expert(COPY_BULK, io.StringIO(line * LINES))
+            else:
+                with cursor.copy(COPY_BULK) as copy:
+                    for _ in range(LINES):
+                        copy.write(line)
+            cursor.execute("SELECT count(*) FROM pg_temp.lab_bulk")
+            return bool(cursor.fetchone() == (LINES,))
 
     def rows(self, connection: Any, _: Message) -> bool:
         """A response that is generated: its first rows are sent, the others wait."""
