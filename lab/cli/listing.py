@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    listing = typer.Typer(help="What there is: variants, promises, faults, moments, steps.", no_args_is_help=True)
-    for command in (variants, promises, faults, moments, steps):
+    what = "What there is: variants, promises, faults, moments, steps, situations."
+    listing = typer.Typer(help=what, no_args_is_help=True)
+    for command in (variants, promises, faults, moments, steps, situations):
         listing.command(command.__name__)(command)
     app.add_typer(listing, name="list")
 
@@ -76,6 +77,26 @@ def steps() -> None:
     for cls in _leaves(Step):
         table.add_row(cls.do, _fields(cls), _first_line(cls))
     console().print(table)
+
+
+def situations() -> None:
+    """The situations that directed plans of `recovers` cover: each pair of values that can come together does."""
+    from lab.judging.situations import COVERED, DIMENSIONS, RULES, covering, impossible, pairs
+    from lab.records.lifecycle import MOMENTS
+
+    rows = covering()
+    table = _table("plan", *DIMENSIONS, "stands under")
+    for number, row in enumerate(rows, 1):
+        where = next((moment for name, moment in MOMENTS.items() if name == row["lifecycle"]), COVERED)
+        table.add_row(str(number), *row.values(), where)
+    console().print(table)
+    covered = set().union(*map(pairs, rows))
+    console().print(f"{len(covered)} pairs of values are covered by {len(rows)} plans; these cannot come together:")
+    for one, other in sorted(impossible()):
+        console().print(f"  {' '.join(one)}, {' '.join(other)}", markup=False)
+    console().print("because, and besides:")
+    for rule in RULES:
+        console().print(f"  {', '.join(rule.reads)}: {rule.why}", markup=False)
 
 
 def _table(*columns: str) -> Table:

@@ -34,7 +34,8 @@ def _finding(record: Record, promise: Promise) -> Finding:
 def _nothing_there(record: Record) -> bool:
     """Whether a fault found no session, or no call, though all had gone well until then."""
     missed = [landing.time for landing in record.landings if landing.nothing]
-    failed = [op.time for op in record.ops if op.type in ("fail", "info")]
+    struck = min((landing.time for landing in record.landed), default=1 << 62)  # what comes after is its doing
+    failed = [op.time for op in record.ops if op.type in ("fail", "info") and op.time < struck]
     return bool(missed) and not any(time < max(missed) for time in failed)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging import lifecycles, loss
+from lab.judging import lifecycles, loss, situations
 from lab.judging.calls import ORDINARY, Request
 from lab.judging.plan_parts import (
     FIN,
@@ -107,6 +107,7 @@ class Recovers(Promise):
         yield self.plan(variant, "password rotated", *query("t0"), *inside, *after, *query("t0"))
         yield from loss.recovers(self, variant)
         yield from lifecycles.recovers(self, variant)
+        yield from situations.plans(self, variant)
 
     def _signals(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         """A handler raises in the present call, as a worker's time limit does, and leaves something midway."""

@@ -182,8 +182,8 @@ class Use(_Step):
     result can be cut. `rows`: a response whose generator has read a part of its rows; `rest-of-rows`: it reads on.
     `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook; each answer says which hooks have
     run before it. In a block: `savepoints` by name, `for-update`, and a `durable-inside`, which must be refused.
-    `bulk-load`: COPY of 40 MB into a table of which a trigger works for 10 seconds before the first row: nothing is read
-    for so long.
+    `bulk-load`: COPY of 40 MB into a table whose trigger works for 10 seconds before the first row: so long nothing is
+    read.
     """
 
     actor: str

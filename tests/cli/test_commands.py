@@ -14,7 +14,7 @@ from lab.fault import FAULTS
 from lab.promise import PROMISES
 
 
-@pytest.mark.parametrize("what", ["variants", "promises", "faults", "steps"])
+@pytest.mark.parametrize("what", ["variants", "promises", "faults", "steps", "situations"])
 def test_list_is_made_from_the_code(lab_inside: Lab, what: str) -> None:
     done = lab_inside("list", what)
     assert (done.returncode, done.stderr) == (0, "")
@@ -23,6 +23,7 @@ def test_list_is_made_from_the_code(lab_inside: Lab, what: str) -> None:
         "promises": list(PROMISES),
         "variants": ["published_global"],
         "steps": ["begin"],
+        "situations": ["autocommit", "nested", "replaced"],
     }
     for name in expected[what]:
         assert f" {name} " in done.stdout

@@ -87,7 +87,7 @@ class Uses:
                 cursor.copy_expert(COPY_BULK, io.StringIO(line * LINES))
             else:
                 with cursor.copy(COPY_BULK) as copy:
-                    for _ in range(LINES):
+                    for _row in range(LINES):
                         copy.write(line)
             cursor.execute("SELECT count(*) FROM pg_temp.lab_bulk")
             return bool(cursor.fetchone() == (LINES,))

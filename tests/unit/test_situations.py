@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from lab.judging.situations import DIMENSIONS, RULES, covering, impossible, pairs, plans, possible, steps
+from lab.promise import PROMISES
+from lab.records.plan import Inject
+from lab.records.variant import Variant
+
+ROWS = covering()
+
+
+def test_each_pair_that_can_come_together_does() -> None:
+    every = [dict(zip(DIMENSIONS, values, strict=True)) for values in itertools.product(*DIMENSIONS.values())]
+    wanted = set().union(*(pairs(each) for each in every if possible(each)))
+    assert wanted - set().union(*map(pairs, ROWS)) == set()
+    assert wanted & impossible() == set()
+
+
+def test_each_row_is_possible_and_the_same_every_time() -> None:
+    assert all(map(possible, ROWS))
+    assert covering() == ROWS
+    assert len(ROWS) < 40
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.why)
+def test_each_rule_forbids_something(rule: object) -> None:
+    others = [each for each in RULES if each is not rule]
+    every = [dict(zip(DIMENSIONS, values, strict=True)) for values in itertools.product(*DIMENSIONS.values())]
+    assert any(not possible(each) and not any(other.forbids(each) for other in others) for each in every)
+
+
+def test_a_variant_for_one_thread_has_one() -> None:
+    one = Variant(name="one", threads=1)
+    made = list(plans(PROMISES.get("recovers"), one))
+    assert {actor.rpartition(".")[2] for plan in made for actor in plan.actors()} == {"t0"}
+    assert len(made) > 15
+
+
+def test_each_plan_has_its_fault() -> None:
+    assert all(any(isinstance(step, Inject) for step in steps(row)) for row in ROWS)
