@@ -180,6 +180,8 @@ class _Units:
     def _on_enter(self, call: Call) -> None:
         if call.failed:
             return
+        if not self._marks:
+            self._asked = 0
         if self._unit is None and not self._by_hand:
             self._unit = self._new("manual" if self._manual else "atomic")
         if self._unit is not None:

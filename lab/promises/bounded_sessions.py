@@ -104,9 +104,9 @@ class BoundedSessions(Promise):
             yield self.plan(variant, "several requests at once", *both, *at_once(*actors) * 3, title="replaced")
         dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), End("t0"))
         yield self.plan(variant, "replaced, ended by the server", *dawdle, Heal(), *query("t0"), *query("t0"))
-        yield from self._dead(variant)
         yield from loss.bounded_sessions(self, variant, traits)
         yield from lifecycles.bounded_sessions(self, variant)
+        yield from self._dead(variant)  # last: what Django breaks itself must not settle the promise
 
     def _dead(self, variant: Variant) -> Iterator[Plan]:
         """Processes that are killed while the server works for them; the one that has forked them goes on.

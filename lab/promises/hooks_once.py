@@ -48,7 +48,6 @@ class HooksOnce(Promise):
             "set_rollback": (enter, write, HOOK, Set("t0", "needs_rollback"), leave),
             "close() inside": (enter, write, HOOK, Close("t0"), leave),
             "a block never left": (enter, write, HOOK),
-            "statement error swallowed": (enter, write, HOOK, Fail("t0", swallow=True), leave),
             "COMMIT fails": (enter, write, HOOK, FIN, leave),
         }
         for moment, steps in inside.items():
@@ -56,6 +55,9 @@ class HooksOnce(Promise):
         for name, at in (("never sent", "commit-sent+0"), ("answer lost", "commit-acked+0")):
             steps = (enter, write, HOOK, inject("cut-fin", moment=at), leave)
             yield self.plan(variant, f"COMMIT, {name}", *request("t0", *steps), Heal(), *after)
+        steps = (enter, write, HOOK, Fail("t0", swallow=True), leave)
+        # Last: what Django breaks itself must not settle the promise.
+        yield self.plan(variant, "statement error swallowed", *request("t0", *steps), *after)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

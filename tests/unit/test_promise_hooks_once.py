@@ -48,6 +48,12 @@ def test_what_the_application_wants_rolled_back_runs_no_hook() -> None:
     assert verdict("durable", record(*asked, strike("terminate"), ok(Leave(T)), ok(End(T)))) != "broken"
 
 
+def test_a_mark_ends_with_its_block() -> None:
+    never = (*BLOCK, ok(Set(T, "needs_rollback")), ok(End(T), never_left=1))
+    later = (ok(Begin(T)), ok(Enter(T)), ok(Write(T)), ok(Leave(T)), ok(End(T)))
+    assert verdict("aborts-cleanly", record(*never, *later, rows=[8])) == "kept"
+
+
 def test_a_hook_that_outlives_its_block() -> None:
     later = (ok(Begin(T)), ok(Enter(T)), ok(Write(T)), ran(ok(Leave(T)), 3), ok(End(T)))
     never = (*BLOCK, ok(End(T), never_left=1))
