@@ -7,6 +7,8 @@ functions, called on psycopg2's own connection.
 from __future__ import annotations
 
 import ctypes
+import select
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -22,6 +24,8 @@ IDLE, ACTIVE, INTRANS, INERROR, UNKNOWN = range(5)
 FINE = (0, 1, 2)
 FAREWELLS = ("FATAL", "PANIC")
 """How the text or severity of a server's last words begins."""
+LONGEST_COPY = 60.0
+"""Seconds for the rest of a refused COPY where calls have no deadline."""
 
 
 class AnswerFailed(Exception):
@@ -54,6 +58,9 @@ class Wire(Protocol):
 
     def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
         """Give it those of `attributes` back that differ. May ask the server; raises the driver's errors."""
+
+    def leave_copy(self, conn: Any, limit: float | None) -> None:
+        """End a COPY that the driver has begun and then refused. Waits at most `limit` seconds; raises its errors."""
 
     def tidy(self, conn: Any) -> bool:
         """Drop the client's memory of the request; False when the connection is in a mode that cannot be kept."""
@@ -170,6 +177,31 @@ class Psycopg3:
             else:
                 setattr(conn, name, old)
 
+    def leave_copy(self, conn: Any, limit: float | None) -> None:
+        pgconn = conn.pgconn
+        until = time.monotonic() + (limit or LONGEST_COPY)
+        poll = select.poll()
+        poll.register(pgconn.socket, select.POLLIN)
+
+        def wait() -> None:
+            left = until - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                raise AnswerFailed("a COPY that was refused does not end")
+            pgconn.consume_input()
+
+        try:
+            while (count := pgconn.get_copy_data(1)[0]) >= 0:
+                if count == 0:
+                    wait()
+        except Database.Error:  # it was a COPY FROM STDIN
+            pgconn.put_copy_end(b"the client has refused it")
+            pgconn.flush()
+        while True:
+            while pgconn.is_busy():
+                wait()
+            if pgconn.get_result() is None:
+                return
+
     def tidy(self, conn: Any) -> bool:
         # Private, all of it: psycopg has no public way to ask, nor one to forget prepared statements that DISCARD ALL
         # took away. Where a later psycopg has them no longer, getattr's default says "cannot be kept".
@@ -264,6 +296,9 @@ class Psycopg2:
 
     def settle(self, conn: Any) -> None:
         pass
+
+    def leave_copy(self, conn: Any, limit: float | None) -> None:
+        pass  # psycopg2 ends it itself
 
     def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
         for name, old, new in zip(self._NAMES, attributes, self.attributes(conn), strict=True):

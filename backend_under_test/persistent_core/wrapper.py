@@ -39,7 +39,7 @@ from backend_under_test.persistent_core.limit import CLIENT_CHECK_MS, LIBPQ_DEFA
 from backend_under_test.persistent_core.outside import here, leaves_state
 from backend_under_test.persistent_core.session import Session
 from backend_under_test.persistent_core.watchdog import dog
-from backend_under_test.persistent_core.wire import ACTIVE, IDLE, INERROR, INTRANS, Database, wire
+from backend_under_test.persistent_core.wire import ACTIVE, IDLE, INERROR, INTRANS, AnswerFailed, Database, wire
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +97,11 @@ class Guard(DatabaseErrorWrapper):
                 session.kill()
             return
         state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        if state is None and isinstance(error, Database.ProgrammingError) and wire.status(session.conn) == ACTIVE:
+            try:  # psycopg 3 refuses COPY by execute() when the server has begun it (psycopg #1008)
+                wire.leave_copy(session.conn, wrapper.limit)
+            except (Database.Error, AnswerFailed, OSError):
+                session.kill()
         if state is not None and state.startswith(DOOMING):
             session.doomed = True
         session.told = session.lost()
