@@ -16,7 +16,7 @@ import msgspec
 
 from lab.check.variants import ROWS_MODULE, rows
 from lab.errors import BadInput
-from lab.promise import PROMISES, Promise
+from lab.promise import PROMISES
 from lab.records.variant import Traits, Variant
 from lab.registry import beside
 
@@ -72,10 +72,11 @@ def claiming(variant: Variant, traits: Traits, engine: str, wanted: Sequence[str
     return msgspec.structs.replace(variant, claims=tuple(_documented(traits)))
 
 
-def claimed(variant: Variant, promise: Promise, *moments: str) -> bool:
+def claimed(variant: Variant, promise: str, *moments: str) -> bool:
     """Whether the variant makes the promise, at one of the `moments` if any are given that are not Django's own."""
-    mine = [moment for moment in moments if moment not in promise.of_django]
-    return (bool(mine) or not moments) and variant.claimed(promise.id, *mine)
+    of_django = PROMISES.get(promise).of_django if promise in PROMISES else ()
+    mine = [moment for moment in moments if moment not in of_django]
+    return (bool(mine) or not moments) and variant.claimed(promise, *mine)
 
 
 def known_limits(variant: Variant, traits: Traits, engine: str) -> Known | None:

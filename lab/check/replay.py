@@ -14,7 +14,6 @@ from lab.check.claims import claimed
 from lab.check.lanes import run_in_lanes
 from lab.check.probe import probe
 from lab.judging.judge import judge
-from lab.promise import PROMISES
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.verdict import Finding, Verdict, worst
@@ -85,7 +84,7 @@ class Replays:
         counted = [
             verdict
             for promise, verdict in self.verdicts().items()
-            if claimed(self.plan.variant, PROMISES.get(promise), self.plan.moment)
+            if claimed(self.plan.variant, promise, self.plan.moment)
             and (verdict is not Verdict.UNKNOWN or promise in about)
         ]
         return worst([Verdict.NA, *counted])

@@ -120,7 +120,9 @@ def _result(variant: Variant, promise: Promise, views: list[_View], random: int)
         verdict = Verdict.UNKNOWN
     return PromiseResult(
         verdict=verdict,
-        claimed=claimed(variant, promise, *(moment for moment, found in verdicts.items() if found is Verdict.BROKEN)),
+        claimed=claimed(
+            variant, promise.id, *(moment for moment, found in verdicts.items() if found is Verdict.BROKEN)
+        ),
         cause=(broken[0].trial.cause or promise.id) if broken else None,
         cases=sum(view.trial.runs for view in counted) + random,
         void=sum(view.trial.void for view in counted),

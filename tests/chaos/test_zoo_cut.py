@@ -68,7 +68,7 @@ def test_a_broken_backend_is_caught(
 CORRECT = (
     Variant(name="careful", engine="zoo.correct_careful", path=(str(TESTS),)),
     Variant(name="kept", engine=STOCK, driver="psycopg", settings={"CONN_MAX_AGE": None}),
-    Variant(name="reopens", engine="zoo.correct_reopens", path=(str(TESTS),)),
+    Variant(name="keeper", engine="zoo.correct_keeper", path=(str(TESTS),)),
     msgspec.structs.replace(rows()["persistent_threadlocal"], driver="psycopg"),
 )
 
