@@ -4,7 +4,7 @@
 # the server works on a row (a trigger, a lock), it does not read, its receive window closes, and the kernel counts the
 # time for which the client's bytes wait although each of its window probes is acknowledged. The copy fails after
 # tcp_user_timeout, and nothing of it is stored. Without the option the same copy ends well.
-# Seen with psycopg2-binary 2.9.13 and psycopg 3.3.9, PostgreSQL 18.6, Linux 6. Exits 1 when that changes.
+# Seen with psycopg2-binary 2.9.13 and psycopg 3.3.9, PostgreSQL 18.6. Exits 1 when that changes.
 . "$(dirname "$0")/_server.sh"
 with_packages psycopg2-binary==2.9.13 'psycopg[binary]==3.3.9'
 with_postgres
