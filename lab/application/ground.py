@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from logging import LogRecord
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +17,7 @@ from django.core.signals import request_finished, request_started
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from lab.application import logs, refusals, sessions
+from lab.application import logs, pools, refusals, sessions
 from lab.application.case import SERVER_ERROR, Answer, Tables
 from lab.application.clients import Kept, as_browsers
 from lab.application.failure import Unfit
@@ -218,6 +219,7 @@ class Case:
         self.ports = ports
         self.logs = records
         self._severed = False
+        self._filling = Lock()
         self._gone: dict[int, set[int]] = {}
 
     @property
@@ -226,11 +228,15 @@ class Case:
         return self.ports[0]
 
     def warm(self) -> None:
-        """Open this thread's connections where CONN_MAX_AGE keeps them from one request to the next."""
-        for alias in self.ground.aliases:
-            settings = connections[alias].settings_dict
-            if settings.get("CONN_MAX_AGE", 0) != 0 and not settings.get("OPTIONS", {}).get("pool"):
-                connections[alias].ensure_connection()
+        """Open this thread's connections where CONN_MAX_AGE keeps them from one request to the next, and fill pools."""
+        for server, port in zip(self.ground.servers, self.ports, strict=True):
+            for alias in server.aliases:
+                settings = connections[alias].settings_dict
+                if settings.get("OPTIONS", {}).get("pool"):
+                    with self._filling:  # all threads have the same pool
+                        pools.fill(connections[alias], port)
+                elif settings.get("CONN_MAX_AGE", 0) != 0:
+                    connections[alias].ensure_connection()
 
     def call(self, call: Call) -> Answer:
         """Run it in this thread; whatever comes is an answer."""

@@ -163,7 +163,7 @@ class Sources:
             with self._noting(wrapper.alias, what, sql):
                 result = original(self_, *args, **kwargs)
                 if what == "connect":
-                    self.holders[_local_port(wrapper.connection)] = threading.get_ident()
+                    self.holders[local_port(wrapper.connection)] = threading.get_ident()
                 return result
 
         setattr(owner, name, noted)
@@ -187,7 +187,7 @@ def _will_check(wrapper: Any) -> bool:
     return wrapper.connection is not None and wrapper.health_check_enabled and not wrapper.health_check_done
 
 
-def _local_port(connection: Any) -> int:
+def local_port(connection: Any) -> int:
     """The client's end of a driver's connection; 0 of one that is no TCP connection, or that has been lost already."""
     try:
         # The class below socket.socket, for which a suite may have put one in that refuses.

@@ -8,7 +8,7 @@ import pytest
 
 from fix_application import Project, Ran
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.nightly]  # not yet steady since the branches met
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 ORDER = """
 import pytest
@@ -32,7 +32,6 @@ def ran(project: Project, *arguments: str, **settings: Any) -> Ran:
     return found
 
 
-@pytest.mark.nightly  # not yet steady: in half of the runs a cut strikes the connection that the case begins with
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
 def test_persistent_connection_begins_warm(project: Project, driver: str) -> None:
     # Two cuts less than of a request that connects: the connection was there before.
@@ -47,9 +46,15 @@ def test_health_checks_serve_the_next_request(project: Project) -> None:
     assert ": 2 served, 9 error, nothing done, 1 in doubt" in line
 
 
-@pytest.mark.nightly  # not yet steady on a busy machine: the pool connects in the background
-def test_pool_of_psycopg(project: Project) -> None:
-    ran(project, OPTIONS={"pool": {"min_size": 1, "max_size": 2, "timeout": 5}}, CONN_HEALTH_CHECKS=True)
+@pytest.mark.parametrize("size", [1, 3])
+def test_pool_of_psycopg_begins_full(project: Project, size: int) -> None:
+    # The pool connects in threads of its own: were it not waited for, the request would get now the first, now another.
+    pool = {"min_size": size, "max_size": 4, "timeout": 5}
+    found = ran(project, OPTIONS={"pool": pool}, CONN_HEALTH_CHECKS=True)
+    line = found.line("test_right")
+    assert "every_cut: 5 statements, 10 cuts in" in line
+    assert line.endswith(": 9 error, nothing done, 1 in doubt")
+    assert "c1:ready:4+0 fin " in found.report("test_wrong")
 
 
 def test_server_side_binding(project: Project) -> None:
