@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from logging import LogRecord
 from typing import Any, Final
 
-from lab.application import clock, watchers
+from lab.application import clock, evidence, logs, watchers
 from lab.application.case import Answer, CutCase
 from lab.application.failure import Broken, Outcome, Unfit
 from lab.application.ground import Call, Case, Ground, Invariant, Seen
 from lab.application.judge import judge
 from lab.application.points import Point, alike, commits, exchanges, messages_of, points
 from lab.application.session import Every, Session, Way, every_of, ways_of
-from lab.application.sources import Note
 from lab.application.text import Clean, Judged, headline, notes, report, story
-from lab.wire.journal import Act
+from lab.records.own_test import Example, Statement
+from lab.wire.journal import Act, Record, describe
 from lab.wire.rule import Rule
 
 WAY_OF_RULE: Final[dict[Way, str]] = {"kill": "stall"}
 """What the tap does in a way, where it is not the way of the same name."""
-
-LOGGED: Final = 20
-"""Log lines of a case that its story ends with."""
 
 
 def every_cut(
@@ -59,7 +57,12 @@ def every_cut(
         clean = replace(run.was, past=ground.past())
     seconds = clock.now() - begun
     if any(each.verdict.kind == "broken" for each in judged):
-        raise Broken(report(clean, judged, seconds, lambda address: session.replay("--lab-cut", address)))
+
+        def replay(address: str) -> str:
+            return session.replay("--lab-cut", address)
+
+        text = report(clean, judged, seconds, replay)
+        raise Broken(text, evidence.of_cuts(session.test, clean, judged, run.examples, seconds, replay))
     return Outcome("; ".join([headline(clean, judged, seconds), *notes(clean)]))
 
 
@@ -111,8 +114,10 @@ class _Run:
         self._then = then
         self._retry = retry
         self._atomic = atomic
-        self._tell: Callable[[], tuple[list[tuple[str, str]], list[str]]] = lambda: ([], [])
-        """The statements and the log lines of the last case, worked out only where its story is told."""
+        self.examples: dict[str, Example] = {}
+        """By reason the first case that was broken for it, in full."""
+        self._tell: Callable[[], Example] = Example
+        """The last case in full, worked out only where its story is told."""
         self.was: Clean
 
     def clean(self, every: Every) -> list[Point]:
@@ -170,11 +175,14 @@ class _Run:
     def told(self, point: Point, way: Way) -> tuple[Judged, str]:
         """One cut, and its story."""
         one = self.judged(point, way)
-        return one, story(one, *self._tell())
+        return one, story(one, self._tell())
 
     def _judged(self, point: Point, way: Way) -> Judged:
         case = self._cut(point, way)
-        return Judged(case, judge(case, atomic=self._atomic), point.says, point.place)
+        verdict = judge(case, atomic=self._atomic)
+        if verdict.kind == "broken" and verdict.reason not in self.examples:
+            self.examples[verdict.reason] = self._tell()
+        return Judged(case, verdict, point.says, point.place)
 
     def _cut(self, point: Point, way: Way) -> CutCase:
         rule = Rule.parse(point.moment, WAY_OF_RULE.get(way, way))
@@ -207,12 +215,9 @@ class _Run:
                 waited=waited,
                 gave_up=watcher is None or watcher.gave_up,
             )
-            notes = self._ground.sources.notes
-            self._tell = lambda: (
-                _statements(self._ground, notes, records, act),
-                [_log_line(record) for record in case.logs[-LOGGED:]],
-            )
-            return self._end(case, made, answer)
+            found = self._end(case, made, answer)
+            self._tell = lambda: _example(self._ground, found, records, act, case.logs)
+            return found
 
     def _end(self, case: Case, made: CutCase, answer: Answer) -> CutCase:
         """Rows, invariant and the next request; the probe leaves no rows, so that the sessions may end before rows are
@@ -245,13 +250,15 @@ def _watched(way: Way, port: Any, bound: float) -> AbstractContextManager[watche
     return nullcontext()
 
 
-def _statements(ground: Ground, notes: list[Note], records: Sequence[Any], act: Act | None) -> list[tuple[str, str]]:
-    """What the call said up to the cut, each with its line."""
-    ground.sources.notes = notes  # the next case has begun with new ones
+def _example(
+    ground: Ground, case: CutCase, records: Sequence[Record], act: Act | None, logged: Sequence[LogRecord]
+) -> Example:
+    """The case in full: what the call said up to the cut, each with its line. For the time until the next case."""
     until = act.at_ns if act is not None else clock.now_ns()
     passed = [each for each in records if each.at_ns <= until]
-    return [(each.says or "connect", each.place) for each in exchanges(passed, ground.sources)]
-
-
-def _log_line(record: Any) -> str:
-    return f"{record.levelname} {record.name}: {record.getMessage().splitlines()[0] if record.getMessage() else ''}"
+    return Example(
+        statements=tuple(Statement(each.says or "connect", each.place) for each in exchanges(passed, ground.sources)),
+        answers=(evidence.answer_in_full(case.answer),),
+        wire=tuple(map(describe, records)),
+        logged=logs.lines(logged),
+    )

@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.errors import BadInput
+from lab.records.own_test import OwnTest
 
 
 class Broken(AssertionError):
-    """The application is wrong; the text is the whole report, grouped, with an address that replays for each group."""
+    """The application is wrong; the text is the whole report, grouped, with an address that replays for each group.
+
+    `found` is the evidence, None where a single case was asked for or the call is wrong without a fault.
+    """
+
+    def __init__(self, text: str, found: OwnTest | None = None) -> None:
+        super().__init__(text)
+        self.found = found
 
 
 class Unfit(BadInput):

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import shlex
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from lab.application import evidence
 from lab.application.failure import Broken, Outcome
 from lab.application.made import watch
 from lab.application.session import Options, Session, every_of, ways_of
@@ -65,6 +67,18 @@ def session() -> Session:
     return found
 
 
+def _evidence(broken: Broken) -> list[str]:
+    """Store what was found; in a line how it is drawn."""
+    if broken.found is None:
+        return []
+    root = session().store
+    try:
+        evidence.keep(root, broken.found)
+    except LabError as error:
+        return ["", f"no page: {error}"]
+    return ["", f"pages: lab report {shlex.quote(min(os.path.relpath(root), str(root), key=len))}"]
+
+
 def _replay(test: str, option: str, address: str) -> str:
     variable = option.removeprefix("--").replace("-", "_").upper()
     return f"{variable}='{address}' python manage.py test {test}".rstrip()
@@ -92,7 +106,7 @@ class JudgedTestCase(_Base):
         try:
             outcome = run()
         except Broken as broken:
-            text = str(broken)
+            text = "\n".join([str(broken), *_evidence(broken)])
         except LabError as error:
             text = str(error)
         else:

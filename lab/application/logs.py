@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
+
+LAST: Final = 20
+"""Log lines of a case that are told."""
+
+
+def lines(records: Sequence[logging.LogRecord]) -> tuple[str, ...]:
+    """The last of them, the first line of each."""
+    return tuple(
+        f"{each.levelname} {each.name}: {next(iter(each.getMessage().splitlines()), '')}" for each in records[-LAST:]
+    )
 
 
 @contextmanager

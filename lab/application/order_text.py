@@ -43,15 +43,20 @@ def notes(judged: Sequence[Judged], said: Sequence[str]) -> list[str]:
 def report(first: str, judged: Sequence[Judged], said: Sequence[str], replay: Replay) -> str:
     """The whole report of a test that fails: the headline `first`, then the groups."""
     lines = [first, *notes(judged, said)]
-    groups: dict[str, list[Judged]] = {}
-    for each in judged:
-        if each.verdict.kind == "broken":
-            groups.setdefault(each.verdict.reason, []).append(each)
-    for group in sorted(groups.values(), key=len, reverse=True):
+    for group in groups(judged).values():
         count = f"  [{len(group)} orders]" if len(group) > 1 else ""
         lines += ["", f"{group[0].verdict.reason}{count}", "", *table(group[0].case)]
         lines.append(f"  see it again: {replay(group[0].case.address)}")
     return "\n".join(lines)
+
+
+def groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+    """The broken ones by reason, the largest group first and in each the simplest order."""
+    found: dict[str, list[Judged]] = {}
+    for each in judged:
+        if each.verdict.kind == "broken":
+            found.setdefault(each.verdict.reason, []).append(each)
+    return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
 
 
 def story(one: Judged) -> str:

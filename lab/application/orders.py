@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
-from lab.application import clock
+from lab.application import clock, evidence, logs
 from lab.application.actors import Played, Stage, Wanted
 from lab.application.case import Answer, Tables
 from lab.application.failure import Broken, Outcome, Unfit
@@ -19,6 +19,8 @@ from lab.application.order_text import Judged, headline, notes, report, story
 from lab.application.session import Session
 from lab.application.state import Change
 from lab.explore.frontier import Choice, Frontier
+from lab.records.own_test import Example
+from lab.wire.journal import Record
 
 FEWEST: Final = 2
 MOST: Final = 3
@@ -71,7 +73,12 @@ def every_order(
     everything = [*judged, *cuts]
     first = headline(everything, len(calls), bound, clock.now() - begun, len(cuts))
     if any(each.verdict.kind == "broken" for each in everything):
-        raise Broken(report(first, everything, said, lambda address: session.replay("--lab-order", address)))
+
+        def replay(address: str) -> str:
+            return session.replay("--lab-order", address)
+
+        found = evidence.of_orders(session.test, first, everything, said, run.examples, replay)
+        raise Broken(report(first, everything, said, replay), found)
     return Outcome("; ".join([first, *notes(everything, said)]))
 
 
@@ -97,6 +104,8 @@ class Ran:
     case: OrderCase
     changes: dict[str, Change]
     choices: tuple[Choice, ...]
+    records: tuple[Record, ...] = ()
+    logged: tuple[str, ...] = ()
 
 
 class Orders:
@@ -104,6 +113,8 @@ class Orders:
 
     def __init__(self, ground: Ground, calls: Sequence[Call], invariant: Invariant | None, errors: Errors) -> None:
         self.said: list[str] = []
+        self.examples: dict[str, Example] = {}
+        """By reason the first order that was broken for it, in full."""
         self._ground = ground
         self._stage = Stage(ground, calls, patience=ground.session.options.bound)
         self._invariant = invariant
@@ -206,6 +217,8 @@ class Orders:
         if found.verdict.by_rows and not self._sure:
             self._make_sure()
             found = self._judge(ran)
+        if found.verdict.kind == "broken" and found.verdict.reason not in self.examples:
+            self.examples[found.verdict.reason] = evidence.of_order(found.case, ran.records, ran.logged)
         return found
 
     def _judge(self, ran: Ran) -> Judged:
@@ -226,6 +239,8 @@ class Orders:
             rows = {name: change.rows for name, change in changes.items()}
             told = case.check(self._invariant, _seen(played, rows)) if not played.astray else ""
             self._look_for_yields()
+            records = tuple(record for port in case.ports for record in port.records)
+            logged = logs.lines(case.logs)
         made = OrderCase(
             address=played.address if not played.astray else address_of(wanted.actors),
             steps=played.steps,
@@ -239,7 +254,7 @@ class Orders:
             invariant=told,
             diverged=played.astray,
         )
-        return Ran(made, changes, played.choices[: played.deadlock_at])
+        return Ran(made, changes, played.choices[: played.deadlock_at], records, logged)
 
     def _look_for_yields(self) -> None:
         found = (YIELDS.search(note.sql) for note in self._ground.sources.notes)

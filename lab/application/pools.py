@@ -18,7 +18,7 @@ def fill(wrapper: Any, port: RemotePort) -> None:
 
     A pool that is not psycopg's is left alone. Raises psycopg_pool.PoolTimeout.
     """
-    pool = getattr(wrapper, "pool", None)
+    pool: Any = getattr(wrapper, "pool", None)
     if not (hasattr(pool, "open") and hasattr(pool, "wait") and hasattr(pool, "getconn")):
         return
     pool.open()

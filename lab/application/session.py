@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,6 +39,17 @@ class Options:
     ways: tuple[Way, ...] = ("fin",)
     preemptions: int | None = None
     bound: float = 30.0
+    store: Path | None = None
+    """Where evidence of failing tests goes; None: `store_of(root)`."""
+
+
+STORE: Final = ".connection-lab"
+"""What the folder for evidence is called in a project, where $LAB_STORE names no other."""
+
+
+def store_of(root: Path) -> Path:
+    """`$LAB_STORE`, else a folder of the project's; not `store`, which is what a shop may call an app of its own."""
+    return Path(os.environ.get("LAB_STORE") or root / STORE)
 
 
 def pytest_command(test: str, option: str, address: str) -> str:
@@ -72,6 +84,11 @@ class Session:
     def replay(self, option: str, address: str) -> str:
         """The command that runs one case again."""
         return self._replay(self.test, option, address)
+
+    @property
+    def store(self) -> Path:
+        """Where evidence goes."""
+        return self.options.store or store_of(self.options.root)
 
     def close(self) -> None:
         """End the tap."""

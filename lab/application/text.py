@@ -9,6 +9,7 @@ from typing import Final
 
 from lab.application.case import Answer, CutCase, Tables, shown
 from lab.application.judge import WORDS, Verdict
+from lab.records.own_test import Example
 
 SHOWN: Final = 8
 """Cases of a group that are named."""
@@ -63,7 +64,7 @@ def notes(clean: Clean) -> list[str]:
 def report(clean: Clean, judged: Sequence[Judged], seconds: float, replay: Replay) -> str:
     """The whole report of a test that fails."""
     lines = [headline(clean, judged, seconds), f"clean run: {clean.answer}, {shown(clean.rows)}", *notes(clean)]
-    for reason, group in _groups(judged).items():
+    for reason, group in groups(judged).items():
         lines += ["", f"{reason}  [{count(len(group), 'cut')}]", *_table(group[:SHOWN])]
         if len(group) > SHOWN:
             lines.append(f"    and {len(group) - SHOWN} more")
@@ -71,7 +72,8 @@ def report(clean: Clean, judged: Sequence[Judged], seconds: float, replay: Repla
     return "\n".join(lines)
 
 
-def _groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+def groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
+    """The broken ones by reason, the largest group first."""
     found: dict[str, list[Judged]] = {}
     for each in judged:
         if each.verdict.kind == "broken":
@@ -81,7 +83,7 @@ def _groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
 
 def _table(group: Sequence[Judged]) -> list[str]:
     rows = [
-        (each.case.address, each.says, each.place, f"-> {_got(each.case)}, {shown(each.case.rows)}") for each in group
+        (each.case.address, each.says, each.place, f"-> {got(each.case)}, {shown(each.case.rows)}") for each in group
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [
@@ -90,20 +92,21 @@ def _table(group: Sequence[Judged]) -> list[str]:
     ]
 
 
-def _got(case: CutCase) -> str:
+def got(case: CutCase) -> str:
+    """What the caller got, a second answer too."""
     return f"{case.first}, asked again: {case.answer}" if case.first is not None else str(case.answer)
 
 
-def story(one: Judged, statements: Sequence[tuple[str, str]], logged: Sequence[str]) -> str:
+def story(one: Judged, example: Example) -> str:
     """One case told: each statement with its line up to the cut, what the client got, rows, the first error's line."""
     case = one.case
-    width = max((len(said) for said, _ in statements), default=0)
+    width = max((len(each.says) for each in example.statements), default=0)
     lines = [f"cut {case.address}: {one.says}  {one.place}".rstrip()]
-    lines += [f"    {said.ljust(width)}  {place}".rstrip() for said, place in statements]
+    lines += [f"    {each.says.ljust(width)}  {each.place}".rstrip() for each in example.statements]
     lines.append("    ** cut **" if case.landed else "    the cut did not land")
-    lines.append(f"    -> {_got(case)}, {shown(case.rows)}")
+    lines.append(f"    -> {got(case)}, {shown(case.rows)}")
     if case.answer.error:
         lines.append(f"    {case.answer.error}  {case.answer.place}".rstrip())
     lines.append(f"    {WORDS[one.verdict.kind]}{': ' if one.verdict.reason else ''}{one.verdict.reason}")
-    lines += [f"    log: {each}" for each in logged]
+    lines += [f"    log: {each}" for each in example.logged]
     return "\n".join(lines)

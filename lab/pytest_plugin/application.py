@@ -9,6 +9,7 @@ installed.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from lab.application.failure import Outcome
+    from lab.application.failure import Broken, Outcome
     from lab.application.server import OwnServer
     from lab.application.session import Session
 
@@ -200,7 +201,7 @@ def _runner(request: pytest.FixtureRequest, run: Callable[..., Outcome]) -> Call
         try:
             outcome = run(session, *calls, aliases=aliases_of(request), **arguments)
         except Broken as broken:
-            text = str(broken)
+            text = "\n".join([str(broken), *_evidence(session, broken)])
         except LabError as error:
             text = str(error)
         else:
@@ -209,6 +210,21 @@ def _runner(request: pytest.FixtureRequest, run: Callable[..., Outcome]) -> Call
         _fail(text)
 
     return judge
+
+
+def _evidence(session: Session, broken: Broken) -> list[str]:
+    """Store what was found and draw its page; in a line where that is."""
+    if broken.found is None:
+        return []
+    from lab.application import evidence  # noqa: PLC0415
+    from lab.errors import LabError  # noqa: PLC0415
+    from lab.report.pages.own import draw_own  # noqa: PLC0415
+
+    try:
+        page = draw_own(evidence.keep(session.store, broken.found))
+    except LabError as error:  # a full disk takes nothing away from what was found
+        return ["", f"no page: {error}"]
+    return ["", f"page: {min(os.path.relpath(page), str(page), key=len)}"]
 
 
 def aliases_of(request: pytest.FixtureRequest) -> list[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from lab.errors import BadInput
-from lab.report.pages.page import STYLE, case_page, check_page, index_page, style, table_page, unreadable_page
-from lab.report.pages.shelf import DAMAGED, INDEX, CaseEntry, CheckEntry, TableEntry, damage, lone_case, open_shelf
+from lab.report.pages.page import case_page, check_page, index_page, table_page, unreadable_page
+from lab.report.pages.render import INDEX, STYLE, style
+from lab.report.pages.shelf import DAMAGED, CaseEntry, CheckEntry, TableEntry, damage, lone_case, open_shelf
 from lab.store import unwritable, write
 
 FOLDER = "report"

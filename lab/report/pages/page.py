@@ -5,55 +5,33 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from lab.explore.timeouts.table import TimeoutTable
+from lab.records.own_test import OwnTest
 from lab.records.verdict import Verdict
 from lab.report.pages import words
 from lab.report.pages.census import counted, draw_census, occasion
 from lab.report.pages.orders import draw_order
-from lab.report.pages.shelf import INDEX, CaseEntry, CheckEntry, Shelf, TableEntry
+from lab.report.pages.own import own_page
+from lab.report.pages.render import render
+from lab.report.pages.shelf import CaseEntry, CheckEntry, Shelf, TableEntry
 from lab.report.pages.silence import describe, draw_silence
 from lab.report.pages.story import MEANT, SIGNS, Story
 from lab.report.pages.tables import MEANINGS, CutsTable, OrdersTable, column_letters, read_table
 from lab.report.pages.timeline import draw_timeline
 from lab.report.pages.wire import describe as describe_message
 from lab.report.pages.wire import draw_wire, items
-from lab.report.terminal import headline, promise_names, sentence
-from lab.report.verdict_mark import MARKS, mark, moment_mark
+from lab.report.terminal import promise_names
 from lab.report.versions import differences
 
-STYLE = "report.css"
 MOST_CASES = 400
 """Cases that a check's page lists at most: a page stays small. Those that its verdicts name come first."""
 CHECKS = 100
 """Earlier checks that the index lists at most."""
-
-
-@cache
-def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("lab", "report/pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters.update(breaks=_breaks, shown=words.shown, ms=words.milliseconds, headline=headline, sentence=sentence)
-    made.globals.update(mark=mark, moment_mark=moment_mark, legend=MARKS, css=_css, letter_css=_letter_css)
-    return made
-
-
-def style() -> str:
-    """The style sheet that all pages share."""
-    loader = _environment().loader
-    assert loader is not None
-    return loader.get_source(_environment(), STYLE)[0]
 
 
 def index_page(shelf: Shelf, *, live: bool = False) -> str:
@@ -62,7 +40,7 @@ def index_page(shelf: Shelf, *, live: bool = False) -> str:
     results = [check.result for check in newest if check.result is not None]
     columns = list(zip(newest, _columns(newest), strict=True))
     others = [check for check in shelf.checks if check not in newest]
-    return _render(
+    return render(
         "index.html",
         up="",
         live=live and any(check.running for check in shelf.checks),
@@ -86,7 +64,7 @@ def check_page(check: CheckEntry, *, live: bool = False) -> str:
         evidence[name] = found
         named.update((case.name, case) for case in found)
     listed = [*named.values(), *(case for case in check.cases if case.name not in named)]
-    return _render(
+    return render(
         "check.html",
         up="../../",
         live=live and check.running,
@@ -103,17 +81,19 @@ def check_page(check: CheckEntry, *, live: bool = False) -> str:
 def table_page(entry: TableEntry) -> str:
     """One exploration. Raises msgspec.ValidationError when its table does not fit."""
     table = read_table(entry.document) if not entry.damage else None
+    if isinstance(table, OwnTest):
+        return own_page(table, entry.folder.name)
     letters = {each.letter: entry.case_of(each.evidence) for each in getattr(table, "classes", ())}
     context: dict[str, Any] = {"entry": entry, "table": table, "letters": letters, "meanings": MEANINGS}
     if isinstance(table, CutsTable):
-        return _render("cuts.html", up="../../", live=False, rows=column_letters(table), **context)
+        return render("cuts.html", up="../../", live=False, rows=column_letters(table), **context)
     if isinstance(table, OrdersTable):
         pictures = {
             each.letter: draw_order(f"order{number}", table.requests, orders[0]).markup()
             for number, each in enumerate(table.classes)
             if (orders := table.orders_by_class.get(each.letter))
         }
-        return _render("orders.html", up="../../", live=False, pictures=pictures, **context)
+        return render("orders.html", up="../../", live=False, pictures=pictures, **context)
     if isinstance(table, TimeoutTable):
         charts = [
             (row, words.settings(row.options), _bars(table, number, row.name), describe(table, row.name))
@@ -122,8 +102,8 @@ def table_page(entry: TableEntry) -> str:
         holes: dict[tuple[str, str], list[str]] = {}
         for hole in table.holes:
             holes.setdefault((hole.situation, hole.remedy), []).append(hole.loss)
-        return _render("timeouts.html", up="../../", live=False, charts=charts, holes=holes, **context)
-    return _render("examples.html", up="../../", live=False, **context)
+        return render("timeouts.html", up="../../", live=False, charts=charts, holes=holes, **context)
+    return render("examples.html", up="../../", live=False, **context)
 
 
 def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) -> str:
@@ -133,7 +113,7 @@ def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) ->
     plan = record.plan
     drawn = items(record.journal)
     census = draw_census(story)
-    return _render(
+    return render(
         "case.html",
         up="../../" if check else "",
         live=False,
@@ -165,16 +145,12 @@ def _bars(table: TimeoutTable, number: int, settings: str) -> Markup:
 
 def nothing_page(why: str) -> str:
     """In place of an index where there is nothing yet."""
-    return _render("unreadable.html", up="", live=True, name="Nothing yet", why=why)
+    return render("unreadable.html", up="", live=True, name="Nothing yet", why=why)
 
 
 def unreadable_page(name: str, why: str) -> str:
     """In place of a page whose files cannot be read."""
-    return _render("unreadable.html", up="../../", live=False, name=name, why=why)
-
-
-def _render(template: str, **context: Any) -> str:
-    return _environment().get_template(template).render(style=STYLE, index=INDEX, **context)
+    return render("unreadable.html", up="../../", live=False, name=name, why=why)
 
 
 def _commands(entry: CaseEntry, story: Story) -> list[tuple[str, str]]:
@@ -209,19 +185,3 @@ def _differing(newest: Sequence[CheckEntry]) -> list[str]:
         if check.result is not None:
             by_name.setdefault(check.name, {})[check.result.versions.get("postgresql", "?")] = check.result
     return [line for found in by_name.values() if len(found) > 1 for line in differences(found)]
-
-
-def _css(word: str) -> str:
-    """The class of a mark's word."""
-    return {"n/a": "na"}.get(word, word)
-
-
-def _breaks(name: str) -> Markup:
-    """A name that may be broken after each underscore."""
-    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
-
-
-def _letter_css(letter: str) -> str:
-    """The class of a cell of a strip."""
-    calm = {".": "calm", "e": "calm-error", "?": "calm-doubt", "-": "void"}
-    return calm.get(letter) or f"cut{ord(letter[:1] or 'A') % 6}"

@@ -22,10 +22,10 @@ from lab.errors import BadInput
 from lab.records.record import Record
 from lab.records.result import Result
 from lab.records.verdict import Finding, Verdict
+from lab.report.pages.render import INDEX
 from lab.report.pages.words import shown
 from lab.store import CASES, TABLE, read_case, read_file, slug
 
-INDEX = "index.html"
 QUIET = 60.0
 """Seconds without anything new after which a check that is not over counts as stopped."""
 DAMAGED = (OSError, BadInput, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)

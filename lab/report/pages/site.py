@@ -9,17 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import BadInput
-from lab.report.pages.page import (
-    STYLE,
-    case_page,
-    check_page,
-    index_page,
-    nothing_page,
-    style,
-    table_page,
-    unreadable_page,
-)
-from lab.report.pages.shelf import DAMAGED, INDEX, CheckEntry, TableEntry, damage, open_shelf
+from lab.report.pages.page import case_page, check_page, index_page, nothing_page, table_page, unreadable_page
+from lab.report.pages.render import INDEX, STYLE, style
+from lab.report.pages.shelf import DAMAGED, CheckEntry, TableEntry, damage, open_shelf
 
 HTML = "text/html; charset=utf-8"
 CSS = "text/css; charset=utf-8"

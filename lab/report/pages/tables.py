@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from lab.explore.timeouts.table import TimeoutTable
 from lab.records.codec import encode
+from lab.records.own_test import OWN_TESTS, OwnTest
 from lab.records.variant import Variant
 from lab.store import TABLE, unwritable, write
 
@@ -93,12 +94,16 @@ def keep_table(folder: Path | None, kind: str, variant: Variant, table: Any, **m
     return folder / TABLE
 
 
-def read_table(document: Mapping[str, Any]) -> CutsTable | OrdersTable | TimeoutTable | None:
+Table = CutsTable | OrdersTable | TimeoutTable | OwnTest
+
+
+def read_table(document: Mapping[str, Any]) -> Table | None:
     """A stored table; None for a kind that is not known. Raises msgspec.ValidationError."""
-    kinds: dict[str, type[CutsTable | OrdersTable | TimeoutTable]] = {
+    kinds: dict[str, type[Table]] = {
         CUTS: CutsTable,
         ORDERS: OrdersTable,
         TIMEOUTS: TimeoutTable,
+        OWN_TESTS: OwnTest,
     }
     kind = kinds.get(str(document.get("kind")))
     return None if kind is None else msgspec.convert(dict(document), kind)
