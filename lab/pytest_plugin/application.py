@@ -162,11 +162,12 @@ def lab_refusal(request: pytest.FixtureRequest) -> None:
     """Refuse a database that this run has not made, before pytest-django would empty it."""
     if not request.config.pluginmanager.hasplugin("django"):
         _fail("every_cut and every_order need pytest-django; install it, or use lab.application without pytest")
-    request.getfixturevalue("django_db_setup")
     from lab.application import refusals  # noqa: PLC0415
     from lab.errors import LabError  # noqa: PLC0415
 
     try:
+        refusals.gevent()
+        request.getfixturevalue("django_db_setup")
         for alias in aliases_of(request):
             refusals.vendor(alias)
             refusals.made_by_run(alias)
@@ -265,4 +266,4 @@ class Reported(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # a f
 
 def _fail(text: str) -> NoReturn:
     __tracebackhide__ = True
-    raise Reported(text, pytrace=False)
+    raise Reported(text, pytrace=False) from None

@@ -91,6 +91,36 @@ def test_sqlite_is_refused_with_a_remedy(project: Project) -> None:
     assert "alias 'default' is sqlite, and the lab cuts PostgreSQL connections; use --lab-postgres" in ran.text
 
 
+def test_suite_that_gevent_has_patched_is_refused_with_a_remedy(project: Project) -> None:
+    project.write("patched.py", "from gevent import monkey\nmonkey.patch_all()\n")
+    project.write(
+        "test_patched.py",
+        """
+        import pytest
+
+        @pytest.mark.django_db
+        def test_cut(every_cut):
+            raise AssertionError("reached")
+
+        @pytest.mark.django_db
+        def test_order(every_order):
+            raise AssertionError("reached")
+
+        @pytest.mark.django_db
+        def test_other(client):
+            assert client.get("/nothing/").status_code == 404
+        """,
+    )
+    ran = project.pytest("-p", "patched", "test_patched.py")
+    assert ran.outcomes == {"test_cut": "error", "test_order": "error", "test_other": "passed"}, ran.text
+    said = (
+        "gevent has patched this process's threads and sockets, so the lab cannot wait for its tap; "
+        "run these tests without gevent's monkey patches"
+    )
+    assert ran.text.count(f"\n{said}\n") == 2
+    assert "Traceback" not in ran.text
+
+
 def test_atomic_test_case_is_told_what_it_needs(project: Project) -> None:
     project.write(
         "test_cases.py",
