@@ -53,18 +53,21 @@ def seats(lock):
 def at_most_one():
     assert Order.objects.count() <= 1, f"{Order.objects.count()} orders of at most 1"
 
-def serializable(work, tries):
+def serializable(work, tries, level="SERIALIZABLE"):
     def call():
         for left in reversed(range(tries)):
             try:
                 with transaction.atomic():
                     with connection.cursor() as cursor:
-                        cursor.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+                        cursor.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
                     return work()
             except OperationalError:
                 if not left:
                     raise
     return call
+
+def repeatable(work, tries):
+    return serializable(work, tries, "REPEATABLE READ")
 
 def take():
     product = Product.objects.get(sku="a")
@@ -109,6 +112,26 @@ def test_unique_key(shop, every_order):
 def test_no_retry(shop, every_order):
     every_order(serializable(take, tries=1), serializable(take, tries=1))
 
+def test_no_retry_of_repeatable_read(shop, every_order):
+    every_order(repeatable(take, tries=1), repeatable(take, tries=1), preemptions=1)
+
+def test_skew_in_spite_of_repeatable_read(shop, every_order):
+    every_order(repeatable(seats(lock=False), tries=3), repeatable(seats(lock=False), tries=3), preemptions=1,
+                invariant=at_most_one)
+
+def test_cut_harms_the_other(shop, every_order):
+    '''One request's lost connection opens a switch that nothing closes again.'''
+    failed = []
+    def call():
+        if failed:
+            raise RuntimeError("switched off")
+        try:
+            Product.objects.filter(sku="a").update(stock=F("stock") - 1)
+        except DatabaseError:
+            failed.append(True)
+            raise
+    every_order(call, call, before=failed.clear, cut=True, preemptions=1)
+
 def test_left_open(shop, every_order):
     def call():
         transaction.set_autocommit(False)
@@ -152,6 +175,13 @@ def test_retries(shop, every_order):
 
 def test_retries_without_invariant(shop, every_order):
     every_order(serializable(take, tries=3), serializable(take, tries=3))
+
+def test_retries_of_repeatable_read(shop, every_order):
+    every_order(repeatable(take, tries=3), repeatable(take, tries=3), invariant=one_less_each)
+
+def test_skew_is_retried(shop, every_order):
+    every_order(serializable(seats(lock=False), tries=3), serializable(seats(lock=False), tries=3),
+                invariant=at_most_one, preemptions=1)
 
 def test_f_expression(shop, every_order):
     def call():

@@ -9,9 +9,13 @@ import warnings
 from types import TracebackType
 from typing import Final
 
+import psutil
+
 from lab.application.case import Answer
+from lab.application.failure import Unfit
 from lab.application.ground import Call, Case
 from lab.errors import LabError
+from lab.wire.journal import Event
 from lab.wire.remote import RemotePort
 
 KILL_WITHIN: Final = 60.0
@@ -56,7 +60,8 @@ class Watcher:
 def killed(case: Case, port: RemotePort, call: Call) -> Answer:
     """Run the call in a forked copy of this process and kill that one while the tap holds a message.
 
-    The copy ends by itself when the message never came: the cut has not landed then.
+    The copy ends by itself when the message never came: the cut has not landed then. Raises Unfit when the message is
+    another process's, such as a live_server's in this one: to kill its client is no kill of the server.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: this copy uses none of them
@@ -73,13 +78,38 @@ def killed(case: Case, port: RemotePort, call: Call) -> Answer:
     reaper = threading.Thread(target=reap, name="lab reaper", daemon=True)
     reaper.start()
     port.wait_until(lambda: bool(port.acts) or over.is_set(), KILL_WITHIN)
+    own = not port.acts or _talks_from(pid, _client_port(port))
     if not over.is_set():
         os.kill(pid, signal.SIGKILL)
     reaper.join()
     if not port.acts:
         return Answer()
     port.act("fin", port.acts[0].connection)
+    if not own:
+        raise Unfit(
+            "the process to be killed has not sent the statement: a live_server serves in the test's own process",
+            "ask by a test client (Client, APIClient, AsyncClient), whose view runs in the process that asks",
+        )
     return Answer(silent=True)
+
+
+def _client_port(port: RemotePort) -> int:
+    """The client's port of the connection that is held."""
+    held = port.acts[0].connection
+    accepted = (
+        record
+        for record in port.records
+        if isinstance(record, Event) and record.event == "accept" and record.connection == held
+    )
+    return next((int(record.detail.rpartition(":")[2]) for record in accepted), 0)
+
+
+def _talks_from(pid: int, port: int) -> bool:
+    """Whether a process has a connection that begins at a port; True where the system does not tell."""
+    try:
+        return any(each.laddr[1:2] == (port,) for each in psutil.Process(pid).net_connections("tcp4"))
+    except psutil.Error:
+        return True
 
 
 def _serve(case: Case, call: Call) -> None:

@@ -54,7 +54,7 @@ def test_pool_of_psycopg_begins_full(project: Project, size: int) -> None:
     line = found.line("test_right")
     assert "every_cut: 5 statements, 10 cuts in" in line
     assert line.endswith(": 9 error, nothing done, 1 in doubt")
-    assert "c1:ready:4+0 fin " in found.report("test_wrong")
+    assert f"c1:ready:{4 if size == 1 else 5}+0 fin " in found.report("test_wrong")  # the others wait behind it
 
 
 def test_server_side_binding(project: Project) -> None:

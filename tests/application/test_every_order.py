@@ -60,6 +60,13 @@ def test_general_oracles_find_without_an_invariant(wrong: Ran) -> None:
     assert "an error in this order only: deadlock detected" in wrong.report("test_deadlock")
     assert "an error in this order only: IntegrityError: duplicate key" in wrong.report("test_unique_key")
     assert "an error in this order only: OperationalError: could not serialize" in wrong.report("test_no_retry")
+    assert "an error in this order only: OperationalError: could not serialize" in wrong.report(
+        "test_no_retry_of_repeatable_read"
+    )
+    assert "invariant: 2 orders of at most 1" in wrong.report("test_skew_in_spite_of_repeatable_read")
+    report = wrong.report("test_cut_harms_the_other")
+    assert re.search(r"[AB]'s connection was cut and an error in this order only: RuntimeError: switched off", report)
+    assert re.search(r"--lab-order '?[AB]*![AB]+", report)
     assert "left open: a session is idle in a transaction" in wrong.report("test_left_open")
     assert "3 requests, 72 orders with at most 1 preemption" in wrong.report("test_three")
 

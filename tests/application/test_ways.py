@@ -12,6 +12,8 @@ WAYS = """
 import os
 import socket
 import threading
+from urllib.parse import urlencode
+from urllib.request import urlopen
 import pytest
 from books import books, letters, no_letter_too_many
 from django.db import connection, transaction
@@ -38,6 +40,17 @@ def test_kill_between_commit_and_hook(shop, every_cut):
         orders, tags = Order.objects.count(), Tag.objects.count()
         assert orders == tags, f"{orders} orders and {tags} tags"
     every_cut(buy, both, ways=["kill"])
+
+def test_kill_async_client(shop, async_client, every_cut):
+    async def buy():
+        return await async_client.post("/wrong/orders/", DATA)
+    every_cut(buy, books, ways="kill")
+
+def test_kill_of_a_live_servers_client(shop, live_server, every_cut):
+    def buy():
+        with urlopen(live_server.url + "/orders/", urlencode(DATA).encode()) as answer:
+            return answer.status
+    every_cut(buy, books, ways="kill")
 
 def test_drop_reply(shop, client, every_cut):
     every_cut(lambda: client.post("/wrong/orders/", DATA), books, ways="drop-reply")
@@ -117,6 +130,11 @@ def test_right_one_survives(ways: Ran, test: str, says: str) -> None:
         ("test_rst", "invariant: 9 in stock and 0 sold, of 10  [2 cuts]"),
         ("test_kill", "invariant: 9 in stock and 0 sold, of 10  [2 cuts]"),
         ("test_kill", "-> no answer, rows shop_product ~1"),
+        ("test_kill_async_client", "invariant: 9 in stock and 0 sold, of 10  [2 cuts]"),
+        (
+            "test_kill_of_a_live_servers_client",
+            "the process to be killed has not sent the statement: a live_server serves in the test's own process",
+        ),
         ("test_kill_between_commit_and_hook", "invariant: 1 orders and 0 tags"),
         ("test_drop_reply", "invariant: 9 in stock and 0 sold, of 10  [1 cut]"),
         ("test_stall_without_a_limit", "no time limit: the request waits for a silent server, after 3 s it still did"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -19,6 +20,10 @@ def test_of_something_else():
 @pytest.mark.django_db
 def test_judged(every_cut):
     every_cut(lambda: Tag.objects.create(name="new"))
+
+@pytest.mark.django_db
+def test_ordered(every_order):
+    every_order(lambda: Tag.objects.get_or_create(name="new"), lambda: Tag.objects.count(), ignore=["shop_tag"])
 """
 
 
@@ -34,9 +39,10 @@ def test_sweep_cuts_at_every_message_in_several_ways(project: Project) -> None:
     project.write("test_swept.py", TESTS)
     done = sweep(project, "test_swept.py", "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 passed" in done.stdout
+    assert "2 passed" in done.stdout
     line = next(line for line in done.stdout.splitlines() if "every_cut: 1 statement, " in line)
     assert int(line.partition("statement, ")[2].split()[0]) > 60
+    assert re.search(r"every_order: 2 requests, \d+ orders with at most 3 preemptions in", done.stdout)
 
 
 @pytest.mark.slow
