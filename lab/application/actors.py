@@ -26,18 +26,26 @@ from lab.application.order_case import Step, address, letter
 from lab.application.sessions import Server
 from lab.errors import LabError
 from lab.explore.frontier import Choice, usual
-from lab.wire.journal import Act, Event, Record
+from lab.wire.journal import Act, Event, Message, Record
 from lab.wire.protocol import BACKEND_KEY
 from lab.wire.rule import Rule
 
 HOLD: Final = Rule.parse("step-begun+0", "stall", "server", repeat=True)
 
 READY: Final = "Z"
+TELLING: Final = (READY, BACKEND_KEY)
+"""Messages that say something about who can go on."""
+
 DEADLOCK: Final = "40P01"
 
 FIRST_POLL: Final = 0.002
-LONGEST_POLL: Final = 0.016
-"""Seconds between two questions to the server who blocks whom; each is twice as long as the one before."""
+LONGEST_POLL: Final = 0.1
+"""Seconds between two questions to the server who blocks whom; each is twice as long as the one before. The first comes
+when a statement takes longer than statements usually do on this machine as it is, within these two.
+"""
+
+WEIGHT: Final = 0.2
+"""Of the last statement in what is usual."""
 
 QUIET: Final = 0.03
 """Seconds without any event after which a thread that does nothing is taken to wait for something in Python."""
@@ -67,6 +75,8 @@ class Actor:
     place: Place | None = None
     act: Act | None = None
     answer: Answer | None = None
+    since: float = 0.0
+    """When its statement was let go."""
     step: int = -1
     """The number of its last step."""
     blockers: frozenset[int] = frozenset()
@@ -136,6 +146,13 @@ class Stage:
         self.calls = calls
         self.patience = patience
         """Seconds in which everything must have come to rest."""
+        self.usual = FIRST_POLL
+        """Seconds that a statement takes which waits for nobody."""
+
+    @property
+    def first_poll(self) -> float:
+        """Seconds after which a statement is taken to wait, perhaps."""
+        return min(max(2 * self.usual, FIRST_POLL), LONGEST_POLL)
 
     @contextmanager
     def play(self, wanted: Wanted) -> Iterator[tuple[Case, Played]]:
@@ -143,7 +160,8 @@ class Stage:
         news: SimpleQueue[_News] = SimpleQueue()
 
         def sink(server: int, record: Record) -> None:
-            news.put((server, record))
+            if not isinstance(record, Message) or record.type in TELLING or record.sqlstate:
+                news.put((server, record))  # each wakes the stage, and of a connection's beginning there are dozens
 
         with self.ground.case([HOLD], push=True, sink=sink, warm=False) as case:
             played = _Play(self, case, news).run(wanted)
@@ -280,6 +298,7 @@ class _Play:
             self._case.ports[server].act("fin", connection)
         else:
             actor.state = "sent"
+            actor.since = clock.now()
             self._case.ports[server].resume(connection)
 
     def _note(self, actor: Actor, step: Step) -> None:
@@ -299,11 +318,11 @@ class _Play:
     def _rest(self) -> None:
         """Wait until nothing moves any more. Raises Astray when something does for too long."""
         ends = clock.now() + self._stage.patience
-        pause = FIRST_POLL
+        pause = self._stage.first_poll
         moved = clock.now()
         while True:
             if self._hear(pause):
-                pause, moved = FIRST_POLL, clock.now()
+                pause, moved = self._stage.first_poll, clock.now()
                 continue
             sent = [actor for actor in self._actors if actor.state == "sent"]
             running = [actor for actor in self._actors if actor.state in ("running", "arriving")]
@@ -444,6 +463,9 @@ class _Play:
             if actor.state == "sent" and actor.place == place:
                 actor.state = "running"
                 actor.blockers = frozenset()
+                if not self._steps[actor.step].waits_for:
+                    usual = self._stage.usual
+                    self._stage.usual += WEIGHT * (clock.now() - actor.since - usual)
                 return True
         return False
 

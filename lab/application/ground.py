@@ -220,6 +220,7 @@ class Case:
         self.logs = records
         self._severed = False
         self._filling = Lock()
+        self._traffic = [Traffic(port) for port in ports]
         self._gone: dict[int, set[int]] = {}
 
     @property
@@ -260,14 +261,14 @@ class Case:
 
     def settle(self) -> None:
         """Wait until the server has done with everything that the caller has ended or lost."""
-        for server, port in zip(self.ground.servers, self.ports, strict=True):
-            self._gone[port.port] = sessions.settle(server, port)
+        for server, seen in zip(self.ground.servers, self._traffic, strict=True):
+            self._gone[seen.port.port] = sessions.settle(server, seen)
 
     def left_open(self) -> int:
         """How many sessions of the case wait inside a transaction."""
         return sum(
-            len(server.in_transaction(Traffic(port.records).live))
-            for server, port in zip(self.ground.servers, self.ports, strict=True)
+            len(server.in_transaction(seen.read().live))
+            for server, seen in zip(self.ground.servers, self._traffic, strict=True)
         )
 
     def probe(self) -> str:
@@ -295,8 +296,8 @@ class Case:
             return
         self._severed = True
         close_clients(self.ground.aliases)
-        for server, port in zip(self.ground.servers, self.ports, strict=True):
-            self.ground.tapped(sessions.sever(server, port, self._gone.get(port.port, set())))
+        for server, seen in zip(self.ground.servers, self._traffic, strict=True):
+            self.ground.tapped(sessions.sever(server, seen, self._gone.get(seen.port.port, set())))
 
     def tally(self) -> Tables:
         """The differences to the saved rows, by table, without the tables to be ignored."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from django.db import connections
@@ -96,16 +96,24 @@ class Server:
 
 
 class Traffic:
-    """What a journal tells of the connections of one port."""
+    """What a journal tells of the connections of one port, as of the last `read`."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, port: RemotePort) -> None:
+        self.port = port
+        self._read = 0
         self.accepted: set[int] = set()
         self.ended: set[int] = set()
         """Connections whose client has said goodbye, hung up, or was cut off."""
         self.closed: set[int] = set()
         self.pids: dict[int, int] = {}
-        for record in records:
+
+    def read(self) -> Traffic:
+        """Take in what has come since."""
+        records = self.port.records
+        for record in records[self._read :]:
             self._take(record)
+        self._read = len(records)
+        return self
 
     def _take(self, record: Record) -> None:
         number = record.connection
@@ -138,32 +146,33 @@ class Traffic:
         return set(self.pids.values()) - self.live
 
 
-def settle(server: Server, port: RemotePort) -> set[int]:
+def settle(server: Server, seen: Traffic) -> set[int]:
     """Wait until nothing goes on any more that the caller has ended, or lost: sockets first, then sessions.
 
     Returns the sessions that are gone.
     """
-    port.journal()
+    seen.port.journal()
 
     def quiet() -> bool:
-        seen = Traffic(port.records)
+        seen.read()
         return seen.ended <= seen.closed
 
-    if not port.wait_until(quiet, _PATIENCE):
+    if not seen.port.wait_until(quiet, _PATIENCE):
         # A server that works on for a client that has gone (or waits for a lock) keeps its connection open.
-        server.terminate(Traffic(port.records).over)
-        port.wait_until(quiet, GONE_WITHIN)
-    over = Traffic(port.records).over
+        server.terminate(seen.over)
+        seen.port.wait_until(quiet, GONE_WITHIN)
+    over = seen.over
     server.wait_gone(over)
     return over
 
 
-def sever(server: Server, port: RemotePort, gone: set[int]) -> int:
+def sever(server: Server, seen: Traffic, gone: set[int]) -> int:
     """End every session of this port that is left, and see all of them gone; return how many there have been.
 
     `gone` are those that have been seen to be.
     """
-    seen = Traffic(port.journal())
+    seen.port.journal()
+    seen.read()
     server.terminate(seen.live)
     server.wait_gone(set(seen.pids.values()) - gone)
     return len(seen.pids)

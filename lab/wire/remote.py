@@ -7,9 +7,10 @@
 Everything goes by two pipes: it works where a test suite forbids sockets, and what the suite does to this process's
 clock or threads does nothing to the tap. The tap ends when this process does, however that comes.
 
-Records are pushed. What happened to a connection (Event, Act) comes at once, and with it all messages before it; of a
-port that is opened with `push` each message comes at once as well. An answer to any call comes after every record that
-was written before the call was served. Deadlines are of the kernel's monotonic clock, which no test can freeze.
+Records are pushed. What happened to a connection (Event, Act) comes at once, and with it all messages before it;
+`connected` and `resumed` come with the next. Of a port that is opened with `push` each ReadyForQuery comes at once as
+well. An answer to any call comes after every record that was written before the call was served. Deadlines are of the
+kernel's monotonic clock, which no test can freeze.
 """
 
 from __future__ import annotations
@@ -92,8 +93,8 @@ class RemotePort:
         return hit
 
     def resume(self, connection: int | None = None) -> None:
-        """End every stall, of all connections or of one; what was held passes now."""
-        self._tap.call("resume", self.port, connection)
+        """End every stall, of all connections or of one; what was held passes soon: this does not wait for it."""
+        self._tap.send("resume", self.port, connection)
 
     def wait(self, predicate: Callable[[Record], bool], seconds: float, since: int = 0) -> Record:
         """Return the first record that satisfies the predicate, past or to come; `since` leaves out the oldest ones.
@@ -234,6 +235,18 @@ class TapProcess:
 
     def call(self, what: str, port: int, arguments: object = None, known: Callable[[Any], None] | None = None) -> Any:
         """Ask the tap and wait for its answer. Raises LabError."""
+        try:
+            return self.send(what, port, arguments, known).result(ANSWERS_WITHIN)
+        except TimeoutError:
+            raise LabError(f"the wire tap did not answer {what!r} within {ANSWERS_WITHIN:g} s") from None
+
+    def send(
+        self, what: str, port: int, arguments: object = None, known: Callable[[Any], None] | None = None
+    ) -> Future[Any]:
+        """Ask the tap; the answer comes later. Calls are served in the order in which they are sent.
+
+        Raises LabError.
+        """
         if self._child is None:
             raise LabError("the wire tap is not running", "start it first")
         assert self._child.stdin is not None
@@ -247,10 +260,7 @@ class TapProcess:
             with suppress(OSError):  # it is gone: the reader has said so, or will
                 self._child.stdin.write(_ENCODER.encode((number, what, port, arguments)) + b"\n")
                 self._child.stdin.flush()
-        try:
-            return answer.result(ANSWERS_WITHIN)
-        except TimeoutError:
-            raise LabError(f"the wire tap did not answer {what!r} within {ANSWERS_WITHIN:g} s") from None
+        return answer
 
     def forget(self, port: RemotePort) -> None:
         """A port has closed itself."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from lab.errors import LabError
-from lab.wire.journal import Message, Record
+from lab.wire.journal import Event, Message, Record
 from lab.wire.rule import Rule
 from lab.wire.tap import Tap, TapPort
 
@@ -101,8 +101,7 @@ class Served:
         opening = _read(raw, Opening)
 
         def sink(record: Record) -> None:  # in this thread, and so not before the port is known
-            urgent = opening.push and record.type == READY if isinstance(record, Message) else True
-            self._out.record(number, record, urgent=urgent)
+            self._out.record(number, record, urgent=_urgent(record, push=opening.push))
 
         line = self._tap.open(opening.upstream, rules=opening.rules, sink=sink)
         number: int = line.port
@@ -121,6 +120,13 @@ class Served:
 
     def _close(self, port: int, _: msgspec.Raw) -> None:
         self._lines.pop(port).close()
+
+
+def _urgent(record: Record, *, push: bool) -> bool:
+    """Whether somebody may wait for it: not for `resumed`, which goes out with the answer to the call that did it."""
+    if isinstance(record, Message):
+        return push and record.type == READY
+    return not (isinstance(record, Event) and record.event in ("connected", "resumed"))
 
 
 def _read(raw: msgspec.Raw, kind: Any) -> Any:

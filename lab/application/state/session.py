@@ -47,9 +47,8 @@ class Session:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """A transaction with settings of the lab's own; an exception rolls it back."""
-        self.run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
         try:
-            self.run(QUIET)
+            self.run(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {QUIET}")
             yield
             self.run("COMMIT")
         except BaseException:

@@ -43,6 +43,7 @@ class Touched:
     def rebase(self, tables: Iterable[int] | None = None) -> None:
         """What those tables are now (all: None) is untouched."""
         if self.counting:
+            hand_in(self._session.wrapper)  # what this session itself has put back
             marks = self._look()
             self._marks = marks if tables is None else {**self._marks, **{oid: marks[oid] for oid in tables}}
         else:
@@ -68,7 +69,6 @@ class Touched:
         return {oid: (value, called) for oid, value, called in self._session.rows("EXECUTE lab_sequences")}
 
     def _look(self) -> dict[int, Mark]:
-        hand_in(self._session.wrapper)  # this session's own
         rows = self._session.rows("EXECUTE lab_touched")
         self.nodes = {oid: node for oid, node, _ in rows}
         return {oid: (node, count) for oid, node, count in rows}
