@@ -257,8 +257,10 @@ def _session(config: pytest.Config) -> Session:
     return config.stash[SESSION]
 
 
-class Reported(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # a function that has the class
+class Failed(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # a function that has the class
     """A failure that is its text, and what others have noted on it, as Hypothesis does with its falsifying example."""
+
+    __module__ = "builtins"  # as pytest's own has it: the summary says "Failed: every_cut: …"
 
     def __str__(self) -> str:
         return "\n".join([str(self.msg), *getattr(self, "__notes__", ())])
@@ -266,4 +268,4 @@ class Reported(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # a f
 
 def _fail(text: str) -> NoReturn:
     __tracebackhide__ = True
-    raise Reported(text, pytrace=False) from None
+    raise Failed(text, pytrace=False) from None
