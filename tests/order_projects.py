@@ -139,7 +139,7 @@ def test_left_open(shop, every_order):
     every_order(call, take)
 
 def test_three(shop, every_order):
-    every_order(bought(1), bought(2), bought(3), preemptions=1)
+    every_order(take, take, take, preemptions=1)
 """
 )
 
@@ -214,7 +214,13 @@ def test_ignored_table(shop, every_order):
     every_order(post("/wrong/tags/", name="x"), post("/wrong/tags/", name="x"), ignore=["shop_tag"])
 
 def test_with_cuts(shop, every_order):
-    every_order(locked(1), locked(2), invariant=books, cut=True, preemptions=1)
+    def call():
+        with transaction.atomic():
+            Product.objects.filter(sku="a").update(stock=F("stock") - 1)
+            Tag.objects.create(name="taken")
+    def both_or_none():
+        assert Product.objects.get(sku="a").stock + Tag.objects.count() == 10, "half is done"
+    every_order(call, call, invariant=both_or_none, cut=True, preemptions=1)
 
 def test_receiver_is_no_step(shop, every_order):
     def ask(connection, **_):
@@ -239,7 +245,12 @@ def test_no_statement(shop, every_order):
     every_order(lambda: None, locked(1), invariant=books)
 
 def test_three_in_order(shop, every_order):
-    every_order(locked(1), locked(2), locked(3), invariant=books, preemptions=1)
+    def call():
+        Product.objects.filter(sku="a").update(stock=F("stock") - 1)
+        return Product.objects.count()
+    def three_less():
+        assert Product.objects.get(sku="a").stock == 7
+    every_order(call, call, call, invariant=three_less, preemptions=1)
 """
 )
 

@@ -10,6 +10,8 @@ from fix_application import Project, Ran
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
+DRIVERS = ["psycopg", pytest.param("psycopg2", marks=pytest.mark.nightly)]
+
 ORDER = """
 import pytest
 from books import books
@@ -32,7 +34,7 @@ def ran(project: Project, *arguments: str, **settings: Any) -> Ran:
     return found
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_persistent_connection_begins_warm(project: Project, driver: str) -> None:
     # Two cuts less than of a request that connects: the connection was there before.
     line = ran(project, f"--lab-driver={driver}", CONN_MAX_AGE=None).line("test_right")
@@ -46,7 +48,7 @@ def test_health_checks_serve_the_next_request(project: Project) -> None:
     assert ": 2 served, 9 error, nothing done, 1 in doubt" in line
 
 
-@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.nightly), 3])
 def test_pool_of_psycopg_begins_full(project: Project, size: int) -> None:
     # The pool connects in threads of its own: were it not waited for, the request would get now the first, now another.
     pool = {"min_size": size, "max_size": 4, "timeout": 5}
@@ -62,14 +64,17 @@ def test_server_side_binding(project: Project) -> None:
     assert "every_cut: 5 statements, 12 cuts in" in found.line("test_right")
 
 
-def test_repeatable_read(project: Project) -> None:
-    ran(project, OPTIONS={"isolation_level": 2})
+@pytest.mark.nightly
+@pytest.mark.parametrize(("driver", "level"), [("psycopg", 2), ("psycopg2", 2)], ids=["psycopg", "psycopg2"])
+def test_repeatable_read(project: Project, driver: str, level: int) -> None:
+    ran(project, f"--lab-driver={driver}", OPTIONS={"isolation_level": level})
 
 
-def test_xdist_gives_each_worker_its_database(project: Project) -> None:
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_xdist_gives_each_worker_its_database(project: Project, driver: str) -> None:
+    project.write("test_order.py", ORDER)
     project.write("test_order2.py", ORDER)
-    found = project.pytest("test_order.py", "test_order2.py", "-n", "2")
-    assert "4 workers" not in found.text
+    found = project.pytest("test_order.py", "test_order2.py", "-n", "2", f"--lab-driver={driver}")
     assert found.text.count("PASSED") == 2
     assert found.text.count("invariant: 9 in stock and 0 sold, of 10  [2 cuts]") == 2
     assert "every_cut: 5 statements, 12 cuts in" in found.line("test_right")
@@ -83,6 +88,7 @@ def test_own_server_for_a_sqlite_project(project: Project) -> None:
     assert "of the lab's own" in found.text
 
 
+@pytest.mark.nightly
 def test_own_server_under_xdist(project: Project) -> None:
     project.write("test_order.py", ORDER)
     found = project.pytest("test_order.py", "--lab-postgres", "-n", "2", settings={"PORT": "1"})
@@ -120,10 +126,11 @@ def test_other_alias_is_left_alone(every_cut):
 """
 
 
-def test_two_aliases_are_both_cut_and_both_restored(project: Project) -> None:
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_two_aliases_are_both_cut_and_both_restored(project: Project, driver: str) -> None:
     project.write("test_two.py", TWO)
     others = {"other": project.database("elsewhere")}
-    found = project.pytest("test_two.py", others=others)
+    found = project.pytest("test_two.py", f"--lab-driver={driver}", others=others)
     assert found.outcomes == {
         "test_wrong": "failed",
         "test_right": "passed",
@@ -204,9 +211,10 @@ def test_state_outside_needs_before(shop, client, every_cut):
 """
 
 
-def test_tools_around_the_test(project: Project) -> None:
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_tools_around_the_test(project: Project, driver: str) -> None:
     project.write("test_tools.py", TOOLS)
-    found = project.pytest("test_tools.py")
+    found = project.pytest("test_tools.py", f"--lab-driver={driver}")
     assert found.outcomes == {
         "test_freezegun": "passed",
         "test_factory_boy": "passed",

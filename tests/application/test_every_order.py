@@ -68,7 +68,8 @@ def test_general_oracles_find_without_an_invariant(wrong: Ran) -> None:
     assert re.search(r"[AB]'s connection was cut and an error in this order only: RuntimeError: switched off", report)
     assert re.search(r"--lab-order '?[AB]*![AB]+", report)
     assert "left open: a session is idle in a transaction" in wrong.report("test_left_open")
-    assert "3 requests, 72 orders with at most 1 preemption" in wrong.report("test_three")
+    assert re.search(r"3 requests, \d\d orders with at most 1 preemption in", wrong.report("test_three"))
+    assert "request C" in wrong.report("test_three")
 
 
 def test_a_passing_test_is_one_line(right: Ran) -> None:
@@ -79,7 +80,8 @@ def test_a_passing_test_is_one_line(right: Ran) -> None:
     assert "2 requests, 8 orders" in right.line("test_receiver_is_no_step")
     assert "2 requests, 8 orders" in right.line("test_live_server")
     assert right.line("test_allowed_error").endswith("8 as one after the other, 2 with an error that is allowed")
-    assert "72 orders with at most 1 preemption (64 of them with a cut)" in right.line("test_with_cuts")
+    assert re.search(r"\d\d orders with at most 1 preemption \(\d\d of them with a cut\)", right.line("test_with_cuts"))
+    assert re.search(r"3 requests, \d\d orders with at most 1 preemption in", right.line("test_three_in_order"))
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -117,20 +119,23 @@ def test_every_way_of_connecting_has_the_same_orders(project: Project, settings:
     assert "2 requests, 8 orders" in found.line("test_locked")
 
 
-@pytest.mark.parametrize(
-    ("call", "line"),
-    [
-        ("every_order(take)", "every_order takes 2 or 3 callables, not 1; give calls: "),
-        ("every_order(take, take, take, take)", "every_order takes 2 or 3 callables, not 4; "),
-        ("every_order(take, 3)", "every_order takes 2 or 3 callables, not 2; "),
-        ("every_order(take, take, errors='no')", "errors='no' is not known; use one of broken, allow"),
-    ],
-)
-def test_bad_arguments_end_in_one_line(project: Project, call: str, line: str) -> None:
-    text = f"{RIGHT.partition('def test_locked')[0]}\ndef test_it(shop, every_order):\n    {call}\n"
-    report = ran(project, text).report("test_it")
-    assert line in report
-    assert len(report.strip().splitlines()) == 1, report
+BAD = {
+    "take": "every_order takes 2 or 3 callables, not 1; give calls: ",
+    "take, take, take, take": "every_order takes 2 or 3 callables, not 4; ",
+    "take, 3": "every_order takes 2 or 3 callables, not 2; ",
+    "take, take, errors='no'": "errors='no' is not known; use one of broken, allow",
+}
+
+
+def test_bad_arguments_end_in_one_line(project: Project) -> None:
+    text = RIGHT.partition("def test_locked")[0]
+    for number, call in enumerate(BAD):
+        text += f"\ndef test_{number}(shop, every_order):\n    every_order({call})\n"
+    said = ran(project, text)
+    for number, line in enumerate(BAD.values()):
+        report = said.report(f"test_{number}")
+        assert line in report
+        assert len(report.strip().splitlines()) == 1, report
 
 
 def test_a_bad_address_ends_in_one_line(project: Project) -> None:

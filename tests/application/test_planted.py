@@ -6,7 +6,7 @@ import pytest
 
 from fix_application import Project, Ran
 
-pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.nightly]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 PLANTED = """
 import functools
@@ -188,7 +188,7 @@ def goods(transactional_db):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_call(goods, every_cut, name):
-    every_cut(CALLS[name], INVARIANTS.get(name.rpartition("_")[0]), ways="fin,rst")
+    every_cut(CALLS[name], INVARIANTS.get(name.rpartition("_")[0]))
 """
 
 FOUND = {
@@ -204,10 +204,18 @@ FOUND = {
 }
 
 
-@pytest.fixture(scope="module", params=["psycopg", pytest.param("psycopg2", marks=pytest.mark.nightly)])
+RUNS = [
+    ("psycopg", "fin"),
+    pytest.param(("psycopg", "fin,rst"), marks=pytest.mark.nightly),
+    pytest.param(("psycopg2", "fin,rst"), marks=pytest.mark.nightly),
+]
+
+
+@pytest.fixture(scope="module", params=RUNS, ids=" ".join)
 def planted(project: Project, request: pytest.FixtureRequest) -> Ran:
+    driver, ways = request.param
     project.write("test_planted.py", PLANTED)
-    return project.pytest(f"--lab-driver={request.param}", "test_planted.py")
+    return project.pytest(f"--lab-driver={driver}", f"--lab-ways={ways}", "test_planted.py")
 
 
 @pytest.mark.parametrize("name", FOUND)

@@ -161,7 +161,7 @@ def test_library_works_with_djangos_own_runner(project: Project) -> None:
         """
         from django.test import TransactionTestCase
         from lab.application.library import JudgedTestCase
-        from books import books
+        from books import asks, books
         from shop.models import Product
 
         class Orders(JudgedTestCase, TransactionTestCase):
@@ -170,6 +170,13 @@ def test_library_works_with_djangos_own_runner(project: Project) -> None:
 
             def test_wrong(self):
                 self.every_cut(lambda: self.client.post("/wrong/orders/", {"sku": "a", "n": 1}), books)
+
+            def test_two_right(self):
+                self.every_order(asks("/orders/", sku="a", n=1), asks("/orders/", sku="a", n=2), invariant=books)
+
+            def test_two_wrong(self):
+                ask = "/wrong/orders/unlocked/"
+                self.every_order(asks(ask, sku="a", n=1), asks(ask, sku="a", n=2), preemptions=1)
         """,
     )
     program = [sys.executable, "-m", "django", "test", "--settings=settings", "test_runner", "--noinput"]
@@ -179,7 +186,11 @@ def test_library_works_with_djangos_own_runner(project: Project) -> None:
     )  # fmt: skip
     assert "invariant: 9 in stock and 0 sold, of 10  [2 cuts]" in done.stderr
     assert "python manage.py test test_runner.Orders.test_wrong" in done.stderr
-    assert "FAILED (failures=1)" in done.stderr
+    assert "not serial: answers and rows (201, 201) that no order one after the other has" in done.stderr
+    assert "LAB_ORDER='AABBBBBAAA' python manage.py test test_runner.Orders.test_two_wrong" in done.stderr
+    assert "pages: lab report .connection-lab" in done.stderr
+    assert "Ran 3 tests in " in done.stderr
+    assert "FAILED (failures=2)" in done.stderr
 
 
 def test_sessions_past_the_tap_are_counted(project: Project) -> None:
