@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lab.application import order_text, text
-from lab.application.case import Answer, shown
+from lab.application.case import Answer, Tables, shown
+from lab.application.groups import J, groups
 from lab.application.order_case import OrderCase
 from lab.application.session import STORE
 from lab.records.codec import encode
@@ -46,27 +47,19 @@ def of_cuts(
     replay: Replay,
 ) -> OwnTest:
     """What every_cut has found."""
-    groups = tuple(
-        Group(
-            reason,
-            tuple(
-                OwnCase(
-                    each.case.address,
-                    each.says,
-                    each.place,
-                    text.got(each.case),
-                    shown(each.case.rows),
-                    replay(each.case.address),
-                )
-                for each in group
-            ),
-            examples.get(reason, Example()),
-        )
-        for reason, group in text.groups(judged).items()
+
+    def told(each: text.Judged) -> OwnCase:
+        case = each.case
+        return _case(case.address, text.got(case), case.rows, replay, each.says, each.place)
+
+    return OwnTest(
+        test=test,
+        headline=text.headline(clean, judged, seconds),
+        clean=f"clean run: {clean.answer}, {shown(clean.rows)}",
+        groups=_groups(groups(judged), told, examples),
+        notes=tuple(text.notes(clean)),
+        ended=_now(),
     )
-    without = f"clean run: {clean.answer}, {shown(clean.rows)}"
-    notes = tuple(text.notes(clean))
-    return OwnTest(test, text.headline(clean, judged, seconds), without, groups, notes, _now())
 
 
 def of_orders(
@@ -78,25 +71,30 @@ def of_orders(
     replay: Replay,
 ) -> OwnTest:
     """What every_order has found."""
-    groups = tuple(
-        Group(
-            reason,
-            tuple(
-                OwnCase(
-                    each.case.address,
-                    "",
-                    "",
-                    ", ".join(map(str, each.case.answers)),
-                    shown(each.case.rows),
-                    replay(each.case.address),
-                )
-                for each in group
-            ),
-            examples.get(reason, Example()),
-        )
-        for reason, group in order_text.groups(judged).items()
+
+    def told(each: order_text.Judged) -> OwnCase:
+        return _case(each.case.address, ", ".join(map(str, each.case.answers)), each.case.rows, replay)
+
+    return OwnTest(
+        test=test,
+        headline=headline,
+        clean="",
+        groups=_groups(groups(judged), told, examples),
+        notes=tuple(order_text.notes(judged, said)),
+        ended=_now(),
     )
-    return OwnTest(test, headline, "", groups, tuple(order_text.notes(judged, said)), _now())
+
+
+def _case(address: str, got: str, rows: Tables, replay: Replay, says: str = "", place: str = "") -> OwnCase:
+    return OwnCase(address, says, place, got, shown(rows), replay(address))
+
+
+def _groups(
+    found: Mapping[str, Sequence[J]], told: Callable[[J], OwnCase], examples: Mapping[str, Example]
+) -> tuple[Group, ...]:
+    return tuple(
+        Group(reason, tuple(map(told, cases)), examples.get(reason, Example())) for reason, cases in found.items()
+    )
 
 
 def of_order(case: OrderCase, records: Sequence[Record], logged: tuple[str, ...]) -> Example:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lab.application.case import shown
+from lab.application.groups import groups
 from lab.application.order_case import OrderCase, Step, letter
 from lab.application.order_judge import WORDS, Verdict
 
@@ -48,15 +49,6 @@ def report(first: str, judged: Sequence[Judged], said: Sequence[str], replay: Re
         lines += ["", f"{group[0].verdict.reason}{count}", "", *table(group[0].case)]
         lines.append(f"  see it again: {replay(group[0].case.address)}")
     return "\n".join(lines)
-
-
-def groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
-    """The broken ones by reason, the largest group first and in each the simplest order."""
-    found: dict[str, list[Judged]] = {}
-    for each in judged:
-        if each.verdict.kind == "broken":
-            found.setdefault(each.verdict.reason, []).append(each)
-    return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
 
 
 def story(one: Judged) -> str:

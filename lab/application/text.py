@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lab.application.case import Answer, CutCase, Tables, shown
+from lab.application.groups import groups
 from lab.application.judge import WORDS, Verdict
 from lab.records.own_test import Example
 
@@ -70,15 +71,6 @@ def report(clean: Clean, judged: Sequence[Judged], seconds: float, replay: Repla
             lines.append(f"    and {len(group) - SHOWN} more")
         lines.append(f"    see it again: {replay(group[0].case.address)}")
     return "\n".join(lines)
-
-
-def groups(judged: Sequence[Judged]) -> dict[str, list[Judged]]:
-    """The broken ones by reason, the largest group first."""
-    found: dict[str, list[Judged]] = {}
-    for each in judged:
-        if each.verdict.kind == "broken":
-            found.setdefault(each.verdict.reason, []).append(each)
-    return dict(sorted(found.items(), key=lambda pair: -len(pair[1])))
 
 
 def _table(group: Sequence[Judged]) -> list[str]:
