@@ -140,13 +140,53 @@ TIMEOUTS = {
     "notes": ["a note"],
 }
 
+OWN = {
+    "kind": "own-tests",
+    "test": "test_shop.py::test_order",
+    "headline": "every_cut: 3 statements, 8 cuts in 0.8 s: 2 broken",
+    "clean": "clean run: 201, rows shop_order +1",
+    "notes": ["a note"],
+    "ended": 1000.5,
+    "groups": [
+        {
+            "reason": "invariant: 9 in stock",
+            "cases": [
+                {
+                    "address": "c1:ready:3+0 fin",
+                    "says": "before",
+                    "place": "a.py:1",
+                    "got": "500",
+                    "rows": "no rows",
+                    "replay": "pytest test_shop.py::test_order --lab-cut 'c1:ready:3+0 fin'",
+                },
+            ],
+            "example": {
+                "statements": [{"says": "SELECT shop_product", "place": "a.py:1"}],
+                "answers": ["-> 500: OperationalError"],
+                "wire": ["c1 -> up#4 Query SELECT"],
+                "logged": ["ERROR django.request: no"],
+            },
+        },
+        {
+            "reason": "not serial",
+            "cases": [
+                {"address": "ABBA", "says": "", "place": "", "got": "201, 201", "rows": "no rows", "replay": "pytest x"}
+            ],
+            "example": {
+                "turns": [{"actor": 0, "says": ""}, {"actor": 1, "says": "COMMIT", "waits_for": [0], "cut": True}],
+                "answers": ["-> 201", "-> 201"],
+            },
+        },
+    ],
+}
+
 
 def store_of_every_kind(root: Path) -> None:
     """A store with something for each kind of page."""
     for variant in (MINE, Variant(name="another_rather_long_name", engine="a.b")):
         stored(root, variant, log="1970-01-01 00:16:40.000 UTC [77] LOG:  unexpected EOF on client connection\n")
     stored(root, over=False)
-    for document in (CUTS, ORDERS, TIMEOUTS):
+    for document in (CUTS, ORDERS, TIMEOUTS, OWN):
         folder = root / "mine" / f"{document['kind']}-x"
         (folder / "cases").mkdir(parents=True)
         CheckFolder(root, folder).keep("0001 recovers", told(), [BROKEN])

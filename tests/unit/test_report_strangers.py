@@ -85,7 +85,7 @@ def test_each_place_of_each_file_may_hold_anything(tmp_path: Path) -> None:
     files = {file: case.page for file in case.folder.iterdir() if file.suffix in (".json", ".jsonl")}
     files[check.folder / "verdicts.json"] = check.page
     files |= {entry.folder / TABLE: entry.page for entry in shelf.tables if entry.kind}
-    assert len(files) == 12
+    assert len(files) == 13
     tried = 0
     for file, page in files.items():
         text = file.read_text()

@@ -40,7 +40,7 @@ def own_page(found: OwnTest, folder: str, *, alone: bool = False) -> str:
         folder=folder,
         alone=alone,
         groups=groups,
-        when=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found.ended)),
+        when=_when(found.ended),
     )
 
 
@@ -57,6 +57,13 @@ def draw_own(folder: Path) -> Path:
     write(out / STYLE, style().encode())
     write(page, own_page(found, folder.name, alone=not (out / INDEX).is_file()).encode(errors="replace"))
     return page
+
+
+def _when(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    except (ValueError, OverflowError, OSError):  # a stranger's number
+        return ""
 
 
 def _columns(example: Example) -> list[list[str]]:
