@@ -12,7 +12,7 @@ from fix_application import SHOP, Project, Ran
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module", params=["psycopg", "psycopg2"])
+@pytest.fixture(scope="module", params=["psycopg", pytest.param("psycopg2", marks=pytest.mark.nightly)])
 def shop_run(project: Project, request: pytest.FixtureRequest) -> Ran:
     for name in ("test_right.py", "test_wrong.py"):
         shutil.copy(SHOP / name, project.folder)
