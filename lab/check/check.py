@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
-from lab.check.claims import claiming, is_row, known_limits
+from lab.check.claims import claiming, is_project, known_limits
 from lab.check.cuts import CutTrials, cut
 from lab.check.lanes import run_in_lanes
 from lab.check.progress import Progress, Silent
@@ -273,7 +273,7 @@ class _Check:
             gathered.not_applicable,
             trials,
             at_stake,
-            project=not is_row(entry.variant),
+            project=is_project(entry.variant, engine),
             known=None if self._options.claims else known_limits(entry.variant, traits, engine),
         )
         result = Result(
@@ -302,7 +302,7 @@ def _describe(entry: Entry) -> VariantInfo:
         driver=variant.driver,
         settings=masked({**inherited, **variant.settings}, entry.zygote.secrets),
         notes=traits.notes,
-        project=not is_row(variant),
+        project=is_project(variant, entry.zygote.engine),
         options=masked({**(options if isinstance(options, dict) else {}), **variant.options}, entry.zygote.secrets),
         keeping=traits.keeping,
     )

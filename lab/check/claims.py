@@ -58,6 +58,14 @@ def is_row(variant: Variant) -> bool:
     return not variant.module and variant.name in rows()
 
 
+def is_project(variant: Variant, engine: str) -> bool:
+    """Whether it is a configuration of somebody's: a project's, or settings of Django's own ENGINE.
+
+    Plans that change settings say nothing of such settings. An ENGINE that was named is judged under any of them.
+    """
+    return not is_row(variant) and (bool(variant.module) or engine in STOCK)
+
+
 def claiming(variant: Variant, traits: Traits, engine: str, wanted: Sequence[str] = ()) -> Variant:
     """The variant with what it claims: `wanted`; else what its row says; else, for a project, what Django documents."""
     if "strict" in wanted:
@@ -67,7 +75,7 @@ def claiming(variant: Variant, traits: Traits, engine: str, wanted: Sequence[str
         for each in wanted:
             names += _documented(traits) if each == "django" else _persistent() if each == "persistent" else [each]
         return msgspec.structs.replace(variant, claims=tuple(dict.fromkeys(names)))
-    if is_row(variant) or variant.claims is not None or not (variant.module or engine in STOCK):
+    if variant.claims is not None or not is_project(variant, engine):
         return variant
     return msgspec.structs.replace(variant, claims=tuple(_documented(traits)))
 
