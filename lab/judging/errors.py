@@ -13,6 +13,8 @@ SOCKET = ("builtins.OSError", "builtins.Connection", "builtins.BrokenPipe", "bui
 """How the names of the classes begin that a lost connection raises: Django's, a driver's, a socket's."""
 LOST = ("08", "57P", "25P03")
 """Classes of SQLSTATE that come with the end of a session: they say nothing of the statement."""
+STATEMENT = ("ProgrammingError", "DataError", "IntegrityError", "NotSupportedError")
+"""Classes of PEP 249 that say that the statement is wrong: to try it again would be of no use."""
 UNUSABLE = ("psycopg2.InterfaceError", "psycopg.InterfaceError")
 """What a driver raises by itself, without a word to the server."""
 
@@ -35,6 +37,21 @@ def of_driver(cause: Cause) -> bool:
 def of_statement(cause: Cause) -> bool:
     """Whether the server was there to refuse a statement."""
     return bool(cause.sqlstate) and not cause.sqlstate.startswith(LOST)
+
+
+def blames_the_statement(call: Call) -> bool:
+    """Whether what left it, and its causes, blame the statement, while a driver's error that it hides does not.
+
+    Django's own TransactionManagementError, a kind of ProgrammingError, speaks of the block.
+    """
+    parts = [nearest(cause).rpartition(".") for cause in call.visible]
+    blamed = all(module in ("django.db.utils", *DRIVERS) and name in STATEMENT for module, _, name in parts)
+    return blamed and not any(map(of_statement, call.chain)) and any(_of_session(cause) for cause in call.hidden)
+
+
+def _of_session(cause: Cause) -> bool:
+    """Whether the driver has said by it that something is wrong with the session."""
+    return of_driver(cause) and nearest(cause).rpartition(".")[2] not in STATEMENT
 
 
 def names_attempt(causes: Iterable[Cause]) -> bool:

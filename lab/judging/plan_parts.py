@@ -113,6 +113,11 @@ def kept_nothing(record: Record) -> str:
     return NOTHING_SEEN_KEPT if len(used) > 1 and len(set(used)) == len(used) else ""
 
 
+def on(alias: str, *steps: Step) -> tuple[Step, ...]:
+    """The same steps on another alias."""
+    return tuple(msgspec.structs.replace(step, alias=alias) if hasattr(step, "alias") else step for step in steps)
+
+
 def count(number: int, noun: str) -> str:
     """`1 session`, `2 sessions`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -22,6 +22,7 @@ LEAVE: dict[str, tuple[str, str, Any]] = {
     "advisory lock": ("SELECT pg_advisory_lock_shared(4711)", "advisory_locks", 1),
     "LISTEN": ("LISTEN lab_left", "channels", "lab_left"),
     "prepared statement": ("PREPARE lab_left AS SELECT 1", "prepared", "lab_left"),
+    "cursor WITH HOLD": ("DECLARE lab_left CURSOR WITH HOLD FOR SELECT 1", "cursors", "lab_left"),
     "read-only": ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "read_only", "on"),
     "isolation level": ("SET default_transaction_isolation = 'serializable'", "default_isolation", "serializable"),
     "statement_timeout": ("SET statement_timeout = '77s'", "statement_timeout", "77s"),

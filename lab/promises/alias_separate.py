@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, request, several
+from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, on, request, several
 from lab.judging.session_state import difference, leave, looks, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -26,11 +26,6 @@ DATABASES = {"default": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
 differs from `default` in nothing else. `twin` and `other` log in as a second user, whose name ends with b. `twin` also
 has a role, TWIN_ROLE."""
 TWIN_ROLE = "lab_other"
-
-
-def on(alias: str, *steps: Step) -> tuple[Step, ...]:
-    """The same steps on another alias."""
-    return tuple(msgspec.structs.replace(step, alias=alias) if hasattr(step, "alias") else step for step in steps)
 
 
 def only(alias: str, fault: Inject) -> Inject:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import looked_at, request
+from lab.judging.plan_parts import looked_at, on, request
 from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -81,6 +81,8 @@ class CleanSession(Promise):
         wrote = request("t0", Look("t0"), *leave("t0", "SET"), Enter("t0"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "SET", *wrote, *wrote, *then, title="twice, with a transaction")
 
+        kin = (*look, *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), *then)
+        yield self.plan(variant, "SET", *on("kin", *kin), title="another alias")
         for moment, left in OF_DRIVER.items():
             yield self.plan(variant, moment, *look, *request("t0", Look("t0"), *left), *then)
         yield from lifecycles.clean_session(self, variant, traits)

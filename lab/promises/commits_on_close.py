@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, LOSE_ANSWER, TERMINATE, autocommit_off, commits_at_close, count, query, request
+from lab.judging.plan_parts import (
+    FIN,
+    LOSE_ANSWER,
+    TERMINATE,
+    autocommit_off,
+    commits_at_close,
+    count,
+    query,
+    request,
+    several,
+)
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -58,6 +68,12 @@ class CommitsOnClose(Promise):
                 yield self.plan(which, f"{form}, an error healed before", *request("t0", *healed), *query("t0"))
             lost = (*request("t0", *work, LOSE_ANSWER, *after), Heal(), *query("t0"))
             yield self.plan(which, f"{form}, answer lost", *lost)
+
+        if several(variant):
+            begun = (*query("t1"), *query("t0"))  # the main thread is not the one that closes
+            lost = request("t1", Autocommit("t1"), Write("t1"), Write("t1"), TERMINATE)
+            title = "in another thread"
+            yield self.plan(variant, "set_autocommit(False), cut before COMMIT", *begun, *lost, *begun, title=title)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

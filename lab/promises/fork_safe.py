@@ -72,7 +72,17 @@ class ForkSafe(Promise):
             idle = at_once("t0", "t1", "t2")
             child = request(CHILD, Read(CHILD)) * 4
             yield self.plan(variant, "several idle sessions", *idle, fork, *child, Exit(CHILD, "normal"), *idle)
+        yield from self._on_another_alias(variant)
         yield from lifecycles.fork_safe(self, variant)
+
+    def _on_another_alias(self, variant: Variant) -> Iterator[Plan]:
+        """A handler that lets go of the default connection alone leaves the child those of all other aliases."""
+        read, child = Read("t0", alias="kin"), Read(CHILD, alias="kin", swallow=True)
+        both, leave, title = request("t0", Read("t0"), read), Exit(CHILD, "normal"), "another alias"
+        between = (*both, Fork("t0"), *request(CHILD, child), *both, leave, *both)
+        yield self.plan(variant, "between requests, then normal", *between, title=title)
+        used = request("t0", Read("t0"), read, Fork("t0"), child, read, leave, read)
+        yield self.plan(variant, "inside a request, then normal", *used, title=title)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

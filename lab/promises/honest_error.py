@@ -13,6 +13,7 @@ from lab.judging import loss
 from lab.judging.calls import FOREVER, Call
 from lab.judging.errors import (
     UNUSABLE,
+    blames_the_statement,
     hides_an_earlier_one,
     names_attempt,
     nearest,
@@ -196,6 +197,8 @@ def _dishonest(call: Call, kinds: set[str], *, in_doubt: bool = False) -> str:
         )
     if not any(of_database(cause) or cause.origin for cause in call.visible):
         return f"the fault was {struck}, and what leaves {call.f} is no database error and has none as its cause"
+    if blames_the_statement(call):
+        return f"the fault was {struck}, and the error of {call.f} says that the statement is wrong"
     if not in_doubt and _hides_the_attempt(call, kinds) and not quotes_an_attempt(call):
         return f"the fault was {struck}, and the error of {call.f} hides what the attempt to connect had met"
     return ""

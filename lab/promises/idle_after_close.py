@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import ORDINARY
-from lab.judging.plan_parts import at_once, count, query, request, several
+from lab.judging.plan_parts import at_once, autocommit_off, count, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import Census
@@ -51,6 +51,8 @@ class IdleAfterClose(Promise):
         yield self.plan(variant, "autocommit off", *off, *after, title="reads only")
         off = request("t0", Read("t0"), Autocommit("t0"), Write("t0"), Fail("t0"))
         yield self.plan(variant, "autocommit off", *off, *after, title="aborted transaction")
+        work = request("t0", Read("t0"), Write("t0"))
+        yield self.plan(autocommit_off(variant), "AUTOCOMMIT=False", *work, *after)
         yield self.plan(variant, "block never left", *request("t0", Enter("t0"), Write("t0")), *after)
         if several(variant):
             later = request("t1", Read("t1"), Sql("t1", WHILE))

@@ -58,6 +58,9 @@ class Initialised(Promise):
         for plan in self._moments(role, "role", (), traits):
             yield msgspec.structs.replace(plan, bound=ROLE_BOUND)
         yield from self._moments(configured, "custom init", INIT, traits)
+        if keeps(variant, traits):
+            yield from self._again(role, "role", (), traits)
+            yield from self._again(configured, "custom init", INIT, traits)
         yield from self._tidied(configured, "custom init", INIT)
         yield from self._replaced(configured, "custom init", INIT, traits)
         look = request("t0", Look("t0"))
@@ -86,6 +89,14 @@ class Initialised(Promise):
             both: tuple[Step, ...] = (Begin("t0"), Begin("t1"), Look("t0"), Look("t1"))
             both += (Enter("t1"), Look("t1"), Leave("t1"), End("t1"), End("t0"))
             yield self.plan(which, f"{name}, second thread", *both, *look, *request("t1", Look("t1")), init=init)
+
+    def _again(self, which: Variant, name: str, init: tuple[str, ...], traits: Traits) -> Iterator[Plan]:
+        """What a backend counts, or remembers by its first sessions, shows with a later one."""
+        good = query("t0") * max(traits.pool_max, 1)
+        replaced = (TERMINATE, *good, *request("t0", Look("t0"), Enter("t0"), Look("t0"), Leave("t0")))
+        moment, title = f"{name}, replaced session", "three times"
+        plan = self.plan(which, moment, *query("t0"), *replaced * 3, init=init, title=title)
+        yield plan if init else msgspec.structs.replace(plan, bound=ROLE_BOUND)
 
     def _tidied(self, which: Variant, name: str, init: tuple[str, ...]) -> Iterator[Plan]:
         """What makes a backend tidy a session up: it is still to be set up afterwards."""

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from lab.judging.calls import FOREVER, Call, Request
-from lab.judging.plan_parts import FIN, at_once, count, query, request, several
+from lab.judging.plan_parts import FIN, at_once, count, inject, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Plan, Read, Step, Write
+from lab.records.plan import Begin, Close, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -61,6 +61,9 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "a close() in one", Begin("t0"), *returned, *ends, title="and goes on")
         if several(variant, 3):
             yield self.plan(variant, "three at once", *at_once("t0", "t1", "t2"), *at_once("t2", "t1", "t0"))
+        # The check of t0's session gets no answer yet when t1 asks for one: is what is being checked still to be had?
+        slow = (*query("t0"), inject("hold", moment="ready+0"), *both, Read("t0"), Read("t1"), Heal())
+        yield self.plan(variant, "query first", *slow, Read("t0"), Read("t1"), *ends, title="checked at the same time")
         for name, trouble in TROUBLE.items():
             yield self.plan(variant, "after an error", *request("t0", *trouble), *connected, title=name)
 

@@ -28,11 +28,14 @@ REFUSING: dict[str, tuple[Inject, ...]] = {
     "every check fails": (inject("cut-first-answer"),),
 }
 KINDS = ("reject", "lock-out", "fill-slots", "cut-first-answer")
+CLOSED = "refuse"
+"""While it lasts nothing listens: no line counts an attempt, so that a call must tell how many its thread has made."""
 
 
 @promise
 class PacedReconnects(Promise):
-    """At stake when a request had to connect while the server refused (the lines count connections exactly).
+    """At stake when a request had to connect while the server refused (the lines count connections exactly; where
+    nothing listens, the attempts that a failed call's own thread has made are counted).
 
     Allowed are 3 attempts for each request, 3 for each second, one for each session that is to be replaced or that a
     pool keeps, and one for each call that the application makes after an earlier one of its request has failed.
@@ -50,6 +53,10 @@ class PacedReconnects(Promise):
         # What is kept is stale then: a backend that does not check spends a request on each before it connects.
         spent = query("t0") * (traits.pool_max or 1) if not traits.health_checks else ()
         after = query("t0") * 2
+        if not traits.pool_max:  # its workers make the attempts, and no call tells of those
+            closed = inject(CLOSED)
+            yield self.plan(variant, "nothing listens, from the start", closed, *meets, *after)
+            yield self.plan(variant, "nothing listens, with a kept session", *query("t0"), closed, *meets, *after)
         for how, faults in REFUSING.items():
             cold = tuple(fault for fault in faults if fault is not TERMINATE)
             yield self.plan(variant, f"{how}, from the start", *cold, *meets, *after)
@@ -85,6 +92,15 @@ class PacedReconnects(Promise):
                 return self.broken(f"{what} while the server refused; {allowed} would do", landing.step)
             if attempts:
                 counts.append(attempts)
+        for call in trace.calls:
+            attempts = call.value.get("attempts", 0)
+            if attempts and any(landing.kind == CLOSED for landing in trace.during(call.begin, call.end)):
+                if attempts > (allowed := int(ATTEMPTS * (1 + call.seconds))):
+                    what = f"{call.f} made {attempts} attempts to connect in {call.seconds:.1f} s"
+                    return self.broken(f"{what} while nothing listened; {allowed} would do", call.step)
+                counts.append(attempts)
+        if not counts and any(landing.kind == CLOSED for landing in trace.landed):
+            return self.none("no call was seen to connect while nothing listened")
         if not counts:
             return self.unknown("no request tried to connect while the server refused")
         return self.kept(f"{max(counts)} attempts to connect while the server refused")

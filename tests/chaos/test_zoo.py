@@ -89,6 +89,7 @@ BROKEN = (
     Broken("dies_at_once", "recovers", "idle in request"),
     Broken("segfaults_at_disconnect", "recovers", "mid-query"),
     Broken("reconnects_in_atomic", "atomic", "between statements"),
+    Broken("reconnects_after_savepoint", "atomic", "in a savepoint"),
     Broken("reconnects_after_reads", "atomic", "after a read"),
     Broken("replays_statement", "atomic", "between statements"),
     Broken("closes_dead_in_atomic", "atomic", "error swallowed"),
@@ -109,14 +110,17 @@ BROKEN = (
     Broken("close_commits_in_atomic", "aborts-cleanly", "close() inside, left later"),
     Broken("end_commits_in_atomic", "aborts-cleanly", "never left"),
     Broken("close_swallows", "commits-on-close", "set_autocommit(False), cut before COMMIT"),
+    Broken("close_swallows_in_threads", "commits-on-close", "set_autocommit(False), cut before COMMIT"),
     Broken("close_replays", "commits-on-close", "set_autocommit(False), cut at COMMIT"),
     Broken("errors_undo_pending", "commits-on-close", "set_autocommit(False), an error healed before"),
     Broken("close_forgets_setting", "commits-on-close", "AUTOCOMMIT=False"),
     Broken("close_commits_at_end_only", "commits-on-close", "close() by hand"),
     Broken("keeps_open_transaction", "idle-after-close", "BEGIN by hand"),
+    Broken("begins_after_close", "idle-after-close", "AUTOCOMMIT=False"),
     Broken("keeps_reads_open", "idle-after-close", "autocommit off"),
     Broken("pings_in_transaction", "idle-after-close", "a while later"),
     Broken("shares_global", "isolated-threads", "query first"),
+    Broken("hands_out_while_checking", "isolated-threads", "query first"),
     Broken("overflow_shares", "isolated-threads", "three at once"),
     Broken("locks_each_statement", "isolated-threads", "a write between two"),
     Broken("locks_each_block", "isolated-threads", "a write between two"),
@@ -150,8 +154,8 @@ DJANGO = {
 }
 """What Django itself does not promise, and all that are built on it inherit: no timeouts, blocks that end badly, and
 work that is no request, of which test_zoo_lifecycles.py tells more."""
-BY_HAND = ("idle-after-close", "BEGIN by hand")
-"""A kept session keeps what was begun by hand: Django does not look."""
+BY_HAND = (("idle-after-close", "BEGIN by hand"), ("idle-after-close", "AUTOCOMMIT=False"))
+"""A kept session keeps what was begun by hand, or by its settings: Django does not look."""
 
 
 class Correct(NamedTuple):
@@ -182,19 +186,19 @@ def _pool(name: str, **pool: Any) -> Correct:
     known = [("bounded-wait", moment) for moment in waits if pool.get("timeout", 30) > BOUND]
     known.append(("replaces-stale", ANY))  # with several idle ones dead, the next request waits through a back-off
     settings = {"CONN_HEALTH_CHECKS": True}
-    return _correct(name, BY_HAND, *known, driver="psycopg", options={"pool": pool or True}, settings=settings)
+    return _correct(name, *BY_HAND, *known, driver="psycopg", options={"pool": pool or True}, settings=settings)
 
 
 NO_SLOT = (("bounded-wait", "exhausted"), ("bounded-wait", "a holder that died"))
 """Who waits without a timeout for what nobody gives back waits for ever: true, and to be said."""
 CORRECT = (
     *_both("a connection for each request", quick=True),
-    *_both("kept and checked", BY_HAND, quick=True, settings=KEPT),
-    *_both("kept for a minute", BY_HAND, settings={**KEPT, "CONN_MAX_AGE": 60}),
-    *_both("time zone", BY_HAND, settings={**KEPT, "TIME_ZONE": "Asia/Tokyo"}),
-    *_both("role", BY_HAND, settings=KEPT, options={"assume_role": "lab_other"}),
-    *_both("serializable", BY_HAND, settings=KEPT, options={"isolation_level": 3}),
-    _correct("server-side binding", BY_HAND, driver="psycopg", settings=KEPT, options={"server_side_binding": True}),
+    *_both("kept and checked", *BY_HAND, quick=True, settings=KEPT),
+    *_both("kept for a minute", *BY_HAND, settings={**KEPT, "CONN_MAX_AGE": 60}),
+    *_both("time zone", *BY_HAND, settings={**KEPT, "TIME_ZONE": "Asia/Tokyo"}),
+    *_both("role", *BY_HAND, settings=KEPT, options={"assume_role": "lab_other"}),
+    *_both("serializable", *BY_HAND, settings=KEPT, options={"isolation_level": 3}),
+    _correct("server-side binding", *BY_HAND, driver="psycopg", settings=KEPT, options={"server_side_binding": True}),
     _pool("pool"),
     _pool("pool of one", min_size=1, max_size=1),
     _pool("pool with a timeout", min_size=1, max_size=2, timeout=1.0),

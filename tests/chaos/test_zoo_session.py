@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from _pytest.mark.structures import ParameterSet
 
+from lab.check.check import Options, check
 from lab.fault import needs
 from lab.judging.judge import judge
 from lab.promise import PROMISES
@@ -18,6 +20,7 @@ from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.rig.embedded.rig import Rig
 from lab.run import run
+from lab.store import Store
 from lab.subject.handle import Zygote
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -41,6 +44,8 @@ class Broken(NamedTuple):
 BROKEN = (
     Broken("forgets_to_fork", "fork-safe", "between requests, then os._exit"),
     Broken("forgets_to_fork", "fork-safe", "preload, the master rests, normal"),
+    Broken("forks_default_alias_only", "fork-safe", "between requests, then normal"),
+    Broken("forks_default_alias_only", "fork-safe", "inside a request, then normal"),
     Broken("child_says_goodbye", "fork-safe", "preload, the master rests, os._exit"),
     Broken("child_says_goodbye", "fork-safe", "two children"),
     Broken("forgets_to_fork_twice", "fork-safe", "a child that forks"),
@@ -52,6 +57,8 @@ BROKEN = (
     Broken("resets_settings_only", "clean-session", "advisory lock"),
     Broken("resets_settings_only", "clean-session", "LISTEN"),
     Broken("resets_settings_only", "clean-session", "prepared statement"),
+    Broken("resets_default_alias_only", "clean-session", "SET"),
+    Broken("keeps_held_cursors", "clean-session", "cursor WITH HOLD"),
     Broken("resets_after_success_only", "clean-session", "all of it, then an error"),
     Broken("resets_by_text", "clean-session", "set_config()"),
     Broken("forgets_driver_object", "clean-session", "the driver's connection: transactions"),
@@ -63,6 +70,8 @@ BROKEN = (
     Broken("initialises_once", "initialised", "time zone, isolation level, replaced session"),
     Broken("initialises_once", "initialised", "custom init, replaced session"),
     Broken("forgets_after_commit", "initialised", "custom init, replaced session"),
+    Broken("sets_up_two_sessions", "initialised", "role, replaced session"),
+    Broken("sets_up_two_sessions", "initialised", "custom init, replaced session"),
     Broken("resets_setup_after_error", "initialised", "custom init, after a statement's error"),
     Broken("sets_up_once_per_request", "initialised", "custom init, after close()"),
     Broken("leaks_half_made", "bounded-sessions", "set-up fails"),
@@ -76,6 +85,8 @@ BROKEN = (
     Broken("connects_in_a_storm", "paced-reconnects", "ended at once, from the start"),
     Broken("connects_in_a_storm", "paced-reconnects", "password refused, several requests"),
     Broken("connects_in_a_storm", "paced-reconnects", "no connection slot, from the start"),
+    Broken("storms_at_a_closed_port", "paced-reconnects", "nothing listens, from the start"),
+    Broken("storms_at_a_closed_port", "paced-reconnects", "nothing listens, with a kept session"),
     Broken("checks_in_a_storm", "paced-reconnects", "every check fails, with a kept session"),
     Broken("stays_with_the_old_primary", "writable", "autocommit"),
     Broken("stays_with_the_old_primary", "writable", "in atomic()"),
@@ -83,6 +94,9 @@ BROKEN = (
     Broken("cancels_cost_sessions", "keeps-healthy", "statement_timeout, AUTOCOMMIT=False"),
     Broken("commit_errors_cost_sessions", "keeps-healthy", "unique, at COMMIT"),
 )
+
+LONG = ("sets_up_two_sessions", "forks_default_alias_only")
+"""They take more than two seconds on a machine that does nothing else."""
 
 Judge = Callable[[Variant, str, str], list[tuple[Plan, Finding]]]
 
@@ -115,7 +129,12 @@ def _variant(name: str) -> Variant:
     return Variant(name=name, engine=f"zoo.{name}", path=(str(TESTS),), keeps=True)
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: f"{broken.name}, {broken.moment}")
+def _row(broken: Broken) -> ParameterSet:
+    marks = [pytest.mark.nightly] if broken.name in LONG else []
+    return pytest.param(broken, id=f"{broken.name}, {broken.moment}", marks=marks)
+
+
+@pytest.mark.parametrize("broken", map(_row, BROKEN))
 def test_broken_backend_is_caught(broken: Broken, judged: Judge) -> None:
     findings = judged(_variant(broken.name), broken.promise, broken.moment)
     assert Verdict.BROKEN in [finding.verdict for _, finding in findings], findings
@@ -134,6 +153,16 @@ def test_careful_backend_is_not_accused(promise: str, judged: Judge) -> None:
         and plan.moment not in PROMISES.get(promise).of_django
     ]
     assert not accused
+
+
+@pytest.mark.nightly
+def test_an_engine_is_judged_under_settings_that_the_lab_adds(rig: Rig, tmp_path: Path) -> None:
+    """It has none of its own that they could differ from; it is broken with a time zone, a role or a set-up alone."""
+    variant = _variant("main_thread_initialises")
+    (result,) = check([variant], rig, Options(promises=("initialised",), search=0.0), Store(tmp_path))
+    told = result.promises["initialised"]
+    assert (told.verdict, told.claimed, result.status) == (Verdict.BROKEN, True, 1)
+    assert not told.added
 
 
 def test_forked_processes_end_with_their_plan(rig: Rig) -> None:

@@ -54,3 +54,10 @@ def test_a_statement_of_the_parent_fails_after_what_a_child_did() -> None:
 def test_a_parent_that_goes_on_on_another_session_without_a_word() -> None:
     block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), FORKS, ok(Exit(C)))
     assert verdict(SAFE, record(*block, ok(Write(T), on="2@b"), ok(Leave(T)), ok(End(T)))) == "broken"
+
+
+def test_a_child_on_the_session_of_another_alias() -> None:
+    kin, childs = Read(T, alias="kin"), Read(C, alias="kin")
+    begun = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(kin, on="2@b"), ok(End(T)), FORKS, ok(Begin(C)))
+    assert verdict(SAFE, record(*begun, ok(childs, on="3@c"), ok(End(C)), *asks(T, "1@a"))) == "kept"
+    assert verdict(SAFE, record(*begun, ok(childs, on="2@b"), ok(End(C)), *asks(T, "1@a"))) == "broken"

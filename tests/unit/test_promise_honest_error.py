@@ -273,3 +273,23 @@ def test_the_error_of_another_who_had_no_session_is_an_echo() -> None:
     had = (ok(Begin("t1")), ok(Read("t1"), on="2@a"), *mine[:2], strike("sever-fin", "1@a", "2@a"))
     told = (*had, raised(Read(T), LOST), raised(Read("t1"), alien), ok(End(T)), ok(End("t1")))
     assert verdict(HONEST, record(*told)) == "broken"
+
+
+BLAMES = Cause("django.db.utils.ProgrammingError", text="no results to fetch")
+
+
+@pytest.mark.parametrize(
+    ("chain", "expected"),
+    [
+        ((BLAMES, *hidden(LOST)), "broken"),
+        ((BLAMES, *hidden(DJANGO, LOST)), "broken"),
+        ((BLAMES, LOST), "kept"),
+        ((BLAMES,), "kept"),
+        ((Cause("django.db.transaction.TransactionManagementError"), *hidden(LOST)), "kept"),
+        ((VAGUE, *hidden(LOST)), "kept"),
+    ],
+    ids=["hidden", "twice hidden", "the cause is named", "the driver's own", "of the block", "own words"],
+)
+def test_a_lost_session_is_no_error_of_the_statement(chain: tuple[Cause, ...], expected: str) -> None:
+    told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("sever-fin", "1@a"), raised(Read(T), *chain), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == expected

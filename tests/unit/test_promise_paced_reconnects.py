@@ -4,7 +4,7 @@ import pytest
 
 from lab.records.plan import Begin, End, Read
 from lab.records.variant import Traits
-from unit.histories import Line, asks, census, heal, lost, ok, record, skipped, strike, verdict
+from unit.histories import Line, asks, census, heal, lost, ok, record, skipped, slow, strike, verdict
 
 PACED = "paced-reconnects"
 T = "t0"
@@ -48,3 +48,16 @@ def test_attempts_before_and_after_do_not_count() -> None:
     skips = (ok(Begin(T)), lost(Read(T)), skipped(Read(T)), ok(End(T)))
     told = (census(connects=50), strike("reject"), *skips, after(51), heal(), *asks(T, "1@a"), after(90))
     assert verdict(PACED, record(*told)) == "kept"
+
+
+@pytest.mark.parametrize(("attempts", "expected"), [(1, "kept"), (3, "kept"), (4, "broken"), (40, "broken")])
+def test_where_nothing_listens_the_call_itself_counts(attempts: int, expected: str) -> None:
+    tries = Line(Read(T), "info", {"attempts": attempts, "attempts_failed": attempts}, lost(Read(T)).chain)
+    begun = (*asks(T, "1@a"), strike("refuse", "1@a"), ok(Begin(T)))
+    assert verdict(PACED, record(*begun, tries, heal(), ok(End(T)))) == expected
+    calmly = slow(tries, attempts / 3)
+    assert verdict(PACED, record(*begun, calmly, heal(), ok(End(T)))) == "kept"
+
+
+def test_where_nothing_listens_and_no_call_connects_itself_nothing_is_said() -> None:
+    assert verdict(PACED, record(strike("refuse"), *FAILS, heal())) == "n/a"

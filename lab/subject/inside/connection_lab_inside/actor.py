@@ -28,11 +28,13 @@ SELECT lab.session(), current_database()::text, session_user::text, current_user
         WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind = 'r'),
        (SELECT count(*) FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'advisory'),
        (SELECT string_agg(c, ' ' ORDER BY c) FROM pg_catalog.pg_listening_channels() AS c),
-       (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_prepared_statements WHERE from_sql)
+       (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_prepared_statements WHERE from_sql),
+       (SELECT string_agg(name, ' ' ORDER BY name) FROM pg_catalog.pg_cursors WHERE is_holdable)
 """
 LOOK_FIELDS = (
     *("session", "database", "user", "role", "timezone", "isolation", "default_isolation", "search_path"),
     *("read_only", "statement_timeout", "mark", "alias", "temp_tables", "advisory_locks", "channels", "prepared"),
+    "cursors",
 )
 """Prepared statements are those of PREPARE: what the driver prepares by itself is its own business."""
 
