@@ -148,10 +148,13 @@ def _there(record: Record, fork: Call) -> set[str]:
 
 
 def _moved(trace: Trace) -> tuple[str, int] | None:
-    """A request that forked and went on, without a word, on another session than it had."""
+    """A request that forked and went on, without a word, on another session than it had on that alias."""
     for each in trace.requests:
-        used = [call for call in each.calls if call.session]
         steps = {call.f for call in each.calls}
-        if "fork" in steps and "close" not in steps and len({call.session for call in used}) > 1:
-            return "a request that forked went on on another session", used[-1].step
+        if "fork" not in steps or "close" in steps:
+            continue
+        first: dict[str, str] = {}
+        for call in (call for call in each.calls if call.session):
+            if first.setdefault(getattr(call.plan, "alias", "default"), call.session) != call.session:
+                return "a request that forked went on on another session", call.step
     return None

@@ -134,7 +134,7 @@ def _row(broken: Broken) -> ParameterSet:
     return pytest.param(broken, id=f"{broken.name}, {broken.moment}", marks=marks)
 
 
-@pytest.mark.parametrize("broken", map(_row, BROKEN))
+@pytest.mark.parametrize("broken", [_row(broken) for broken in BROKEN])
 def test_broken_backend_is_caught(broken: Broken, judged: Judge) -> None:
     findings = judged(_variant(broken.name), broken.promise, broken.moment)
     assert Verdict.BROKEN in [finding.verdict for _, finding in findings], findings

@@ -61,3 +61,11 @@ def test_a_child_on_the_session_of_another_alias() -> None:
     begun = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(kin, on="2@b"), ok(End(T)), FORKS, ok(Begin(C)))
     assert verdict(SAFE, record(*begun, ok(childs, on="3@c"), ok(End(C)), *asks(T, "1@a"))) == "kept"
     assert verdict(SAFE, record(*begun, ok(childs, on="2@b"), ok(End(C)), *asks(T, "1@a"))) == "broken"
+
+
+def test_each_alias_has_a_session_of_its_own_to_go_on_with() -> None:
+    kin = Read(T, alias="kin")
+    begun = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(kin, on="2@b"), FORKS, ok(Exit(C)))
+    assert verdict(SAFE, record(*begun, ok(kin, on="2@b"), ok(Read(T), on="1@a"), ok(End(T)))) == "kept"
+    assert verdict(SAFE, record(*begun, ok(kin, on="3@c"), ok(End(T)))) == "broken"
+    assert verdict(SAFE, record(*begun, ok(kin, on="1@a"), ok(End(T)))) == "broken"
