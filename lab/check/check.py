@@ -274,7 +274,8 @@ class _Check:
             trials,
             at_stake,
             project=is_project(entry.variant, engine),
-            known=None if self._options.claims else known_limits(entry.variant, traits, engine),
+            known=known_limits(entry.variant, traits, engine),
+            chosen=bool(self._options.claims),
         )
         result = Result(
             verdict=overall(promises),

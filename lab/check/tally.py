@@ -51,11 +51,13 @@ def tally(
     *,
     project: bool = False,
     known: Mapping[str, Collection[str]] | None = None,
+    chosen: bool = False,
 ) -> dict[str, PromiseResult]:
     """The result of every promise, in the order of their names; `random` runs put so many of them at stake.
 
     Of a `project` what plans show that change its settings is told apart, and decides nothing. `known` are the moments
-    at which Django itself breaks each promise: what is broken elsewhere counts as claimed.
+    at which Django itself breaks each promise: what is broken elsewhere counts as claimed, unless the claims were
+    `chosen` for this check.
     """
     results = {}
     for promise in sorted(promises, key=lambda each: each.id):
@@ -68,7 +70,9 @@ def tally(
             own = [view for view in views if view not in added]
             result = _result(variant, promise, own, (random or {}).get(promise.id, 0))
             result = _by_settings(result, added) if added else result
-            results[promise.id] = result if known is None else _whose(result, own, known.get(promise.id, ()))
+            results[promise.id] = (
+                result if known is None else _whose(result, own, known.get(promise.id, ()), chosen=chosen)
+            )
     return results
 
 
@@ -91,12 +95,15 @@ def _by_settings(result: PromiseResult, added: list[_View]) -> PromiseResult:
     return msgspec.structs.replace(result, added=shown)
 
 
-def _whose(result: PromiseResult, views: list[_View], known: Collection[str]) -> PromiseResult:
-    """The result with which of its broken moments are Django's own; the others are the project's, and count."""
+def _whose(result: PromiseResult, views: list[_View], known: Collection[str], *, chosen: bool) -> PromiseResult:
+    """The result with which of its broken moments are Django's own; the others are the project's, and count.
+
+    Where the claims were `chosen`, those alone do.
+    """
     broken = [moment for moment, verdict in result.moments.items() if verdict is Verdict.BROKEN]
     asked = {view.moment for view in views if view.own}
     limits = tuple(moment for moment in broken if moment in known or (moment not in asked and known))
-    yours = len(limits) < len(broken)
+    yours = len(limits) < len(broken) and not chosen
     return msgspec.structs.replace(result, claimed=result.claimed or yours, limits=limits)
 
 

@@ -37,7 +37,8 @@ class VariantInfo(Struct, frozen=True, kw_only=True):
     """The variant as it really ran. What is no JSON value in its settings or OPTIONS is given as text.
 
     `keeping` says what was seen of the sessions that it keeps between requests.
-    `notes`: what of the project was replaced, and what is not used. `project`: it is no bundled row.
+    `notes`: what of the project was replaced, and what is not used. `project`: it is a project's, or
+    settings of Django's own ENGINE.
     """
 
     name: str

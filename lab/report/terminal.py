@@ -78,7 +78,10 @@ def print_result(out: Console, result: Result) -> None:
 
 def _is_djangos(result: Result, promise: PromiseResult) -> bool:
     """Whether it is broken as Django breaks it, and not claimed by the project: nothing that the project could mend."""
-    return result.variant.project and promise.verdict is Verdict.BROKEN and not promise.claimed
+    if not result.variant.project or promise.verdict is not Verdict.BROKEN or promise.claimed:
+        return False
+    broken = {moment for moment, verdict in promise.moments.items() if verdict is Verdict.BROKEN}
+    return broken <= set(promise.limits) or (not promise.limits and result.variant.engine.startswith("django."))
 
 
 def print_matrix(out: Console, results: Sequence[Result]) -> None:

@@ -63,6 +63,23 @@ def alpha(*trials: Trial) -> PromiseResult:
     return tally(VARIANT, [ALPHA, BETA], {}, trials)["alpha"]
 
 
+@pytest.mark.parametrize(
+    ("moment", "chosen", "claimed", "limits"),
+    [
+        ("idle", False, False, ("idle",)),
+        ("long", False, True, ()),
+        ("idle", True, False, ("idle",)),
+        ("long", True, False, ()),
+    ],
+)
+def test_djangos_own_limits_are_told_apart_from_a_projects(
+    moment: str, chosen: bool, claimed: bool, limits: tuple[str, ...]
+) -> None:
+    broken = trial(1, "beta", moment, finding("beta", BROKEN))
+    (beta,) = tally(VARIANT, [BETA], {}, [broken], project=True, known={"beta": ["idle"]}, chosen=chosen).values()
+    assert (beta.claimed, beta.limits) == (claimed, limits)
+
+
 def test_equal_plans_are_one_case_made_for_both_promises() -> None:
     cases = gather(VARIANT, Traits(), [ALPHA, BETA], frozenset(), seed=7).cases
     assert [case.made_for for case in cases] == [(("alpha", "idle"), ("beta", "first")), (("alpha", "long"),)]

@@ -5,6 +5,7 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -82,6 +83,27 @@ def test_check_shows_verdict_moments_and_how_to_see_it_again() -> None:
         "mine: broken — 0 of 1 claimed promises kept, 1 documented limits seen, 9 cases, 1 of them void, 1.5 s",
     ):
         assert part in text(out)
+
+
+@pytest.mark.parametrize(
+    ("engine", "limits", "djangos"),
+    [
+        ("my.engine", ("at COMMIT",), True),
+        ("my.engine", ("idle",), False),
+        ("my.engine", (), False),
+        ("django.db.backends.postgresql", (), True),
+    ],
+)
+def test_what_a_project_breaks_beyond_django_is_not_called_djangos(
+    engine: str, limits: tuple[str, ...], djangos: bool
+) -> None:
+    moments = {"at COMMIT": Verdict.BROKEN, "mid-query": Verdict.KEPT}
+    broken = PromiseResult(verdict=Verdict.BROKEN, claimed=False, moments=moments, limits=limits)
+    info = VariantInfo(name="shop", engine=engine, driver="psycopg2", project=True)
+    out = console()
+    print_result(out, msgspec.structs.replace(result("shop"), variant=info, promises={"durable": broken}))
+    assert ("limits that Django itself has with such settings: durable" in text(out)) is djangos
+    assert ("○ limit" in text(out)) is not djangos
 
 
 def test_replay_command_is_never_folded() -> None:
