@@ -21,11 +21,14 @@ from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
-DATABASES = {"default": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
-"""The database of each alias. Every alias but `default` has OPTIONS of its own, which a look shows as `alias`; `kin`
-differs from `default` in nothing else. `twin` and `other` log in as a second user, whose name ends with b. `twin` also
+DATABASES = {"default": "lab", "same": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
+"""The database of each alias. Every alias but `default` and its equal `same` has OPTIONS of its own, which a look shows
+as `alias`; `kin` differs from `default` in nothing else. `twin` and `other` log in as a second user, whose name ends with b. `twin` also
 has a role, TWIN_ROLE."""
 TWIN_ROLE = "lab_other"
+EQUAL = ("default", "same")
+"""Aliases with one and the same configuration, as for a transaction of its own beside another one: what a session was
+made for does not tell them apart, and only at the same time must they not have one."""
 
 
 def only(alias: str, fault: Inject) -> Inject:
@@ -47,6 +50,9 @@ class AliasSeparate(Promise):
         default, kin = (Look("t0"), Write("t0")), on("kin", Look("t0"), Write("t0"))
         turns = (*request("t0", *default), *request("t0", *kin)) * 2
         yield self.plan(variant, "the same user, other OPTIONS", *turns, *request("t0", *default, *kin))
+        beside = (Enter("t0"), Write("t0"), *on("same", Write("t0")), Write("t0"), Leave("t0", "rollback"))
+        equals = request("t0", Read("t0"), *on("same", Read("t0")), *beside) * 2
+        yield self.plan(variant, "the same settings, at once", *equals)
         for alias, where in (("other", "another database"), ("twin", "the same database")):
             mine, theirs = (Look("t0"), Write("t0"), Look("t0")), on(alias, Look("t0"), Write("t0"), Look("t0"))
             both = request("t0", *mine, *theirs, *mine)
@@ -89,7 +95,10 @@ class AliasSeparate(Promise):
                 used.setdefault(_alias(call), {}).setdefault(call.session, call)
         for alias, sessions in used.items():
             for other, others in used.items():
-                if alias < other and (shared := sessions.keys() & others.keys()):
+                shared = sessions.keys() & others.keys()
+                if {alias, other} == set(EQUAL):
+                    shared = {session for session in shared if _by_both(trace, session)}
+                if alias < other and shared:
                     session = min(shared)
                     step = max(sessions[session].step, others[session].step)
                     return self.broken(f"{alias} and {other} used one session", step)
@@ -105,14 +114,14 @@ class AliasSeparate(Promise):
         seen: list[Call] = []
         for _, look in looks(trace):
             alias = _alias(look)
-            expected = {"database": DATABASES.get(alias, "lab2"), "alias": "" if alias == "default" else alias}
+            expected = {"database": DATABASES.get(alias, "lab2"), "alias": "" if alias in EQUAL else alias}
             if alias == "twin" and not any("role" in sets(call) and _alias(call) == "twin" for call in seen):
                 expected["role"] = TWIN_ROLE
             for field, value in expected.items():
                 if look.value.get(field) != value:
                     found = look.value.get(field) or "none"
                     return self.broken(f"{alias} had the {field} {found}, not {value or 'none'}", look.step)
-            if str(look.value.get("user", "")).endswith("b") == (alias in ("default", "kin")):
+            if str(look.value.get("user", "")).endswith("b") == (alias in (*EQUAL, "kin")):
                 return self.broken(f"{alias} was logged in as {look.value.get('user')}", look.step)
             seen = [call for call in trace.calls if call.begin < look.begin]
         where = {row.token: row.database for row in record.rows}
@@ -153,6 +162,15 @@ class AliasSeparate(Promise):
             if before and one_each and _calm(others) and any(call.session not in before for call in after):
                 return self.broken(f"a fault on {alias} cost {_alias(after[0])} its session", after[0].step)
         return None
+
+
+def _by_both(trace: Trace, session: str) -> bool:
+    """Whether two aliases spoke on it within one request, and nothing was closed there in between."""
+    return any(
+        len({_alias(call) for call in each.calls if call.session == session}) > 1
+        and not any(call.f == "close" for call in each.calls)
+        for each in trace.requests
+    )
 
 
 def _calm(calls: list[Call]) -> bool:

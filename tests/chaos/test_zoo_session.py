@@ -77,6 +77,7 @@ BROKEN = (
     Broken("leaks_half_made", "bounded-sessions", "set-up fails"),
     Broken("locks_all_aliases", "alias-separate", "another database, a fault on one"),
     Broken("keyed_by_address", "alias-separate", "another database, one request"),
+    Broken("keyed_by_parameters", "alias-separate", "the same settings, at once"),
     Broken("keyed_without_options", "alias-separate", "the same user, other OPTIONS"),
     Broken("main_thread_initialises", "initialised", "time zone, isolation level, second thread"),
     Broken("leaks_replaced", "bounded-sessions", "a statement's error"),

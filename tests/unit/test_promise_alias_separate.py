@@ -40,6 +40,16 @@ def test_one_session_for_two() -> None:
     assert verdict(SEPARATE, both(look("default", "1@a"), look("other", "1@a"))) == "broken"
 
 
+def test_equal_aliases_share_no_session_at_the_same_time() -> None:
+    mine, same = ok(Read(T), on="1@a"), ok(Read(T, alias="same"), on="1@a")
+    assert verdict(SEPARATE, both(mine, same)) == "broken"
+    assert verdict(SEPARATE, both(mine, ok(Read(T, alias="same"), on="2@b"))) == "kept"
+    in_turn = (ok(Begin(T)), mine, ok(End(T)), ok(Begin(T)), same, ok(End(T)))
+    assert verdict(SEPARATE, record(*in_turn)) == "kept"
+    kin = (ok(Begin(T)), mine, ok(End(T)), ok(Begin(T)), ok(Read(T, alias="kin"), on="1@a"), ok(End(T)))
+    assert verdict(SEPARATE, record(*kin)) == "broken"
+
+
 def test_in_a_wrong_place() -> None:
     for wrong in ({"database": "lab"}, {"user": "lab_s00"}, {"alias": ""}):
         assert verdict(SEPARATE, both(look("default", "1@a"), look("other", "2@b", **wrong))) == "broken"

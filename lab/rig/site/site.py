@@ -226,20 +226,24 @@ class PlanSite(FaultSite):
                 raise ProxyLost(f"the plan's line does not answer after the heal ({knock.end})")
 
 
+SAME_USER = ("default", "same", "kin")
+"""Aliases that log in as the seat's first user."""
+
+
 def _where(seat: Seat, alias: str, line: Line) -> dict[str, Any]:
-    """Where the server is, for one alias: all but `default` have options of their own.
+    """Where the server is, for one alias: all but `default` and `same`, which is its equal, have options of their own.
 
     `kin` has nothing else of its own, `twin` the seat's second user and another role, too; all others have that user
     and the second database.
     """
     role = " -c role=lab_other" if alias == "twin" else ""
-    own: dict[str, Any] = {"OPTIONS": {"options": f"-c lab.alias={alias}{role}"}} if alias != "default" else {}
+    own: dict[str, Any] = {"OPTIONS": {"options": f"-c lab.alias={alias}{role}"}} if alias not in SAME_USER[:2] else {}
     return {
         "HOST": line.host,
         "PORT": str(line.port),
-        "USER": seat.name if alias in ("default", "kin") else seat.second,
+        "USER": seat.name if alias in SAME_USER else seat.second,
         "PASSWORD": seat.password,
-        "NAME": "lab" if alias in ("default", "kin", "twin") else "lab2",
+        "NAME": "lab" if alias in (*SAME_USER, "twin") else "lab2",
         **own,
     }
 
