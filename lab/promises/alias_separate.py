@@ -23,8 +23,8 @@ from lab.records.verdict import Finding
 
 DATABASES = {"default": "lab", "same": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
 """The database of each alias. Every alias but `default` and its equal `same` has OPTIONS of its own, which a look shows
-as `alias`; `kin` differs from `default` in nothing else. `twin` and `other` log in as a second user, whose name ends with b. `twin` also
-has a role, TWIN_ROLE."""
+as `alias`; `kin` differs from `default` in nothing else. `twin` and `other` log in as a second user, whose name ends
+with b. `twin` also has a role, TWIN_ROLE."""
 TWIN_ROLE = "lab_other"
 EQUAL = ("default", "same")
 """Aliases with one and the same configuration, as for a transaction of its own beside another one: what a session was

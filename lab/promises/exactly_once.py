@@ -10,17 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import (
-    FIN,
-    LOSE_ANSWER,
-    RST,
-    TERMINATE,
-    after_heal,
-    commits_at_close,
-    inject,
-    query,
-    request,
-)
+from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, commits_at_close, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -55,9 +45,10 @@ class ExactlyOnce(Promise):
             for kind in kinds:
                 steps = request("t0", *before, inject(kind, moment=at), struck, Heal())
                 yield self.plan(variant, name, *steps, *after_heal("t0"), title=kind)
-        for name, fault in (("FIN", FIN), ("RST", RST)):  # the server goes on, and stores what it was sent
-            first = (*query("t0"), *request("t0", Write("t0", hold="statement"), fault))
-            yield self.plan(variant, "INSERT, first in its request", *first, *after_heal("t0"), title=name)
+        for kind in ENDS:  # armed while the server holds the INSERT: what was asked to check the session has passed
+            lost = (Write("t0", hold="statement"), inject(kind, moment="command-complete+0"))
+            first = (*query("t0"), *request("t0", *lost), Heal(), *after_heal("t0"))
+            yield self.plan(variant, "INSERT, first in its request", *first, title=kind)
         if commits_at_close(variant, traits):
             closed = request("t0", *manual, LOSE_ANSWER, Close("t0"), Heal())
             yield self.plan(variant, "close(), answer lost", *closed, *after_heal("t0"))
