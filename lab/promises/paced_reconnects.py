@@ -35,7 +35,7 @@ CLOSED = "refuse"
 @promise
 class PacedReconnects(Promise):
     """At stake when a request had to connect while the server refused (the lines count connections exactly; where
-    nothing listens, the attempts that a failed call's own thread has made are counted).
+    nothing listens, the attempts of the call's own thread are counted).
 
     Allowed are 3 attempts for each request, 3 for each second, one for each session that is to be replaced or that a
     pool keeps, and one for each call that the application makes after an earlier one of its request has failed.

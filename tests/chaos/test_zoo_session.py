@@ -87,6 +87,7 @@ BROKEN = (
     Broken("connects_in_a_storm", "paced-reconnects", "password refused, several requests"),
     Broken("connects_in_a_storm", "paced-reconnects", "no connection slot, from the start"),
     Broken("storms_at_a_closed_port", "paced-reconnects", "nothing listens, from the start"),
+    Broken("storms_until_healed", "paced-reconnects", "nothing listens, from the start"),
     Broken("storms_at_a_closed_port", "paced-reconnects", "nothing listens, with a kept session"),
     Broken("checks_in_a_storm", "paced-reconnects", "every check fails, with a kept session"),
     Broken("stays_with_the_old_primary", "writable", "autocommit"),
@@ -96,7 +97,7 @@ BROKEN = (
     Broken("commit_errors_cost_sessions", "keeps-healthy", "unique, at COMMIT"),
 )
 
-LONG = ("sets_up_two_sessions", "forks_default_alias_only")
+LONG = ("storms_until_healed", "sets_up_two_sessions", "forks_default_alias_only")
 """They take more than two seconds on a machine that does nothing else."""
 
 Judge = Callable[[Variant, str, str], list[tuple[Plan, Finding]]]

@@ -4,7 +4,7 @@ import pytest
 
 from lab.records.plan import Begin, End, Read
 from lab.records.variant import Traits
-from unit.histories import Line, asks, census, heal, lost, ok, record, skipped, slow, strike, verdict
+from unit.histories import Line, asks, begins, census, heal, lost, ok, record, returns, skipped, slow, strike, verdict
 
 PACED = "paced-reconnects"
 T = "t0"
@@ -61,3 +61,10 @@ def test_where_nothing_listens_the_call_itself_counts(attempts: int, expected: s
 
 def test_where_nothing_listens_and_no_call_connects_itself_nothing_is_said() -> None:
     assert verdict(PACED, record(strike("refuse"), *FAILS, heal())) == "n/a"
+
+
+def test_a_storm_that_ends_with_the_heal_was_one() -> None:
+    storm = Line(Read(T), "ok", {"session": "2@b", "attempts": 90, "attempts_failed": 89})
+    told = (strike("refuse"), ok(Begin(T)), begins(Read(T)), heal(), returns(T, on="2@b", attempts=90), ok(End(T)))
+    assert verdict(PACED, record(*told)) == "broken"
+    assert verdict(PACED, record(strike("reject"), heal(), ok(Begin(T)), storm, ok(End(T)))) == "unknown"

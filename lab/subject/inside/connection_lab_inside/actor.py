@@ -127,6 +127,9 @@ class Actor:
                 answer["value"]["attempts_failed"] = attempts.failed() - refused
             if not message.get("swallow") and do not in ("end", "finish"):
                 self._view_ends(error, answer)
+        if answer["ending"] != "error" and attempts.failed() > refused:  # it has tried again until one succeeded
+            answer["value"]["attempts"] = attempts.begun() - tried
+            answer["value"]["attempts_failed"] = attempts.failed() - refused
         answer["value"]["in_atomic"] = bool(self._blocks)
         if self.uses.ran:
             answer["value"]["hooks"], self.uses.ran = self.uses.ran, []
