@@ -63,7 +63,7 @@ class IsolatedThreads(Promise):
             yield self.plan(variant, "three at once", *at_once("t0", "t1", "t2"), *at_once("t2", "t1", "t0"))
         # The check of t0's session gets no answer yet when t1 asks for one: is what is being checked still to be had?
         slow = (*query("t0"), inject("hold", moment="ready+0"), *both, Read("t0"), Read("t1"), Heal())
-        yield self.plan(variant, "query first", *slow, Read("t0"), Read("t1"), *ends, title="checked at the same time")
+        yield self.plan(variant, "checked at the same time", *slow, Read("t0"), Read("t1"), *ends)
         for name, trouble in TROUBLE.items():
             yield self.plan(variant, "after an error", *request("t0", *trouble), *connected, title=name)
 

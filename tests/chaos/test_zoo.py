@@ -120,7 +120,9 @@ BROKEN = (
     Broken("keeps_reads_open", "idle-after-close", "autocommit off"),
     Broken("pings_in_transaction", "idle-after-close", "a while later"),
     Broken("shares_global", "isolated-threads", "query first"),
-    Broken("hands_out_while_checking", "isolated-threads", "query first"),
+    Broken(
+        "hands_out_while_checking", "isolated-threads", "checked at the same time", times=3
+    ),  # one run of twenty did not show it, on a loaded machine
     Broken("overflow_shares", "isolated-threads", "three at once"),
     Broken("locks_each_statement", "isolated-threads", "a write between two"),
     Broken("locks_each_block", "isolated-threads", "a write between two"),
