@@ -65,6 +65,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self.opened: list[CheckFolder] = []
 
     def open(self, variant: str, seed: int) -> CheckFolder:
         """A new folder for one check of `variant`; raises StoreUnwritable at once, not when evidence is there."""
@@ -80,7 +81,8 @@ class Store:
                 except FileExistsError:
                     continue
             (path / "cases").mkdir()
-        return CheckFolder(self.root, path)
+        self.opened.append(CheckFolder(self.root, path))
+        return self.opened[-1]
 
 
 class CheckFolder:

@@ -233,6 +233,12 @@ def _table(variant: str, folder: Path, place: str) -> TableEntry:
     return replace(entry, kind=str(document.get("kind", "")), document=document)
 
 
+def page_of(plan: Path) -> str:
+    """The way to a stored case's page from the index, by the path of its plan."""
+    folder = plan.parents[2]
+    return _page_of(plan.parent, f"{_safe(folder.parent.name)}/{_safe(folder.name)}")
+
+
 def _page_of(case: Path, place: str) -> str:
     return f"{place}/{quote(_safe(case.name))}.html"
 
