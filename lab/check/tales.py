@@ -58,7 +58,7 @@ TALES = (
     Tale(
         "swallowed-error",
         "an error is caught inside atomic(), the block ends without one, and nothing of it is stored",
-        "To the COMMIT of a failed transaction PostgreSQL answers ROLLBACK, and no error says so: catch outside atomic().",
+        "PostgreSQL answers ROLLBACK to the COMMIT of a failed transaction, without an error: catch outside atomic().",
         "durable",
         ("django_per_request",),
         ("persistent_threadlocal",),
