@@ -1,10 +1,10 @@
-"""Command blocks of README and docs: which there are, whether they run, and whether an output has the shape that is shown.
+"""Command blocks of README and docs: which there are, whether they run, and whether an output has the shape shown.
 
 A block is fenced and of the language `sh` (commands) or `console` (`$ command` lines, each with its output). The line
 above it says what becomes of it:
 
     <!-- run: fast -->                 at every push
-    <!-- run: nightly, status 1 -->    every night; the last command ends with this status, every other with any of 0 to 2
+    <!-- run: nightly, status 1 -->    every night; the last command ends so, the others with any of 0 to 2
     <!-- not run: why -->              not at all, and why not
 
 In an output a line `…` stands for any number of lines, and `…` in a line for anything. Numbers, paths and the width of

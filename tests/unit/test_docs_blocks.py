@@ -79,7 +79,8 @@ def test_blocks_are_read_with_what_stands_above_them(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "# A page\n\n<!-- run: nightly, status 1 -->\n```console\n$ lab check x\nout\n$ lab list faults\n```\n\n"
-        "```sh\nlab demo\n```\n<!-- not run: no engine -->\n```sh\ndocker ps\n```\n\n    lab report\n\n```\n$ lab doctor\n```\n"
+        "```sh\nlab demo\n```\n<!-- not run: no engine -->\n```sh\ndocker ps\n```\n\n"
+        "    lab report\n\n```\n$ lab doctor\n```\n"
     )
     first, second, third = blocks(page, tmp_path)
     assert first == Block("page.md", 4, "console", "$ lab check x\nout\n$ lab list faults\n", "nightly", 1)
