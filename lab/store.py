@@ -7,6 +7,7 @@
         └── 20260102T030405-7/          when, and the seed
             ├── verdicts.json           the document that `--json` writes; there once the check is over
             ├── kept.jsonl              every run that broke nothing: one record a line
+            ├── cuts.json               the strips of the one request that was cut before each message
             └── cases/0012-recovers-in-atomic-fin/
                     plan.json           replay it: `lab replay …/plan.json`
                     history.jsonl events.jsonl journal.jsonl census.json landings.json run.json
@@ -48,6 +49,8 @@ VARIABLE = "LAB_STORE"
 CASES = "cases"
 TABLE = "table.json"
 """What an exploration found, in its own folder."""
+STRIP = "cuts.json"
+"""The same of the cuts within a check, in the check's folder."""
 LARGEST = 64_000_000  # bytes of one stored file: what is larger was not written by this lab
 LONGEST_NAME = 90  # of a case's folder, in characters
 LINES: dict[str, type[Any]] = {"ops": Op, "events": Event, "journal": dict[str, Any]}

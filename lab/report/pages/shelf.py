@@ -24,7 +24,7 @@ from lab.records.result import Result
 from lab.records.verdict import Finding, Verdict
 from lab.report.pages.render import INDEX
 from lab.report.pages.words import shown
-from lab.store import CASES, TABLE, read_case, read_file, slug
+from lab.store import CASES, STRIP, TABLE, read_case, read_file, slug
 
 QUIET = 60.0
 """Seconds without anything new after which a check that is not over counts as stopped."""
@@ -141,6 +141,14 @@ class CheckEntry(_Folder):
             return read_file(self.folder / "kept.jsonl").count(b"\n")
         except OSError:
             return 0
+
+    @property
+    def strip(self) -> dict[str, Any]:
+        """The document of its cuts, {} where none was stored; raises one of DAMAGED."""
+        try:
+            return msgspec.json.decode(read_file(self.folder / STRIP), type=dict[str, Any])
+        except FileNotFoundError:
+            return {}
 
     @property
     def broken(self) -> dict[str, int]:
