@@ -159,7 +159,7 @@ class _Kept(msgspec.Struct):
 
 class _Verdicts(msgspec.Struct):
     findings: tuple[Finding, ...]
-    agreement: dict[str, str]
+    agreement: dict[str, str] = {}  # older labs wrote none
 
 
 def read_case(folder: Path) -> tuple[Record, tuple[Finding, ...]]:
