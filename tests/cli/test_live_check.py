@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -61,3 +62,16 @@ def test_ctrl_c_says_what_is_there_and_where(terminal: Terminal, tmp_path: Path)
     assert cases
     assert re.search(r"broken so far: [a-z-]+ \(\d+\)", said)
     assert "as pages: lab report store" in said
+
+
+@pytest.mark.nightly
+def test_the_strips_of_its_cuts_are_stored_and_on_its_page(lab_command: Lab, tmp_path: Path) -> None:
+    done = lab_command("check", "published_threadlocal", "--promise", "recovers", "--budget", "40", "-q")
+    assert done.returncode == 1, done.stderr
+    (folder,) = (tmp_path / "store/published_threadlocal").glob("2*")
+    strips = json.loads((folder / "cuts.json").read_text())
+    assert (strips["kind"], strips["variant"]) == ("cuts", "published_threadlocal")
+    assert len(strips["points"]) == sum(len(letters) for letters in strips["strip"]["fin"].values())
+    page = (tmp_path / "store/report/published_threadlocal" / folder.name / "index.html").read_text()
+    assert "One request, cut before each of its messages" in page
+    assert page.count('class="strip"') == 1
