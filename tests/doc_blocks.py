@@ -8,7 +8,7 @@ above it says what becomes of it:
     <!-- not run: why -->              not at all, and why not
 
 In an output a line `…` stands for any number of lines, and `…` in a line for anything. Numbers, paths and the width of
-tables do not count, nor do the moments that a brief check names of a broken promise: the first that is found is named.
+tables do not count, nor void runs, nor the moments that a brief check names of a broken promise: those found first.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def shape(line: str) -> str:
     line = re.sub(r"[│┃|]", " ", line)
     line = re.sub(r"[─━┬┴┼├┤╭╮╰╯]+", "─", line)
     line = re.sub(r"^(\s*[✗○] (?:broken|limit) [a-z-]+:).*", r"\1 …", line)
+    line = re.sub(r", \d+ of them void", "", line)
     line = re.sub(r"\d+(?:[.,]\d+)*", "0", line)
     line = re.sub(r"\b(cases|plans|runs|times|limits)\b", lambda word: word[0][:-1], line)
     return " ".join(line.split())
