@@ -35,7 +35,7 @@ lint: setup  ## ruff, mypy and the floors of the house
 	$(BIN)/lint-imports
 
 docs: setup  ## the documentation as a site in build/docs; a warning or a dead link ends it
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs build/docs
 	@echo "docs: build/docs/index.html"
 
 format: setup  ## let ruff repair and format what it can

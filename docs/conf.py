@@ -19,6 +19,7 @@ html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
 html_last_updated_fmt = None
+smartquotes = False  # flags keep their two hyphens
 myst_heading_anchors = 4
 nitpicky = True
 suppress_warnings = ["misc.highlighting_failure"]  # a block of JSON with … in it
