@@ -1,10 +1,9 @@
-"""What is only run elsewhere (action, workflows, image, news): read by schema, and its shell run here."""
+"""What is only run elsewhere (action, workflows, image, news): read here, and its shell run; CI has actionlint."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -110,14 +109,6 @@ def test_the_image_copies_what_is_let_in() -> None:
     names = {name for line in copied for name in line.split()}
     assert names <= allowed
     assert all((ROOT / name).exists() for name in names)
-
-
-@pytest.mark.skipif(
-    not shutil.which("actionlint"), reason="no actionlint: go install github.com/rhysd/actionlint/cmd/actionlint"
-)
-def test_actionlint_finds_nothing() -> None:
-    done = subprocess.run(["actionlint"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
 
 
 # -- news -------------------------------------------------------------------------------------------------------------
