@@ -165,15 +165,15 @@ class _Verdicts(msgspec.Struct):
 def read_case(folder: Path) -> tuple[Record, tuple[Finding, ...]]:
     """A stored case as it was recorded and judged; raises PlanInvalid, OSError or msgspec.ValidationError."""
     values: dict[str, Any] = msgspec.json.decode(read_file(folder / "run.json"), type=dict[str, Any])
+    parts: dict[str, Any] = {}
     for name, kind in LINES.items():
-        lines = read_file(folder / FILES[name]).splitlines()
-        values[name] = [msgspec.to_builtins(msgspec.json.decode(line, type=kind)) for line in lines]
-    for name in LISTS:
-        values[name] = msgspec.json.decode(read_file(folder / f"{name}.json"))
+        parts[name] = tuple(msgspec.json.Decoder(kind).decode_lines(read_file(folder / FILES[name])))
+    for name, kind in LISTS.items():
+        parts[name] = msgspec.json.decode(read_file(folder / f"{name}.json"), type=tuple[kind, ...])  # type: ignore[valid-type]
     plan = decode_plan(read_file(folder / "plan.json"), str(folder / "plan.json"))
-    values["plan"] = msgspec.to_builtins(plan)
+    record = msgspec.convert({**values, "plan": msgspec.to_builtins(plan), **dict.fromkeys(parts, ())}, Record)
     verdicts = msgspec.json.decode(read_file(folder / "verdicts.json"), type=_Verdicts)
-    return msgspec.convert(values, Record), verdicts.findings
+    return msgspec.structs.replace(record, **parts), verdicts.findings
 
 
 def read_kept(folder: Path) -> Iterator[tuple[Record, tuple[Finding, ...]]]:
