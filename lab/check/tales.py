@@ -50,7 +50,7 @@ TALES = (
     Tale(
         "commit-in-doubt",
         "COMMIT reaches the server, its answer is lost: the application gets an error, and the row is there",
-        "After such an error the rows may be there or not: look before you try again. The error must say what was lost.",
+        "After such an error the rows may be there: look before you try again. The error must say what was lost.",
         "honest-error",
         ("published_threadlocal",),
         ("django_per_request", "persistent_threadlocal"),
