@@ -70,6 +70,7 @@ TALES = (
         "fork-safe",
         ("published_threadlocal", "django_persistent"),
         ("persistent_threadlocal",),
+        replays=3,  # each has a child process more
     ),
     Tale(
         "stale-after-restart",
