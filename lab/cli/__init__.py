@@ -62,7 +62,7 @@ COMMANDS = {
     "sweep": Command(
         "sweep", "Run a suite's every_cut and every_order tests with deeper bounds, over several processes."
     ),
-    "list": Command("listing", "What there is: variants, promises, faults, moments, steps."),
+    "list": Command("listing", "What there is: variants, promises, faults, moments, steps, situations."),
 }
 
 
