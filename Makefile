@@ -11,7 +11,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --no-cache --universal --python-version 
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test quick lint format bench lock clean
+.PHONY: help setup lab test quick lint docs format bench lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,10 @@ lint: setup  ## ruff, mypy and the floors of the house
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup  ## the documentation as a site in build/docs; a warning or a dead link ends it
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs build/docs
+	@echo "docs: build/docs/index.html"
 
 format: setup  ## let ruff repair and format what it can
 	$(BIN)/ruff check --fix

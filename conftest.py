@@ -9,5 +9,6 @@ pytest_plugins = [
     "fix_cli",
     "fix_rig",
     "fix_state",
+    "fix_terminal",
     "fix_application",
 ]

@@ -7,6 +7,7 @@
         └── 20260102T030405-7/          when, and the seed
             ├── verdicts.json           the document that `--json` writes; there once the check is over
             ├── kept.jsonl              every run that broke nothing: one record a line
+            ├── cuts.json               the strips of the one request that was cut before each message
             └── cases/0012-recovers-in-atomic-fin/
                     plan.json           replay it: `lab replay …/plan.json`
                     history.jsonl events.jsonl journal.jsonl census.json landings.json run.json
@@ -48,6 +49,8 @@ VARIABLE = "LAB_STORE"
 CASES = "cases"
 TABLE = "table.json"
 """What an exploration found, in its own folder."""
+STRIP = "cuts.json"
+"""The same of the cuts within a check, in the check's folder."""
 LARGEST = 64_000_000  # bytes of one stored file: what is larger was not written by this lab
 LONGEST_NAME = 90  # of a case's folder, in characters
 LINES: dict[str, type[Any]] = {"ops": Op, "events": Event, "journal": dict[str, Any]}
@@ -65,6 +68,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self.opened: list[CheckFolder] = []
 
     def open(self, variant: str, seed: int) -> CheckFolder:
         """A new folder for one check of `variant`; raises StoreUnwritable at once, not when evidence is there."""
@@ -80,7 +84,8 @@ class Store:
                 except FileExistsError:
                     continue
             (path / "cases").mkdir()
-        return CheckFolder(self.root, path)
+        self.opened.append(CheckFolder(self.root, path))
+        return self.opened[-1]
 
 
 class CheckFolder:
@@ -154,21 +159,21 @@ class _Kept(msgspec.Struct):
 
 class _Verdicts(msgspec.Struct):
     findings: tuple[Finding, ...]
-    agreement: dict[str, str]
+    agreement: dict[str, str] = {}  # older labs wrote none
 
 
 def read_case(folder: Path) -> tuple[Record, tuple[Finding, ...]]:
     """A stored case as it was recorded and judged; raises PlanInvalid, OSError or msgspec.ValidationError."""
     values: dict[str, Any] = msgspec.json.decode(read_file(folder / "run.json"), type=dict[str, Any])
+    parts: dict[str, Any] = {}
     for name, kind in LINES.items():
-        lines = read_file(folder / FILES[name]).splitlines()
-        values[name] = [msgspec.to_builtins(msgspec.json.decode(line, type=kind)) for line in lines]
-    for name in LISTS:
-        values[name] = msgspec.json.decode(read_file(folder / f"{name}.json"))
+        parts[name] = tuple(msgspec.json.Decoder(kind).decode_lines(read_file(folder / FILES[name])))
+    for name, kind in LISTS.items():
+        parts[name] = msgspec.json.decode(read_file(folder / f"{name}.json"), type=tuple[kind, ...])  # type: ignore[valid-type]
     plan = decode_plan(read_file(folder / "plan.json"), str(folder / "plan.json"))
-    values["plan"] = msgspec.to_builtins(plan)
+    record = msgspec.convert({**values, "plan": msgspec.to_builtins(plan), **dict.fromkeys(parts, ())}, Record)
     verdicts = msgspec.json.decode(read_file(folder / "verdicts.json"), type=_Verdicts)
-    return msgspec.convert(values, Record), verdicts.findings
+    return msgspec.structs.replace(record, **parts), verdicts.findings
 
 
 def read_kept(folder: Path) -> Iterator[tuple[Record, tuple[Finding, ...]]]:

@@ -34,6 +34,9 @@ SEARCH = 6.0
 CUTS_NEED = 10.0
 """Seconds of a budget that the cuts of one variant may take on a busy machine."""
 
+CUTS_TAKE = 4.0
+"""Seconds that they mostly take: for an estimate."""
+
 
 AHEAD = 3
 """Rounds of the promises that begin before a plan which changes its variant's settings: its zygote is starting yet."""
@@ -151,12 +154,21 @@ class _Check:
         for part in self._parts:
             plans = [case.promises for case in part.gathered.cases]
             self._progress.begins(part.entry.variant, plans, part.gathered.not_applicable)
+        self._say_how_long()
         run_in_lanes(self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None)
         for part in self._parts:
             self._cut(part)
         for part in self._parts:
             self._search(part)
         return [self._result(part) for part in self._parts]
+
+    def _say_how_long(self) -> None:
+        options = self._options
+        if options.budget is not None:
+            self._progress.expects(self._left(), whole=True)
+        else:
+            each = options.search + (CUTS_TAKE if options.cuts else 0.0)
+            self._progress.expects(each * len(self._parts), whole=False)
 
     def _jobs(self) -> list[tuple[_VariantPart, Case]]:
         """The variants take turns, so that a budget that is spent costs all of them the same.
@@ -185,6 +197,8 @@ class _Check:
             with self._lock:
                 self._progress.done(part.entry.variant, case.title, dict.fromkeys(case.promises, Verdict.NA), (), "")
             return
+        with self._lock:
+            self._progress.starts(part.entry.variant, case.title)
         trials = self._apart if self._apart is not None and self._lane(job) == "alone" else self._trials
         trial = Trial(case, missing=NOT_RUN) if self._left() <= 0 else trials.trial(case, part.entry)
         self._enter(part, trial, begun)

@@ -72,12 +72,16 @@ def claiming(variant: Variant, traits: Traits, engine: str, wanted: Sequence[str
         return msgspec.structs.replace(variant, claims=None)
     if wanted:
         names: list[str] = []
+        presets = {"django": _stock(traits).claims or (), "persistent": _persistent()}
         for each in wanted:
-            names += _documented(traits) if each == "django" else _persistent() if each == "persistent" else [each]
-        return msgspec.structs.replace(variant, claims=tuple(dict.fromkeys(names)))
+            names += presets.get(each, [each])
+        own = {name: moments for name, moments in _stock(traits).limits.items() if name not in wanted}
+        limits = {**variant.limits, **own} if "django" in wanted else variant.limits
+        return msgspec.structs.replace(variant, claims=tuple(dict.fromkeys(names)), limits=limits)
     if variant.claims is not None or not is_project(variant, engine):
         return variant
-    return msgspec.structs.replace(variant, claims=tuple(_documented(traits)))
+    stock = _stock(traits)
+    return msgspec.structs.replace(variant, claims=stock.claims or (), limits=stock.limits)
 
 
 def claimed(variant: Variant, promise: str, *moments: str) -> bool:
@@ -107,10 +111,9 @@ def _kind(traits: Traits) -> str:
     return "health_checks" if traits.health_checks else "persistent"
 
 
-def _documented(traits: Traits) -> list[str]:
-    """As the rows of stock Django say it."""
-    row = rows()[f"django_{_kind(traits)}"]
-    return list(row.claims or ())
+def _stock(traits: Traits) -> Variant:
+    """The row of stock Django with such settings: what its documentation claims, and where it says that it does not."""
+    return rows()[f"django_{_kind(traits)}"]
 
 
 def _persistent() -> list[str]:

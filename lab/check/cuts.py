@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import msgspec
+
 from lab.check.cases import Case
 from lab.check.trial import Agreement, Entry, Trial
-from lab.explore.cuts import Cuts
+from lab.explore.cuts import Cuts, where
 from lab.explore.engine import Target, explore
 from lab.judging.judge import cause
+from lab.records.codec import encode
 from lab.rig.protocol import RigProtocol
-from lab.store import Store
+from lab.store import STRIP, Store, write
 
 
 @dataclass
@@ -25,9 +28,12 @@ class CutTrials:
 
 
 def cut(entry: Entry, rig: RigProtocol, store: Store, *, bound: float, number: int) -> CutTrials:
-    """Explore at message level; cases are numbered from `number`. Call it from the main thread."""
+    """Explore at message level and store the strips; cases are numbered from `number`. Call it from the main thread."""
     exploration, target = Cuts(), Target(entry.variant, rig, entry.zygote, bound, entry.promises)
     explored = explore(exploration, target, store, folder=entry.folder)
+    head = {"kind": "cuts", "variant": entry.variant.name, "claims": entry.variant.claims}
+    strips = {**msgspec.to_builtins(explored.table, enc_hook=str), **where(explored), **head}
+    write(entry.folder.path / STRIP, encode(strips))
     done = CutTrials(runs=len(explored.outcomes), void=explored.table.void, at_stake=explored.at_stake)
     for each in explored.classes:
         if not each.promises:

@@ -15,6 +15,12 @@ class Progress(Protocol):
     def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
         """The promises for which each of a variant's plans was made, and those that do not apply to it."""
 
+    def expects(self, seconds: float, *, whole: bool) -> None:
+        """How long what comes after the plans takes, about; `whole`: how long everything takes from now on."""
+
+    def starts(self, variant: Variant, title: str) -> None:
+        """A plan is begun: its first promise and moment."""
+
     def further(self, variant: Variant) -> None:
         """One more plan."""
 
@@ -34,6 +40,12 @@ class Silent:
     """Progress that is reported to no face."""
 
     def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
+        """Nothing."""
+
+    def expects(self, seconds: float, *, whole: bool) -> None:
+        """Nothing."""
+
+    def starts(self, variant: Variant, title: str) -> None:
         """Nothing."""
 
     def further(self, variant: Variant) -> None:

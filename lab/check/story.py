@@ -12,7 +12,7 @@ import msgspec
 from lab.judging.judge import judge
 from lab.records.codec import decode_plan
 from lab.records.history import Op
-from lab.records.plan import Plan
+from lab.records.plan import Inject, Leave, NemesisStep, Plan, Step
 from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
@@ -20,25 +20,30 @@ from lab.rig.protocol import RigProtocol
 from lab.run import Run, run
 from lab.subject.handle import Zygote
 
-REPLAYS = 100
 WORKERS = 4
+NEMESIS = "nemesis"
+"""The lane of what befalls the sessions, beside those of the actors."""
 
 WORDS = {
-    ("t0", "begin"): "a request arrives",
-    ("t0", "enter"): "enters atomic()",
-    ("t0", "write"): "writes",
-    ("t0", "leave"): "its view raises: the block must be rolled back",
-    ("t0", "end"): "the request ends",
-    ("t1", "begin"): "another request arrives",
-    ("t1", "read"): "selects one value",
-    ("t1", "end"): "the request ends: Django closes",
+    "begin": "a request arrives",
+    "end": "the request ends",
+    "enter": "enters atomic()",
+    "write": "writes",
+    "read": "selects one value",
+    "fail": "a statement is refused (unique)",
+    "fork": "forks a child",
+    "exit": "the child ends",
+    "heal": "healed",
 }
-"""What the stored plan means to a person."""
+"""What the steps of stored plans mean to a person; another one is called by its name."""
 
 
 @dataclass(frozen=True)
 class StoryStep:
-    """One step: which actor did what, how it ended, and the steps whose writes the server holds afterwards."""
+    """One step: which actor did what (or the nemesis), how it ended, and whose writes the server holds afterwards.
+
+    `held` are the numbers of the steps whose writes those are.
+    """
 
     actor: str
     text: str
@@ -71,7 +76,7 @@ def stored_plan(name: str) -> Plan:
     return decode_plan(files("lab.plans").joinpath(f"{name}.json").read_bytes(), name)
 
 
-def run_story(plan: Plan, variants: Sequence[Variant], rig: RigProtocol, replays: int = REPLAYS) -> list[Story]:
+def run_story(plan: Plan, variants: Sequence[Variant], rig: RigProtocol, replays: int) -> list[Story]:
     """Run the plan once slowly and `replays` times more against each variant. Call it from the main thread."""
     zygotes = [Zygote(variant, rig.folder, rig.environ()) for variant in variants]
     try:
@@ -85,7 +90,7 @@ def run_story(plan: Plan, variants: Sequence[Variant], rig: RigProtocol, replays
 
 def _story(plan: Plan, rig: RigProtocol, zygote: Zygote, replays: int) -> Story:
     told: list[StoryStep] = []
-    record = run(plan, rig, zygote, _listener(told), liveness=False, wire=True)
+    record = run(plan, rig, zygote, _listener(told, plan), liveness=False, wire=True)
     findings = judge(record)
     broken = tuple(finding for finding in findings if finding.verdict is Verdict.BROKEN)
     wanted = {finding.promise for finding in broken}
@@ -95,17 +100,32 @@ def _story(plan: Plan, rig: RigProtocol, zygote: Zygote, replays: int) -> Story:
     return Story(plan.variant, tuple(told), broken, agree, replays, record, findings)
 
 
-def _listener(told: list[StoryStep]) -> Callable[[int, Run], None]:
+def _listener(told: list[StoryStep], plan: Plan) -> Callable[[int, Run], None]:
     def listen(index: int, running: Run) -> None:
+        step = plan.steps[index]
+        if isinstance(step, NemesisStep):
+            told.append(StoryStep(NEMESIS, _words(step), running.held()))
+            return
         last = next((op for op in reversed(running.ops) if op.step == index), None)
         if last is not None:
-            told.append(StoryStep(last.actor, _words(last), running.held()))
+            told.append(StoryStep(last.actor, _ended(_words(step), last), running.held()))
 
     return listen
 
 
-def _words(op: Op) -> str:
-    text = WORDS.get((op.actor, op.f), op.f)
+def _words(step: Step) -> str:
+    if isinstance(step, Inject):
+        given = ", ".join(f"{name}={value}" for name, value in step.fault.params.items())
+        return f"fault {step.fault.kind}" + (f" ({given})" if given else "")
+    if isinstance(step, Leave):
+        return "leaves atomic()" if step.outcome == "commit" else "its view raises: the block must be rolled back"
+    return WORDS.get(step.do, step.do)
+
+
+def _ended(text: str, op: Op) -> str:
+    """The words of a step with what came of it."""
+    if op.type == "skip":
+        return f"({text}: skipped, its view has failed)"
     if op.f == "write":
         text = f"{text} row {op.step}"
     if op.chain:

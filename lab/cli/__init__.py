@@ -57,12 +57,12 @@ COMMANDS = {
         "Say what changed between two checks: what is broken that was not, what is fixed, what is not known any more.",
     ),
     "judge": Command("judge", "Judge every stored run again, by the judges of today, and say which verdicts differ."),
-    "demo": Command("demo", "Stories that a person can follow."),
+    "demo": Command("demo", "Tell a story step by step: what breaks on which backend, and the same on a repaired one."),
     "explore": Command("explore", "Try everything there is of one kind."),
     "sweep": Command(
         "sweep", "Run a suite's every_cut and every_order tests with deeper bounds, over several processes."
     ),
-    "list": Command("listing", "What there is: variants, promises, faults, moments, steps."),
+    "list": Command("listing", "What there is: variants, promises, faults, moments, steps, situations."),
 }
 
 

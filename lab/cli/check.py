@@ -29,6 +29,7 @@ from lab.cli.options import (
     PathFlag,
     PromiseFlag,
     PythonFlag,
+    QuietFlag,
     RigFlag,
     SeedFlag,
     SettingFlag,
@@ -41,7 +42,7 @@ from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_repo
 from lab.records.result import Result, exit_status
 from lab.records.variant import Variant
 from lab.report.json import write_json
-from lab.report.progress import progress
+from lab.report.progress import print_stopped, progress, quiet
 from lab.report.terminal import console, print_result, short
 from lab.rig.rigs import apart, open_rig, prepare
 from lab.store import Store, default_root
@@ -82,6 +83,7 @@ def check_command(
     rig: RigFlag = "",
     report: ReportsFlag = HTML,
     any_password: AnyPasswordFlag = False,
+    silent: QuietFlag = False,
 ) -> int:
     """Judge variants: which promises they keep under faults, with evidence that replays.
 
@@ -103,13 +105,14 @@ def check_command(
     reports = chosen_reports(report, KINDS)
     claims = checked(claim) if claim else from_project(Path.cwd())
     options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound, claims=claims)
-    results = judge_variants(variants, options, store, rig, trust=any_password)
+    face = quiet if silent else progress
+    results = judge_variants(variants, options, store, rig, trust=any_password, face=face)
     out = console()
     for result in results:
         print_result(out, result)
     if json is not None:
         write_json(json, results)
-    write_reports(reports, results, store or default_root(), console(), console(stderr=True))
+    write_reports(reports, results, store or default_root(), console(), console(stderr=True), quiet=silent)
     return exit_status(results)
 
 
@@ -132,13 +135,18 @@ def judge_variants(
     servers = prepare(rig)  # before the first thread
     store = Store(folder or default_root())
     errors = console(stderr=True)
-    with ExitStack() as stack:
-        shown = stack.enter_context(face(errors))
-        running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
-        second = stack.enter_context(apart(running, shown.say, postgres=postgres))
-        for each in (running, second) if trust else ():
-            if each is not None:
-                each.trust()
-        results = check(variants, running, options, store, shown, second)
-    errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
+    try:
+        with ExitStack() as stack:
+            shown = stack.enter_context(face(errors))
+            running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
+            second = stack.enter_context(apart(running, shown.say, postgres=postgres))
+            for each in (running, second) if trust else ():
+                if each is not None:
+                    each.trust()
+            results = check(variants, running, options, store, shown, second)
+    except KeyboardInterrupt:
+        print_stopped(errors, [each.path for each in store.opened], store.root)
+        raise
+    if face is not quiet:
+        errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return results

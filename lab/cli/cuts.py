@@ -22,7 +22,7 @@ from lab.cli.options import (
     variants_of,
 )
 from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, folder_of
-from lab.explore.cuts import WAYS, Cuts, chosen_ways, points_of
+from lab.explore.cuts import WAYS, Cuts, chosen_ways, where
 from lab.explore.engine import explore
 from lab.explore.points import WINDOWS, Every, Window
 from lab.records.words import WAYS as WAY_WORDS
@@ -81,8 +81,7 @@ def cuts_command(
     print_cuts(console(), variant, found, folder.root)
     if json is not None:
         write(json, found.table.encode())
-    points = [{"direction": each.direction, "name": each.name, "byte": each.byte} for each in points_of(found.outcomes)]
     place = folder_of(each.path for each in found.examples.values())
-    keep_table(place, CUTS, variant, found.table, points=points, seconds=found.seconds)
+    keep_table(place, CUTS, variant, found.table, **where(found))
     draw_pages(reports, folder.root, errors)
     return 1 if any(variant.claimed(each) for each in found.broken) else 0

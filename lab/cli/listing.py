@@ -54,7 +54,7 @@ def faults() -> None:
     table = _table("fault", "family", "parameters", "what it does", "how it runs")
     for kind in FAULTS:
         cls = FAULTS.get(kind)
-        table.add_row(kind, cls.family, _fields(cls), _first_line(cls), ", ".join(_manners(cls)))
+        table.add_row(kind, cls.family, fields_of(cls), first_line(cls), ", ".join(manners(cls)))
     console().print(table)
 
 
@@ -74,8 +74,8 @@ def steps() -> None:
     from lab.records.plan import Step
 
     table = _table("do", "fields", "what it does")
-    for cls in _leaves(Step):
-        table.add_row(cls.do, _fields(cls), _first_line(cls))
+    for cls in leaves(Step):
+        table.add_row(cls.do, fields_of(cls), first_line(cls))
     console().print(table)
 
 
@@ -106,12 +106,12 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _leaves(union: Any) -> list[Any]:
+def leaves(union: Any) -> list[Any]:
     """The classes of a union of unions, in their order."""
-    return [leaf for part in get_args(union) for leaf in (_leaves(part) or [part])]
+    return [leaf for part in get_args(union) for leaf in (leaves(part) or [part])]
 
 
-def _fields(cls: type[msgspec.Struct]) -> str:
+def fields_of(cls: type[msgspec.Struct]) -> str:
     """`name=default`, or the bare name of a field that must be given."""
     shown = []
     for field in msgspec.structs.fields(cls):
@@ -120,15 +120,17 @@ def _fields(cls: type[msgspec.Struct]) -> str:
     return ", ".join(shown)
 
 
-def _first_line(cls: type[Any]) -> str:
+def first_line(cls: type[Any]) -> str:
+    """The first paragraph of its docstring, as one line."""
     return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
 
 
-def _manners(cls: type[Fault]) -> list[str]:
-    manners = {
+def manners(cls: type[Fault]) -> list[str]:
+    """How a fault runs, and what it needs."""
+    found = {
         "alone": cls.exclusive,
         "seen when met": cls.lazy,
         "healing cuts": cls.heal_cuts,
         "makes a variant wait": cls.waits,
     }
-    return [*(name for name, applies in manners.items() if applies), *(f"needs {need}" for need in sorted(cls.needs))]
+    return [*(name for name, applies in found.items() if applies), *(f"needs {need}" for need in sorted(cls.needs))]

@@ -85,6 +85,10 @@ AnyPasswordFlag = Annotated[
     bool,
     typer.Option("--any-password", help="The lab's server takes any: for an ENGINE that makes its own (IAM, Vault)."),
 ]
+QuietFlag = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Print the results alone: no progress, no paths; what fails is still said."),
+]
 RigFlag = Annotated[
     str,
     typer.Option(

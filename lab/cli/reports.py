@@ -48,12 +48,19 @@ def chosen_reports(text: str, kinds: Sequence[str] = PAGES) -> frozenset[str]:
 
 
 def write_reports(
-    asked: frozenset[str], results: Sequence[Result], root: Path, out: Console, errors: Console, suffix: str = ""
+    asked: frozenset[str],
+    results: Sequence[Result],
+    root: Path,
+    out: Console,
+    errors: Console,
+    suffix: str = "",
+    *,
+    quiet: bool = False,
 ) -> None:
     """Write the reports of a check: files in the store's report folder, annotations on `out`; pages come last.
 
     `suffix` tells the files of several processes apart. One that cannot be written says so on `errors` and costs no
-    verdict.
+    verdict. `quiet`: where they are is not said.
     """
     folder = root / FOLDER
     try:
@@ -61,21 +68,22 @@ def write_reports(
             with unwritable(folder):
                 folder.mkdir(parents=True, exist_ok=True)
         if JUNIT in asked:
-            _write(folder / f"junit{suffix}.xml", junit(results), errors)
+            _write(folder / f"junit{suffix}.xml", junit(results), errors, quiet)
         if MARKDOWN in asked:
-            _write(folder / f"report{suffix}.md", markdown(results).encode(), errors)
+            _write(folder / f"report{suffix}.md", markdown(results).encode(), errors, quiet)
         if GITHUB in asked:
             for line in github.commands(results):
                 out.print(line, markup=False, highlight=False, soft_wrap=True)
             _summarise(results)
     except LabError as error:
         errors.print(f"no report: {error}", markup=False, soft_wrap=True)
-    draw_pages(asked, root, errors)
+    draw_pages(asked, root, errors, quiet=quiet)
 
 
-def _write(path: Path, data: bytes, errors: Console) -> None:
+def _write(path: Path, data: bytes, errors: Console, quiet: bool) -> None:
     write(path, data)
-    say_where(errors, path)
+    if not quiet:
+        say_where(errors, path)
 
 
 def _summarise(results: Sequence[Result]) -> None:
@@ -103,8 +111,8 @@ def folder_of(plans: Iterable[Path]) -> Path | None:
     return next((plan.parents[2] for plan in plans), None)
 
 
-def draw_pages(kinds: frozenset[str], root: Path, errors: Console) -> None:
-    """Draw what is new in a store, and say in one line where to begin reading.
+def draw_pages(kinds: frozenset[str], root: Path, errors: Console, *, quiet: bool = False) -> None:
+    """Draw what is new in a store, and say in one line where to begin reading, unless `quiet`.
 
     A report that cannot be written says so and costs no verdict.
     """
@@ -117,7 +125,8 @@ def draw_pages(kinds: frozenset[str], root: Path, errors: Console) -> None:
     except LabError as error:
         errors.print(f"no report: {error}", markup=False, soft_wrap=True)
         return
-    say_where(errors, written.index)
+    if not quiet:
+        say_where(errors, written.index)
 
 
 def say_where(out: Console, index: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from lab.errors import UnknownName
-from lab.explore.engine import VOID, Class, Exploration, Outcome, Saw, Table, Target, unserved
+from lab.explore.engine import VOID, Class, Exploration, Explored, Outcome, Saw, Table, Target, unserved
 from lab.explore.points import Every, Point, Window, points
 from lab.records.history import HUNG
 from lab.records.plan import Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
@@ -179,6 +179,14 @@ def chosen_ways(names: Collection[str]) -> tuple[Way, ...]:
 def points_of(cuts: Iterable[Cut]) -> tuple[Point, ...]:
     """The points at which these cuts are, each once, in the order in which they passed."""
     return tuple(dict.fromkeys(cut.point for cut in cuts))
+
+
+def where(explored: Explored[Cut, CutTable]) -> dict[str, Any]:
+    """What a page needs beside the table: where each column of a strip cuts, and how long it took, in seconds."""
+    points = [
+        {"direction": each.direction, "name": each.name, "byte": each.byte} for each in points_of(explored.outcomes)
+    ]
+    return {"points": points, "seconds": explored.seconds}
 
 
 def _clean_run(target: Target) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from rich.text import Text
 from lab.records.result import PromiseResult
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict, worst
+from lab.report.estimate import Estimate
 from lab.report.terminal import matrix_table
 from lab.report.verdict_mark import BROKEN, LIMIT, Mark, mark
 
@@ -42,7 +42,7 @@ class LiveMatrix:
         self._cells: dict[tuple[str, str], _Cell] = defaultdict(_Cell)
         self._planned = self._over = 0
         self._said = ""
-        self._begun = time.monotonic()
+        self._left = Estimate()
         self._lock = threading.Lock()  # rich draws in a thread of its own
         self._live = Live(console=console, get_renderable=lambda: self, refresh_per_second=REFRESH, transient=True)
 
@@ -64,6 +64,14 @@ class LiveMatrix:
                 self._cells[variant.name, promise] = _Cell(verdicts={Verdict.NA})
             for promise in (promise for plan in plans for promise in plan):
                 self._cells[variant.name, promise].planned += 1
+
+    def expects(self, seconds: float, *, whole: bool) -> None:
+        """How long what comes after the plans takes, or all of it."""
+        with self._lock:
+            self._left.expect(seconds, whole=whole)
+
+    def starts(self, variant: Variant, title: str) -> None:
+        """Nothing: the table shows what is over."""
 
     def further(self, variant: Variant) -> None:
         """Count one more plan."""
@@ -92,8 +100,8 @@ class LiveMatrix:
         with self._lock:
             promises = sorted({promise for _, promise in self._cells})
             rows = {promise: [self._cell(name, promise) for name in self._variants] for promise in promises}
-            seconds = time.monotonic() - self._begun
-            state = f"{self._over} of {self._planned} plans, {seconds:.0f} s" if self._planned else ""
+            state = f"{self._over} of {self._planned} plans, {self._left.words(self._over, self._planned)}"
+            state = state if self._planned else ""
             said = self._said
         if len(rows) + AROUND > options.size.height:
             # Broken promises first, then others while there is room: all are printed when the run ends.

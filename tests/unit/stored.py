@@ -14,7 +14,7 @@ from lab.records.record import Record
 from lab.records.result import PromiseResult, Result, VariantInfo, encode_results
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
-from lab.store import TABLE, CheckFolder, Store
+from lab.store import STRIP, TABLE, CheckFolder, Store
 from unit.histories import GONE, census, heal, lost, ok, record, session, skipped, strike
 
 MINE = Variant(name="mine", engine="my.engine", claims=("recovers",))
@@ -53,6 +53,17 @@ JOURNAL: tuple[dict[str, Any], ...] = (
         "name": "Query",
         "at_ns": 61,
         "moments": ["commit-sent"],
+    },
+    {
+        "kind": "act",
+        "connection": 1,
+        "way": "drop-reply",
+        "sides": "both",
+        "moment": "commit-acked",
+        "message": "CommandComplete",
+        "byte": 0,
+        "direction": "downstream",
+        "at_ns": 62,
     },
     {"kind": "event", "connection": 1, "event": "fin", "side": "server", "at_ns": 79},
 )
@@ -181,10 +192,16 @@ OWN = {
 }
 
 
+UNEXPECTED = "unexpected EOF on client connection"
+
+
 def store_of_every_kind(root: Path) -> None:
     """A store with something for each kind of page."""
     for variant in (MINE, Variant(name="another_rather_long_name", engine="a.b")):
-        stored(root, variant, log="1970-01-01 00:16:40.000 UTC [77] LOG:  unexpected EOF on client connection\n")
+        newest = stored(
+            root, variant, log="1970-01-01 00:16:40.000 UTC [77] LOG:  unexpected EOF on client connection\n"
+        )
+        (newest.path / STRIP).write_text(json.dumps(CUTS))
     stored(root, over=False)
     for document in (CUTS, ORDERS, TIMEOUTS, OWN):
         folder = root / "mine" / f"{document['kind']}-x"
@@ -208,7 +225,8 @@ def hostile_store(root: Path) -> None:
     chain = (msgspec.structs.replace(GONE, cls=f"x.{EVIL}", text=EVIL, sqlstate=EVIL),)
     ops = tuple(msgspec.structs.replace(op, actor=EVIL, chain=chain) for op in made.ops)
     landings = tuple(msgspec.structs.replace(each, kind=EVIL, evidence=EVIL, struck=(EVIL,)) for each in made.landings)
-    journal = tuple({**each, "name": EVIL, "verb": EVIL, "event": EVIL} for each in JOURNAL)
+    words = dict.fromkeys(("name", "verb", "event", "way", "sides", "moment", "message"), EVIL)
+    journal = tuple({**each, **words} for each in JOURNAL)
     plan = msgspec.structs.replace(made.plan, title=EVIL, promise=EVIL, moment=EVIL)
     made = msgspec.structs.replace(
         made, ops=ops, landings=landings, journal=journal, plan=plan, void=EVIL, exit=EVIL, versions={EVIL: EVIL}
@@ -217,5 +235,9 @@ def hostile_store(root: Path) -> None:
     finding = Finding(promise=EVIL, verdict=Verdict.BROKEN, summary=EVIL, steps=(1,))
     folder.keep("evil", made, [finding], {EVIL: EVIL}, f"2026-01-01 00:00:00.000 UTC [1] LOG: {EVIL}\n")
     verdicts = result(variant)
+    points = [{"direction": "upstream", "name": EVIL}]
+    classes = [{"class": EVIL, "count": 1, "promises": [EVIL], "evidence": f"../{EVIL}/plan.json"}]
+    strip = {**CUTS, "variant": EVIL, "ways": [EVIL], "points": points, "classes": classes}
+    (folder.path / STRIP).write_text(json.dumps({**strip, "strip": {EVIL: {"upstream": [EVIL]}}}))
     promises = {EVIL: PromiseResult(verdict=Verdict.BROKEN, claimed=True, summary=EVIL, moments={EVIL: Verdict.BROKEN})}
     folder.finish(encode_results([msgspec.structs.replace(verdicts, promises=promises)]))

@@ -26,9 +26,9 @@ from lab.report.pages.page import case_page, index_page
 from lab.report.pages.shelf import open_shelf
 from lab.report.pages.story import Story
 from lab.report.pages.wire import draw_wire, items
-from lab.store import TABLE, Store
+from lab.store import STRIP, TABLE, Store
 from unit.histories import ok, record
-from unit.stored import BROKEN, JOURNAL, MINE, hostile_store, result, store_of_every_kind, stored, told
+from unit.stored import BROKEN, CUTS, JOURNAL, MINE, hostile_store, result, store_of_every_kind, stored, told
 
 VOIDS = {"meta", "br", "wbr", "link", "path", "rect", "circle"}
 
@@ -227,6 +227,36 @@ def test_explorations_have_pages_whose_cells_lead_to_examples(tmp_path: Path) ->
     index = found["index.html"]
     for name in ("cuts-x", "interleavings-x", "timeouts-x", "replays"):
         assert f"mine/{name}/index.html" in index.links
+
+
+def test_check_page_has_the_strips_of_its_cuts_with_a_link_to_each_example(tmp_path: Path) -> None:
+    folder = stored(tmp_path)
+    (folder.path / STRIP).write_text(json.dumps(CUTS))
+    report_store(tmp_path)
+    page = pages(tmp_path / "report")[f"mine/{folder.path.name}/index.html"]
+    assert "2 points in 2 ways, 1 void" in page.text
+    assert "query-sent" in page.text
+    assert "durable (not claimed)" in page.text
+    assert page.links.count(f"../../mine/{folder.path.name}/0001-recovers.html") >= 3  # evidence, a cell, the class
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"kind": "cuts"}', '{"kind": "cuts", "points": 7}', "[" * 100_000])
+def test_strips_that_are_none_cost_nothing_else(tmp_path: Path, text: str) -> None:
+    folder = stored(tmp_path)
+    (folder.path / STRIP).write_text(text)
+    report_store(tmp_path)
+    page = pages(tmp_path / "report")[f"mine/{folder.path.name}/index.html"]
+    assert "The strips of its cuts cannot be read" in page.text
+    assert "recovers" in page.text
+
+
+def test_case_page_has_a_table_of_what_the_tap_did(tmp_path: Path) -> None:
+    stored(tmp_path)
+    report_store(tmp_path)
+    text = next(page.text for name, page in pages(tmp_path / "report").items() if "0001" in name)
+    assert "What the tap did" in text
+    assert "drop-reply at commit-acked" in text
+    assert "CommandComplete, 0 of its bytes passed" in text
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"kind": "cuts"}', '{"kind": "new"}', "[" * 100_000])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lab.report.pages.folder import report_store
 from lab.report.pages.shelf import open_shelf
 from lab.report.pages.site import answer
-from lab.store import TABLE
+from lab.store import STRIP, TABLE
 from unit.stored import EVIL, store_of_every_kind
 from unit.test_report_pages import Page
 
@@ -85,7 +85,8 @@ def test_each_place_of_each_file_may_hold_anything(tmp_path: Path) -> None:
     files = {file: case.page for file in case.folder.iterdir() if file.suffix in (".json", ".jsonl")}
     files[check.folder / "verdicts.json"] = check.page
     files |= {entry.folder / TABLE: entry.page for entry in shelf.tables if entry.kind}
-    assert len(files) == 13
+    files[check.folder / STRIP] = check.page
+    assert len(files) == 14
     tried = 0
     for file, page in files.items():
         text = file.read_text()

@@ -18,13 +18,13 @@ from lab.report.pages.census import counted, draw_census, occasion
 from lab.report.pages.orders import draw_order
 from lab.report.pages.own import own_page
 from lab.report.pages.render import render
-from lab.report.pages.shelf import CaseEntry, CheckEntry, Shelf, TableEntry
+from lab.report.pages.shelf import DAMAGED, CaseEntry, CheckEntry, Shelf, TableEntry, damage
 from lab.report.pages.silence import describe, draw_silence
 from lab.report.pages.story import MEANT, SIGNS, Story
 from lab.report.pages.tables import MEANINGS, CutsTable, OrdersTable, column_letters, read_table
 from lab.report.pages.timeline import draw_timeline
 from lab.report.pages.wire import describe as describe_message
-from lab.report.pages.wire import draw_wire, items
+from lab.report.pages.wire import draw_wire, items, wire_acts
 from lab.report.terminal import promise_names
 from lab.report.versions import differences
 
@@ -63,6 +63,7 @@ def check_page(check: CheckEntry, *, live: bool = False) -> str:
         found = [case for path in promise.evidence if (case := check.case_of(path)) is not None]
         evidence[name] = found
         named.update((case.name, case) for case in found)
+    strip, strip_damage = _strip(check)
     listed = [*named.values(), *(case for case in check.cases if case.name not in named)]
     return render(
         "check.html",
@@ -75,7 +76,21 @@ def check_page(check: CheckEntry, *, live: bool = False) -> str:
         further=max(len(listed) - MOST_CASES, 0),
         settings=words.settings(result.variant.settings) if result else {},
         options=words.settings(result.variant.options) if result else {},
+        table=strip,
+        meanings=MEANINGS,
+        strip_damage=strip_damage,
+        rows=column_letters(strip) if strip else [],
+        letters={each.letter: check.case_of(each.evidence) for each in strip.classes} if strip else {},
     )
+
+
+def _strip(check: CheckEntry) -> tuple[CutsTable | None, str]:
+    """The strips of the request that the check has cut, and why they cannot be read."""
+    try:
+        table = read_table(check.strip)
+    except DAMAGED as error:
+        return None, damage(error)
+    return (table, "") if isinstance(table, CutsTable) else (None, "")
 
 
 def table_page(entry: TableEntry) -> str:
@@ -129,6 +144,7 @@ def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) ->
         timeline=draw_timeline(story).markup(),
         wire=draw_wire(story, drawn).markup() if drawn else "",
         messages=[describe_message(item) for item in drawn],
+        acts=wire_acts(story, drawn),
         census=census.markup() if census else "",
         counts=[(each, occasion(each), counted(each)) for each in sorted(record.census, key=lambda one: one.time)[:60]],
         signs=[(SIGNS[ending], ending, MEANT[ending]) for ending in ("ok", "fail", "info", "skip")],

@@ -24,7 +24,7 @@ from lab.records.result import Result
 from lab.records.verdict import Finding, Verdict
 from lab.report.pages.render import INDEX
 from lab.report.pages.words import shown
-from lab.store import CASES, TABLE, read_case, read_file, slug
+from lab.store import CASES, STRIP, TABLE, read_case, read_file, slug
 
 QUIET = 60.0
 """Seconds without anything new after which a check that is not over counts as stopped."""
@@ -143,6 +143,14 @@ class CheckEntry(_Folder):
             return 0
 
     @property
+    def strip(self) -> dict[str, Any]:
+        """The document of its cuts, {} where none was stored; raises one of DAMAGED."""
+        try:
+            return msgspec.json.decode(read_file(self.folder / STRIP), type=dict[str, Any])
+        except FileNotFoundError:
+            return {}
+
+    @property
     def broken(self) -> dict[str, int]:
         """How many of its cases broke each promise: what is known before it is over."""
         return dict(sorted(Counter(promise for case in self.cases for promise in case.broken).items()))
@@ -231,6 +239,12 @@ def _table(variant: str, folder: Path, place: str) -> TableEntry:
     except DAMAGED as error:
         return replace(entry, damage=damage(error))
     return replace(entry, kind=str(document.get("kind", "")), document=document)
+
+
+def page_of(plan: Path) -> str:
+    """The way to a stored case's page from the index, by the path of its plan."""
+    folder = plan.parents[2]
+    return _page_of(plan.parent, f"{_safe(folder.parent.name)}/{_safe(folder.name)}")
 
 
 def _page_of(case: Path, place: str) -> str:

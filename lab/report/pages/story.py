@@ -335,7 +335,7 @@ def _paused(rows: Sequence[Row]) -> list[Row]:
     until = 0
     for row in rows:
         pause = row.time - until
-        found.append(replace(row, pause=pause if pause >= PAUSE and found else 0))
+        found.append(replace(row, pause=pause) if pause >= PAUSE and found else row)
         whole = row.call is not None and row.call.end < FOREVER and id(row.call) not in apart
         until = max(until, row.call.end if whole and row.call is not None else row.time)
     return found

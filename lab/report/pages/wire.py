@@ -173,6 +173,21 @@ def describe(item: Item) -> str:
     return f"{milliseconds(item.time)}  {who}{way}: {item.name} {item.detail}".rstrip() + times + lost
 
 
+def wire_acts(story: Story, drawn: Sequence[Item]) -> list[tuple[str, str, str, str, bool]]:
+    """What the tap did, a row each: when, to which connection, what, what was lost; if the judge names the step."""
+    acts = [item for item in drawn if isinstance(item, Note) and item.act]
+    return [
+        (
+            milliseconds(each.time),
+            f"c{each.connection}",
+            each.text,
+            each.lost or "nothing: between two messages",
+            _call_at(story, each.time) in story.named,
+        )
+        for each in acts
+    ]
+
+
 def draw_wire(story: Story, drawn: Sequence[Item]) -> Drawing:
     """The picture of these items."""
     acts = sum(isinstance(item, Note) and item.act for item in drawn)
