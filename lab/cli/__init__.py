@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import typer
 
+from lab.cli.everywhere import command_of, typed
 from lab.errors import LabError, without_driver
 from lab.explore.threads import remember_interrupts
 
@@ -73,12 +74,12 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
         help="Which promises does a Django database backend keep when its connections are severed?",
         epilog="Exit status: 0 all claimed promises kept, 1 a claimed one broken, 2 a claimed one unknown, "
         "254 bad arguments, 255 the lab itself failed.",
-        add_completion=False,
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
-    typed = next((each for each in arguments if not each.startswith("-")), "")
+    named = typed(arguments)
     for name, command in COMMANDS.items():
-        if name == typed:
+        if name == named:
             _load(command.module).register(app)
         else:
             app.command(name, help=command.summary)(_never_called)
@@ -108,9 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _status(arguments: list[str] | None) -> int:
-    typed = sys.argv[1:] if arguments is None else arguments
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        status = typer.main.get_command(build_app(typed))(args=typed, prog_name="lab", standalone_mode=False)
+        status = command_of(build_app(given))(args=given, prog_name="lab", standalone_mode=False)
         return status if isinstance(status, int) else 0
     except ClickException as error:
         return _usage(error)

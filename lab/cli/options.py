@@ -9,14 +9,28 @@ from typing import Annotated, Any
 
 import typer
 
-from lab.check.variants import find
+from lab.check.variants import find, rows
 from lab.errors import BadInput
+from lab.promise import PROMISES
 from lab.records.variant import Driver, Variant
 from lab.rig.capabilities import CAPABILITIES, DEFAULT, VARIABLE
 
+
+def _variants(incomplete: str) -> list[str]:
+    return [name for name in rows() if name.startswith(incomplete)]
+
+
+def _promises(incomplete: str) -> list[str]:
+    return [name for name in PROMISES if name.startswith(incomplete)]
+
+
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="VARIANT_OR_ENGINE…", help="Rows of `lab list variants`, or any dotted ENGINE."),
+    typer.Argument(
+        metavar="VARIANT_OR_ENGINE…",
+        help="Rows of `lab list variants`, or any dotted ENGINE.",
+        autocompletion=_variants,
+    ),
 ]
 PathFlag = Annotated[
     list[str] | None,
@@ -31,7 +45,7 @@ PythonFlag = Annotated[
 ]
 SettingFlag = Annotated[
     list[str] | None,
-    typer.Option("--setting", metavar="KEY=JSON", help="In DATABASES[alias], e.g. CONN_MAX_AGE=null."),
+    typer.Option("--setting", metavar="KEY=JSON", help=r"In DATABASES\[alias], e.g. CONN_MAX_AGE=null."),
 ]
 OptionFlag = Annotated[
     list[str] | None, typer.Option("--option", metavar="KEY=JSON", help="In OPTIONS, e.g. connect_timeout=5.")
@@ -39,7 +53,7 @@ OptionFlag = Annotated[
 SettingsFlag = Annotated[
     str,
     typer.Option(
-        "--settings", metavar="MODULE", help="A project's settings module: judge its DATABASES[alias] as it is."
+        "--settings", metavar="MODULE", help=r"A project's settings module: judge its DATABASES\[alias] as it is."
     ),
 ]
 BareFlag = Annotated[
@@ -47,14 +61,17 @@ BareFlag = Annotated[
 ]
 AliasFlag = Annotated[str, typer.Option("--alias", help="Which of its DATABASES.")]
 PromiseFlag = Annotated[
-    list[str] | None, typer.Option("--promise", metavar="ID", help="Only this promise; may be repeated. Default: all.")
+    list[str] | None,
+    typer.Option(
+        "--promise", metavar="ID", help="Only this promise; may be repeated. Default: all.", autocompletion=_promises
+    ),
 ]
 ClaimFlag = Annotated[
     list[str] | None,
     typer.Option(
         "--claim",
         metavar="ID|django|persistent|strict",
-        help="What the variant claims; may be repeated. Default: [tool.connection-lab] claims, its row, else Django's.",
+        help=r"What it claims; may be repeated. Default: \[tool.connection-lab] claims, its row, else Django's.",
     ),
 ]
 BudgetFlag = Annotated[

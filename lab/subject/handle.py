@@ -38,6 +38,9 @@ HANDLED: dict[Raises, int] = {
 """The signals for which the subject has handlers, by what they raise; SIGTERM ends it."""
 INTERRUPTED, IDLE = b'{"interrupted": true}', b'{"interrupted": false}'
 """A handler has run: inside a step, or between two."""
+NO_DJANGO = "Django does not import"
+"""How inside/start.py begins to say so."""
+MISSING = "No module named"
 IMPORT_VARIABLE = "LAB_IMPORT_TIMEOUT"
 """The environment variable that gives it more, or less."""
 
@@ -285,15 +288,17 @@ class Zygote:
                     f"{self.guard.name} is still importing after {limit:.0f} s",
                     f"give it more seconds with ${IMPORT_VARIABLE}, or see where it waits",
                 ) from None
+            if (said := self.last_words()).startswith(NO_DJANGO):
+                raise EngineUnusable(said, _interpreter(variant) or "install it there") from None
             raise EngineUnusable(
-                f"the subject of {variant.name} ended before it could import the variant: {self.last_words()}",
+                f"the subject of {variant.name} ended before it could import the variant: {said}",
                 "try the same import in that interpreter",
             ) from None
         if "refused" in hello:
             self.close()
-            raise EngineUnusable(
-                mask_text(hello["refused"], telling(hello["secrets"])), "check the name, --path, --driver and --setting"
-            )
+            said = mask_text(hello["refused"], telling(hello["secrets"]))
+            other = _interpreter(variant) if MISSING in said else ""
+            raise EngineUnusable(said, other or "check the name, --path, --driver and --setting")
         self.secrets = telling(hello.pop("secrets"))
         hello["settings"] = masked(hello["settings"], self.secrets)
         self.engine: str = hello.pop("engine")
@@ -362,6 +367,16 @@ class Zygote:
             raise SubjectLost(f"the subject of {self.variant.name} does not answer: {self.last_words()}")
         answer: Message = json.loads(data)
         return answer
+
+
+def _interpreter(variant: Variant) -> str:
+    """What to do where a module is missing and no interpreter was named: perhaps the project has one of its own."""
+    if variant.python:
+        return ""
+    active = os.environ.get("VIRTUAL_ENV", "")
+    if active and Path(active).resolve() != Path(sys.prefix).resolve():
+        return f"give the project's interpreter: --python {Path(active) / 'bin' / 'python'}"
+    return "give the project's interpreter with --python, or check the name, --path, --driver and --setting"
 
 
 def _import_limit() -> float:

