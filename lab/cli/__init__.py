@@ -38,6 +38,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "check": Command("check", "Judge variants: which promises they keep under faults, with evidence that replays."),
+    "advise": Command(
+        "advise", "Find which settings turn broken promises into kept ones, and print them as a diff of DATABASES."
+    ),
     "doctor": Command("doctor", "Look for everything that the lab needs, then start and stop its servers once."),
     "matrix": Command(
         "matrix", "Judge every bundled variant, or those that are named, and print the table promise x variant."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -44,6 +44,7 @@ from lab.records.variant import Variant
 from lab.report.json import write_json
 from lab.report.progress import print_stopped, progress, quiet
 from lab.report.terminal import console, print_result, short
+from lab.rig.base import BaseRig
 from lab.rig.rigs import apart, open_rig, prepare
 from lab.store import Store, default_root
 
@@ -132,17 +133,10 @@ def judge_variants(
     takes any password.
     """
     options.chosen()  # an unknown promise is said before anything starts
-    servers = prepare(rig)  # before the first thread
     store = Store(folder or default_root())
     errors = console(stderr=True)
     try:
-        with ExitStack() as stack:
-            shown = stack.enter_context(face(errors))
-            running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
-            second = stack.enter_context(apart(running, shown.say, postgres=postgres))
-            for each in (running, second) if trust else ():
-                if each is not None:
-                    each.trust()
+        with rigs(rig, face(errors), postgres, trust=trust) as (shown, running, second):
             results = check(variants, running, options, store, shown, second)
     except KeyboardInterrupt:
         print_stopped(errors, [each.path for each in store.opened], store.root)
@@ -150,3 +144,19 @@ def judge_variants(
     if face is not quiet:
         errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return results
+
+
+@contextmanager
+def rigs(
+    name: str, face: Face, postgres: str = "", *, trust: bool = False
+) -> Iterator[tuple[Face, BaseRig, BaseRig | None]]:
+    """A rig, and where it can have a neighbour that one, for plans that run alone; what starts is told to the face."""
+    servers = prepare(name)  # before the first thread
+    with ExitStack() as stack:
+        shown = stack.enter_context(face)
+        running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
+        second = stack.enter_context(apart(running, shown.say, postgres=postgres))
+        for each in (running, second) if trust else ():
+            if each is not None:
+                each.trust()
+        yield shown, running, second
