@@ -17,15 +17,17 @@ from lab.advice.tried import Bench, Evidence, Ids, Tried, agreement
 from lab.check.check import Options, check
 from lab.check.progress import Progress, Silent
 from lab.check.subjects import subjects
+from lab.promise import PROMISES
 from lab.records.advice import Advice, Advised, Cost, Mended, PromiseAdvice
 from lab.records.codec import decode_plan
+from lab.records.plan import Plan
 from lab.records.result import PromiseResult, Result
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.rig.protocol import RigProtocol
 from lab.store import Store
 
-MOST = 8
+MOST = 12
 """Evidence plans of one promise that changes are tried on."""
 PAIRS = 6
 """Pairs of changes that are tried for one promise where single ones do not do."""
@@ -65,7 +67,12 @@ def _evidence(name: str, promise: PromiseResult, variant: Variant) -> list[Evide
         moment = plan.moment if plan.promise == name else f"{plan.promise}: {plan.moment}"
         if own and not (plan.promise != name and found):
             found.setdefault(moment, Evidence(name, moment, plan, path))
-    return list(found.values())[:MOST]
+    return sorted(found.values(), key=lambda each: not _in_requests(each.plan))[:MOST]
+
+
+def _in_requests(plan: Plan) -> bool:
+    """Whether all that happens is in requests; settings for commands and tasks are few."""
+    return all(plan.lifecycle(actor) == "request" for actor in plan.actors())
 
 
 class _Way:
@@ -175,11 +182,14 @@ class _Way:
         return frozenset(place for place in tried.shown if tried.mends(place))
 
     def _lost(self, tried: Tried) -> tuple[str, ...]:
-        """Promises that are kept now, and that would not apply any more."""
+        """Promises that apply now and are not seen to be broken, and that would not apply any more."""
+        known = self._result.promises
         return tuple(
             name
-            for name, promise in self._result.promises.items()
-            if promise.verdict is Verdict.KEPT and tried.rules_out(name)
+            for name in PROMISES
+            if not (name in known and known[name].verdict is Verdict.BROKEN)
+            and tried.rules_out(name)
+            and not self._bench.as_it_is.rules_out(name)
         )
 
     # -- choosing, and proving ----------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +42,7 @@ from lab.cli.options import (
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_reports
 from lab.records.result import Result, exit_status
 from lab.records.variant import Variant
+from lab.records.verdict import Verdict
 from lab.report.json import write_json
 from lab.report.progress import print_stopped, progress, quiet
 from lab.report.terminal import console, print_result, short
@@ -111,10 +113,26 @@ def check_command(
     out = console()
     for result in results:
         print_result(out, result)
+    if any(each.verdict is Verdict.BROKEN for result in results for each in result.promises.values()):
+        given = {"path": path, "setting": setting, "option": option}
+        single = {"settings": settings, "driver": driver or "", "python": python}
+        single["alias"] = "" if alias == "default" else alias
+        line = f"what to change: {_advise(names or [], single, given, bare=bare)}"
+        out.print(line, markup=False, soft_wrap=True)
     if json is not None:
         write_json(json, results)
     write_reports(reports, results, store or default_root(), console(), console(stderr=True), quiet=silent)
     return exit_status(results)
+
+
+def _advise(
+    names: Sequence[str], single: Mapping[str, str], several: Mapping[str, list[str] | None], *, bare: bool
+) -> str:
+    """The command that tells what to change, for what was checked; of several variants one is to be named."""
+    words = ["lab", "advise", names[0] if len(names) == 1 else "NAME" if names else ""]
+    words += [f"--{flag}={shlex.quote(value)}" for flag, value in single.items() if value]
+    words += [f"--{flag}={shlex.quote(value)}" for flag, values in several.items() for value in values or ()]
+    return " ".join(filter(None, [*words, "--bare" if bare else ""]))
 
 
 def judge_variants(
