@@ -110,10 +110,13 @@ def _all_atomic(plan: Plan) -> bool:
                 return False
             else:
                 inside.append(step)
+        if inside and not _one_block(inside, over=False):
+            return False
     return True
 
 
-def _one_block(steps: list[Step]) -> bool:
+def _one_block(steps: list[Step], *, over: bool = True) -> bool:
+    """Whether a request's steps are one block; `over`: it has been left."""
     if not isinstance(steps[0], Enter):
         return False
     depth = 0
@@ -121,4 +124,4 @@ def _one_block(steps: list[Step]) -> bool:
         depth += isinstance(step, Enter) - isinstance(step, Leave)
         if depth <= 0 and place < len(steps) - 1:
             return False
-    return depth == 0
+    return depth == 0 or not over

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lab.check.cases import Case
+from lab.check.fit import fitted
 from lab.check.trial import Agreement, Entry, Trial
 from lab.judging.judge import cause
 from lab.records.record import Record
@@ -58,6 +59,7 @@ def search(entry: Entry, rig: RigProtocol, *, seed: int, seconds: float, known: 
         promises=entry.promises,
         exclude=known,
         on_case=on_case,
+        fit=lambda plan: fitted("", plan, entry.zygote.traits),
     )
     done.trials = [_trial(each, entry, number + index) for index, each in enumerate(found)]
     return done

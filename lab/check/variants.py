@@ -49,6 +49,8 @@ def find(
     would choose in that interpreter; `bare`: nothing of it is used but its DATABASES. Raises VariantUnknown.
     """
     known = rows()
+    if os.sep in python:
+        python = os.path.abspath(python)  # the subject starts elsewhere; a link into an environment stays one
     if name in known and not module:
         variant = known[name]
     elif (module and not name) or _is_engine(name, path):

@@ -41,12 +41,18 @@ SECOND: tuple[Step, ...] = (Begin("t0"), Read("t0"), End("t0"))
 THIRD: tuple[Step, ...] = (Begin("t0"), Enter("t0"), Write("t0"), Leave("t0"), End("t0"))
 
 
+def _served(request: tuple[Step, ...], *, atomic: bool) -> tuple[Step, ...]:
+    """A request as its handler serves it: under ATOMIC_REQUESTS the view is in a block of its own."""
+    return (request[0], Enter("t0"), *request[1:-1], Leave("t0"), request[-1]) if atomic else request
+
+
 @dataclass(frozen=True)
 class Cut:
-    """One case: the way, and the point at which the request is cut."""
+    """One case: the way, and the point at which the request is cut; `atomic`: it is served under ATOMIC_REQUESTS."""
 
     way: Way
     point: Point
+    atomic: bool = False
 
     @property
     def name(self) -> str:
@@ -64,14 +70,15 @@ class Cut:
         params: dict[str, Any] = {"moment": self.point.moment}
         if self.way in ("stall", "split", "delay"):
             params["sides"] = TOWARDS[self.point.direction]
-        heal = self.point.step + 1 if self.waits else len(REQUEST)
+        request = _served(REQUEST, atomic=self.atomic)
+        heal = self.point.step + 1 if self.waits else len(request)
         return (
             Inject(FaultSpec(FAULTS.get(self.way, self.way), params)),
-            *REQUEST[:heal],
+            *request[:heal],
             Heal(),
-            *REQUEST[heal:],
-            *SECOND,
-            *THIRD,
+            *request[heal:],
+            *_served(SECOND, atomic=self.atomic),
+            *_served(THIRD, atomic=self.atomic),
         )
 
 
@@ -109,9 +116,11 @@ class Cuts(Exploration[Cut, CutTable]):
     def cases(self, target: Target) -> list[Cut]:
         """Each way at each point of a clean run."""
         record = _clean_run(target)
-        found = [point for window in self.windows for point in points(record, window, self.every, len(REQUEST) - 1)]
+        atomic = target.zygote.traits.atomic_requests
+        last = len(_served(REQUEST, atomic=atomic)) - 1
+        found = [point for window in self.windows for point in points(record, window, self.every, last)]
         once = dict.fromkeys(found)  # windows overlap
-        return [Cut(way, point) for way in self.chosen for point in once]
+        return [Cut(way, point, atomic) for way in self.chosen for point in once]
 
     def plan(self, case: Cut, target: Target) -> Plan:
         """The cut request, then the two that meet what it left behind."""
@@ -126,7 +135,8 @@ class Cuts(Exploration[Cut, CutTable]):
 
     def saw(self, record: Record) -> Saw:
         """What the cut request saw: its first error decides, unless COMMIT was left in doubt."""
-        ended = [op for op in record.ops if op.step <= len(REQUEST) + 1 and op.chain]
+        last = len(_served(REQUEST, atomic=record.traits.atomic_requests)) + 1  # with the fault and the heal
+        ended = [op for op in record.ops if op.step <= last and op.chain]
         if any(op.type == "info" and op.f == "leave" for op in ended):
             return "doubt"
         return "error" if ended else "nothing"
@@ -155,10 +165,10 @@ class Cuts(Exploration[Cut, CutTable]):
         self, outcomes: Mapping[Cut, Outcome], letters: Mapping[Cut, str], classes: tuple[Class, ...]
     ) -> CutTable:
         """The letters by way and direction."""
-        found = points_of(outcomes)
+        found, atomic = points_of(outcomes), any(cut.atomic for cut in outcomes)
         strip = {
             way: {
-                direction: tuple(letters[Cut(way, point)] for point in found if point.direction == direction)
+                direction: tuple(letters[Cut(way, point, atomic)] for point in found if point.direction == direction)
                 for direction in DIRECTIONS
             }
             for way in self.chosen
@@ -191,9 +201,9 @@ def where(explored: Explored[Cut, CutTable]) -> dict[str, Any]:
 
 def _clean_run(target: Target) -> Record:
     """The three requests with the tap and without a fault; raises LabError when a step of them fails."""
-    plan = Plan(
-        variant=target.variant, steps=(*REQUEST, *SECOND, *THIRD), title="clean", source="cuts", bound=target.bound
-    )
+    atomic = target.zygote.traits.atomic_requests
+    steps = tuple(step for each in (REQUEST, SECOND, THIRD) for step in _served(each, atomic=atomic))
+    plan = Plan(variant=target.variant, steps=steps, title="clean", source="cuts", bound=target.bound)
     record = run(plan, target.rig, target.zygote, liveness=False, wire=True)
     if record.void or any(op.type in ("fail", "info") for op in record.ops):
         raise unserved(target.variant, record)

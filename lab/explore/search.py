@@ -39,6 +39,11 @@ SECONDARY = b".secondary"
 """How Hypothesis's key for examples that led to a shrunk one ends."""
 
 OnCase = Callable[[Record, tuple[Finding, ...]], None]
+Fit = Callable[[Plan], Plan | None]
+
+
+def _as_drawn(plan: Plan) -> Plan:
+    return plan
 
 
 @dataclass(frozen=True)
@@ -129,15 +134,18 @@ def search(
     exclude: Iterable[str] = (),
     most: int | None = None,
     on_case: OnCase | None = None,
+    fit: Fit = _as_drawn,
 ) -> Searched:
     """Run up to `max_examples` random plans against `variant` and shrink one plan for each promise that they break.
 
     `promises` are judged (default: all), those named in `exclude` never raised. It ends after `most` were found broken
     (default: when no more are found), or when `budget_seconds` are over, with what has been found by then. `database`
-    keeps examples between searches; `on_case` hears of every case that is run. The same seed draws
-    the same plans, after those of the database.
+    keeps examples between searches; `on_case` hears of every case that is run. `fit` makes of a drawn
+    plan what this variant's requests are, or None where it makes no sense there. The same seed draws the same plans,
+    after those of the database.
     """
     hunt = _Hunt(variant, rig, zygote, seed, list(promises) if promises is not None else PROMISES.values(), on_case)
+    hunt.fit = fit
     hunt.found_before = set(exclude)
     begun = time.monotonic()
     if budget_seconds is not None:
@@ -189,6 +197,7 @@ class _Hunt:
     seed: int
     promises: list[Promise]
     on_case: OnCase | None
+    fit: Fit = _as_drawn
     found_before: set[str] = field(default_factory=set)
     draw_until: float = float("inf")
     run_until: float = float("inf")
@@ -240,6 +249,9 @@ class _Hunt:
     def _example(self, plan: Plan) -> None:
         """What Hypothesis calls; it raises for the one promise that this pass is after, or that it now settles on."""
         self.examples += 1
+        if (fitted := self.fit(plan)) is None:
+            reject()
+        plan = fitted
         case = self._case(plan)
         broken = case.broken
         self.last_kept = bool(broken or case.record.void)

@@ -9,6 +9,7 @@ import pytest
 
 from lab.check.check import Options, check
 from lab.check.claims import from_project
+from lab.check.fit import fitted
 from lab.check.lanes import SLOTS
 from lab.cli.options import variants_of
 from lab.cli.reports import KINDS, chosen_reports, write_reports
@@ -126,10 +127,11 @@ class Lab:
 
         `unaided`: without what earlier searches found.
         """
+        zygote = self.zygote(variant)
         return search(
             variant,
             self.rig(),
-            self.zygote(variant),
+            zygote,
             seed=self.seed if seed is None else seed,
             max_examples=self.profile.examples,
             budget_seconds=self.budget if seconds is None else seconds,
@@ -138,6 +140,7 @@ class Lab:
             exclude=exclude,
             most=most,
             on_case=on_case,
+            fit=lambda plan: fitted("", plan, zygote.traits),
         )
 
     def report(self, suffix: str) -> None:

@@ -15,9 +15,16 @@ from rich.console import Console
 from fix_cli import Lab
 from lab.check.check import Options, check
 from lab.check.claims import from_project
+from lab.check.fit import fitted
+from lab.check.subjects import subjects
 from lab.cli.options import variants_of
 from lab.errors import ServesNothing, UnknownName
+from lab.explore.cuts import Cuts
+from lab.explore.engine import Target
+from lab.explore.search import search
+from lab.promise import PROMISES
 from lab.pytest_plugin.session import Lab as LabSession
+from lab.records.plan import Begin, Enter, Plan
 from lab.records.result import Result, encode_results, exit_status
 from lab.report.terminal import print_result
 from lab.store import Store
@@ -188,6 +195,34 @@ def test_requests_are_atomic_where_the_handler_makes_them_so(judge: Judge) -> No
     for record in requests:
         steps = [step["do"] for step in record["plan"]["steps"]]
         assert steps.count("enter") >= steps.count("begin"), record["plan"]
+
+
+def test_cuts_and_random_plans_are_atomic_there_too(lab: LabSession, tmp_path: Path) -> None:
+    (variant,) = variants_of(None, path=[str(PROJECTS / "atomic_requests")], settings="ar_settings")
+    with subjects(lab.rig()) as started:
+        (zygote,) = started.start([variant])
+        target = Target(variant, lab.rig(), zygote, 10.0)
+        cuts = Cuts(windows=("commit",), ways=("fin",))
+        plans = [cuts.plan(case, target) for case in cuts.cases(target)]
+        drawn: list[Plan] = []
+        search(
+            *(variant, lab.rig(), zygote),
+            seed=1,
+            max_examples=6,
+            promises=[PROMISES.get("recovers")],
+            on_case=lambda record, _: drawn.append(record.plan),
+            fit=lambda plan: fitted("", plan, zygote.traits),
+        )
+    assert plans
+    assert drawn
+    for plan in (*plans, *drawn):
+        begun: set[str] = set()
+        for step in plan.steps:
+            if isinstance(step, Begin):
+                begun.add(step.actor)
+            elif getattr(step, "actor", "") in begun:
+                assert isinstance(step, Enter), plan.steps  # the first thing that happens in each request
+                begun.remove(step.actor)
 
 
 def test_a_read_only_alias_is_judged_for_what_needs_no_write(judge: Judge) -> None:

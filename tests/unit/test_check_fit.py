@@ -74,3 +74,13 @@ def test_where_the_write_is_the_point_a_read_only_alias_has_no_plan() -> None:
     assert steps_of(Begin("t0"), Write("t0"), End("t0"), traits=READ_ONLY, promise="durable") is None
     assert steps_of(Begin("t0"), Write("t0", hold="commit"), End("t0"), traits=READ_ONLY) is None
     assert steps_of(Begin("t0"), Fail("t0"), End("t0"), traits=READ_ONLY) is None
+
+
+@pytest.mark.parametrize("rest", [(Read("t0"),), (Enter("t0"), Write("t0"), Leave("t0"), Read("t0"))])
+def test_a_request_that_does_not_end_is_wrapped_too(rest: tuple[Step, ...]) -> None:
+    assert steps_of(Begin("t0"), *rest) == (Begin("t0"), Enter("t0"), *rest)
+
+
+def test_a_block_in_which_a_plan_ends_stays_the_views_own() -> None:
+    steps = (Begin("t0"), Enter("t0"), Write("t0"))
+    assert steps_of(*steps) == steps

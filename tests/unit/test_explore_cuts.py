@@ -80,6 +80,13 @@ def test_what_lasts_is_healed_after_the_struck_step() -> None:
     assert cut[7:8] != (Heal(),)
 
 
+def test_a_request_is_wrapped_as_its_handler_does() -> None:
+    point = Point("downstream", "c1:commit-acked", 0, 7)
+    names = " ".join(type(step).__name__ for step in Cut("stall", point, atomic=True).steps)
+    first = "Inject Begin Enter Read Enter Write Write Leave Leave Heal End"
+    assert names == f"{first} Begin Enter Read Leave End Begin Enter Enter Write Leave Leave End"
+
+
 def test_ways_are_known_and_in_order() -> None:
     assert chosen_ways(["rst", "fin"]) == ("fin", "rst")
     with pytest.raises(UnknownName):
