@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import platform
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from lab.check.check import Options
+from lab.check.claims import checked
+from lab.check.corners import Corner, judge_corners
 from lab.check.variants import find, rows
-from lab.cli.check import judge_variants
+from lab.cli.check import judge_variants, rigs
 from lab.cli.options import (
     BoundFlag,
     BudgetFlag,
+    ClaimFlag,
     JsonFlag,
     Names,
     PromiseFlag,
@@ -23,15 +29,20 @@ from lab.cli.options import (
     prepare_file,
 )
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_reports
-from lab.records.result import exit_status
+from lab.errors import BadInput
+from lab.records.result import Result, exit_status
+from lab.records.variant import Driver, Variant
+from lab.report.corners import print_corners
 from lab.report.html import write_html
 from lab.report.json import write_json
-from lab.report.progress import filling_matrix
-from lab.report.terminal import console, print_matrix
+from lab.report.progress import filling_matrix, progress
+from lab.report.terminal import console, print_matrix, short
 from lab.report.versions import labelled, print_versions
 from lab.rig.capabilities import VARIABLE
 from lab.rig.docker.containers import chosen_version
-from lab.store import default_root
+from lab.rig.machine import cache
+from lab.rig.machine.environments import Environment, Unavailable, make, versions
+from lab.store import Store, default_root
 
 HtmlFlag = Annotated[
     Path | None,
@@ -42,6 +53,16 @@ PostgresFlag = Annotated[
     typer.Option("--postgres", metavar="15,16,…", help="Compare these server versions, in containers (--rig docker)."),
 ]
 SEVERAL_VERSIONS = "docker"
+DjangoFlag = Annotated[str, typer.Option("--django", metavar="5.2,6.0,…", help="Compare these, in environments of uv.")]
+DriversFlag = Annotated[
+    str, typer.Option("--driver", metavar="psycopg2,psycopg", help="Compare these. Default: each row's own.")
+]
+PythonsFlag = Annotated[
+    str, typer.Option("--python", metavar="3.11,3.13,…", help="Compare these. Default: the one that runs the lab.")
+]
+OfflineFlag = Annotated[bool, typer.Option("--offline", help="Make no environment: use those that are there.")]
+YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Make the environments that are missing without asking.")]
+DRIVERS: tuple[Driver, ...] = get_args(Driver)
 
 
 def register(app: typer.Typer) -> None:
@@ -61,25 +82,43 @@ def matrix(
     rig: RigFlag = "",
     postgres: PostgresFlag = "",
     report: ReportsFlag = HTML,
+    claim: ClaimFlag = None,
+    django: DjangoFlag = "",
+    driver: DriversFlag = "",
+    python: PythonsFlag = "",
+    offline: OfflineFlag = False,
+    yes: YesFlag = False,
 ) -> int:
     """Judge every bundled variant, or those that are named, and print the table promise x variant.
 
     One directed plan for each moment, and no further ones for a promise that is seen to be broken. `lab check` runs all
     of them, cuts one request before each message, and searches at random, as --budget makes this do with what is left.
+    With --django, --driver or --python it judges them in each combination, and prints what differs, with a plan.
     """
     variants = [find(name) for name in dict.fromkeys(names or rows())]
     prepare_file("--json", json)
     prepare_file("--html", html)
     reports = chosen_reports(report, KINDS)
-    versions = _versions(postgres)
-    share = None if budget is None else budget / max(len(versions), 1)
+    servers_versions = _versions(postgres)
+    share = None if budget is None else budget / max(len(servers_versions), 1)
     options = Options(
-        promises=tuple(promise or ()), budget=share, seed=seed, bound=bound, search=0.0, cuts=False, brief=True
+        promises=tuple(promise or ()),
+        budget=share,
+        seed=seed,
+        bound=bound,
+        search=0.0,
+        cuts=False,
+        brief=True,
+        claims=checked(claim or ()),
     )
-    if versions:
+    if django or driver or python:
+        if postgres:
+            raise BadInput("--postgres does not go together with --django, --driver and --python", "run it twice")
+        results = _corners(variants, options, store, rig, _chosen_corners(django, driver, python, offline, yes=yes))
+    elif servers_versions:
         # Whoever asks for versions asks for the rig that has them, unless another one is named.
         servers = rig or os.environ.get(VARIABLE) or SEVERAL_VERSIONS
-        found = {version: judge_variants(variants, options, store, servers, version) for version in versions}
+        found = {version: judge_variants(variants, options, store, servers, version) for version in servers_versions}
         print_versions(console(), found)
         results = labelled(found)
     else:
@@ -96,3 +135,56 @@ def matrix(
 def _versions(text: str) -> list[str]:
     """The versions in a list with commas, each once; raises BadInput."""
     return [chosen_version(each.strip()) for each in dict.fromkeys(text.split(","))] if text else []
+
+
+def _chosen_corners(django: str, driver: str, python: str, offline: bool, *, yes: bool) -> list[Corner]:
+    """Every combination, its environment made; raises BadInput, ToolMissing."""
+    drivers = [each.strip() for each in driver.split(",") if each.strip()]
+    for each in drivers:
+        if each not in DRIVERS:
+            raise BadInput(f"--driver {each}: there is no such driver", f"choose from {', '.join(DRIVERS)}")
+    own = importlib.metadata.version("django").split(".")
+    wanted = [
+        Environment(version, interpreter)
+        for version in versions("--django", django) or [".".join(own[:2])]
+        for interpreter in versions("--python", python) or [".".join(platform.python_version_tuple()[:2])]
+    ]
+    there = _environments(wanted, offline=offline, yes=yes)
+    kinds: list[Driver | None] = [each for each in DRIVERS if each in drivers] or [None]
+    return [Corner(environment, kind) for environment in there for kind in kinds]
+
+
+def _environments(wanted: list[Environment], *, offline: bool, yes: bool) -> list[Environment]:
+    """Those that can be had: what is missing is made, once it has been asked for."""
+    missing = [each for each in wanted if not each.there]
+    if missing and not (offline or yes):
+        what = f"{len(missing)} environments are to be made with uv in {cache.folder()}"
+        if not sys.stdin.isatty():
+            raise BadInput(what, "say so with --yes")
+        if not typer.confirm(f"{what}, some 60 MB each. Make them?", err=True):
+            raise BadInput(f"{what}, which was refused", "name fewer versions")
+    found, errors = [], console(stderr=True)
+    for each in wanted:
+        if each in missing and not offline:
+            errors.print(f"making an environment with {each}", markup=False)
+        try:
+            make(each, offline=offline)
+        except Unavailable as why:
+            errors.print(f"left out: {each}: {why}", markup=False, soft_wrap=True)
+        else:
+            found.append(each)
+    if not found:
+        raise BadInput("none of these versions go together", "name others")
+    return found
+
+
+def _corners(
+    variants: list[Variant], options: Options, folder: Path | None, rig: str, corners: list[Corner]
+) -> list[Result]:
+    options.chosen()
+    store, errors = Store(folder or default_root()), console(stderr=True)
+    with rigs(rig, progress(errors)) as (shown, running, second):
+        done = judge_corners(variants, corners, running, options, store, shown, second)
+    print_corners(console(), done.found, done.left_out)
+    errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
+    return labelled(done.found, "")

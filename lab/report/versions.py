@@ -65,11 +65,11 @@ def differences(results: Mapping[str, Result]) -> list[str]:
     return lines
 
 
-def labelled(found: ByVersion) -> list[Result]:
+def labelled(found: ByVersion, what: str = "PostgreSQL ") -> list[Result]:
     """All results in one list, each variant's name with its version: for pages and programs."""
     return [
         msgspec.structs.replace(
-            result, variant=msgspec.structs.replace(result.variant, name=f"{result.variant.name}, PostgreSQL {version}")
+            result, variant=msgspec.structs.replace(result.variant, name=f"{result.variant.name}, {what}{version}")
         )
         for version, results in found.items()
         for result in results

@@ -1,0 +1,131 @@
+"""Python environments with one version of Django each, made by uv in the cache folder and kept there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import BadInput, ToolMissing
+from lab.rig.machine import cache
+from lab.rig.machine.install import remedy
+
+DRIVERS = ("psycopg2-binary", "psycopg[binary,pool]")
+VERSION = re.compile(r"\d+\.\d+")
+RECIPE = 1
+"""Counts changes of what an environment holds: those of an older recipe are made anew."""
+TIMEOUT = 600.0
+SEARCH = 20.0
+OLD = re.compile(r"(?:requires|depends on|satisfies) .?Python|Requires-Python|requires-python", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Django `django` ("5.2") under Python `python` ("3.11"), with both drivers."""
+
+    django: str
+    python: str
+
+    @property
+    def key(self) -> str:
+        """What its folder is called."""
+        return f"environment-{RECIPE}-django{self.django}-python{self.python}"
+
+    @property
+    def there(self) -> bool:
+        """Whether it has been made."""
+        return (cache.folder() / self.key).is_dir()
+
+    @property
+    def executable(self) -> str:
+        """Its interpreter."""
+        return str(cache.folder() / self.key / "bin" / "python")
+
+    def __str__(self) -> str:
+        return f"Django {self.django}, Python {self.python}"
+
+
+class Unavailable(Exception):
+    """This Django does not exist for this Python; the text says why."""
+
+
+def versions(flag: str, text: str) -> list[str]:
+    """The versions in a list with commas, each once; raises BadInput."""
+    found = list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+    for each in found:
+        if not VERSION.fullmatch(each):
+            raise BadInput(f"{flag} {each}: that is no version", f"write major and minor number, as in {flag} 5.2,6.0")
+    return found
+
+
+def make(environment: Environment, extra: Sequence[str] = (), *, offline: bool = False) -> str:
+    """Make an environment unless it is there; its interpreter.
+
+    `extra` are more requirements, for an environment that the caller names. Raises Unavailable where this Django does
+    not run under this Python, ToolMissing without uv, BadInput when it is not there and `offline` forbids to make it.
+    """
+    if environment.there:
+        return environment.executable
+    if offline:
+        raise BadInput(f"there is no environment with {environment} yet", "leave --offline out once, to make it")
+    uv = find_uv()
+    python = find_python(environment.python)
+
+    def build(stage: Path) -> None:
+        _run([uv, "venv", "--quiet", "--relocatable", "--python", python, str(stage / "env")])
+        wanted = [f"django=={environment.django}.*", *DRIVERS, *extra]
+        _run([uv, "pip", "install", "--quiet", "--python", str(stage / "env" / "bin" / "python"), *wanted])
+        for each in (stage / "env").iterdir():
+            each.rename(stage / each.name)
+        (stage / "env").rmdir()
+
+    cache.publish(environment.key, build)
+    return environment.executable
+
+
+def find_uv() -> str:
+    """The program; raises ToolMissing."""
+    beside = Path(sys.executable).parent / "uv"
+    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("uv")
+    if found is None:
+        raise ToolMissing("uv is not installed, which makes the environments", remedy("uv"))
+    return found
+
+
+def find_python(version: str) -> str:
+    """An interpreter of that version on this machine, else the version, which uv may know how to get."""
+    for path in (shutil.which(f"python{version}"), *_pyenv(version), sys.executable):
+        if path and _is(path, version):
+            return path
+    return version
+
+
+def _pyenv(version: str) -> list[str]:
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    return [str(path / "bin" / "python") for path in sorted(root.glob(f"{version}.*"), reverse=True)]
+
+
+def _is(path: str, version: str) -> bool:
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        asked = subprocess.run([path, "-I", "-c", program], capture_output=True, text=True, timeout=SEARCH, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return asked.stdout.strip() == version
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolMissing(f"uv could not make an environment: {error}", "see that it works on this machine") from None
+    if done.returncode:
+        said = " ".join(done.stderr.split())
+        if OLD.search(said):
+            raise Unavailable(said[-200:])
+        raise ToolMissing(f"uv could not make an environment: {said[-300:]}", "check the network and the index")
