@@ -27,7 +27,7 @@ def lab_command(tmp_path: Path) -> Lab:
     """`lab_command("check", "mine", cwd=…, LAB_RIG=…)`: in `cwd` (default: a fresh folder), with that environment."""
 
     def run(
-        *arguments: str, cwd: Path = tmp_path, safe_path: bool = False, **environ: str
+        *arguments: str, cwd: Path = tmp_path, safe_path: bool = False, timeout: float = LONGEST, **environ: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *(["-P"] if safe_path else []), "-m", "lab.cli", *arguments],
@@ -36,7 +36,7 @@ def lab_command(tmp_path: Path) -> Lab:
             capture_output=True,
             text=True,
             check=False,
-            timeout=LONGEST,
+            timeout=timeout,
         )
 
     return run

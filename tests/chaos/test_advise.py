@@ -78,7 +78,8 @@ def test_where_no_setting_helps_a_backend_that_does_is_named(lab_command: Lab, t
 
 
 def advised(lab_command: Lab, tmp_path: Path, variant: str, promise: str) -> dict[str, Any]:
-    done = lab_command("advise", variant, "--promise", promise, "--json", "out.json")
+    """It runs all directed plans a second time, in brief: minutes on a machine that is busy."""
+    done = lab_command("advise", variant, "--promise", promise, "--json", "out.json", timeout=900.0)
     assert done.returncode in (0, 1), done
     document: dict[str, Any] = json.loads((tmp_path / "out.json").read_text())
     return document

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +152,13 @@ def test_settings_that_are_looked_at_while_they_are_imported(judge: Judge, monke
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "touched_settings")
     judged = judge("settings_touched", "reuses", settings="touched_settings")
     assert (judged.status, judged.verdict("reuses")) == (0, "kept")
+
+
+def test_settings_that_keep_a_copy_of_what_is_assigned(lab: LabSession) -> None:
+    (variant,) = variants_of(None, path=[str(PROJECTS / "copied_settings")], settings="copied")
+    with subjects(lab.rig()) as started:
+        (zygote,) = started.start([variant])  # it has served a request, so it was on the lab's server
+    assert zygote.traits.keeping.startswith("no session is kept")
 
 
 def test_an_app_a_router_hosts_and_tls_are_used_or_named(judge: Judge) -> None:
@@ -315,6 +324,7 @@ def test_a_password_of_its_own_is_told_in_the_drivers_words(
         ("DATABASES = {}", ["no database 'default'"]),
         ("DATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'x'}}", ["another database"]),
         ("DATABASES = {'default': {'ENGINE': 'sqlite3', 'NAME': 'x'}}", ["another database"]),
+        ("DATABASES = {'default': {'ENGINE': 'postgresql', 'NAME': 'x'}}", ["ENGINE postgresql does not import"]),
         ("INSTALLED_APPS = ['no_such_app']\n", ["apps of", "no_such_app"]),
         ("DATABASE_ROUTERS = ['no.Router']\n", ["apps of", "No module named 'no'"]),
         ("CONN = '600'", ["CONN_MAX_AGE", "'600'"]),
@@ -333,3 +343,31 @@ def test_a_settings_module_that_cannot_be_used(lab_command: Lab, tmp_path: Path,
     assert line.startswith("lab: ")
     for part in said:
         assert part in line
+
+
+def test_a_settings_module_that_prints_is_judged_and_heard_by_nobody(lab_command: Lab, tmp_path: Path) -> None:
+    (tmp_path / "loud_settings.py").write_text(
+        "import os, sys\n"
+        "print('hello from settings ' * 20_000)\n"
+        "sys.stderr.write('and a warning\\n')\n"
+        "os.system('echo and a child')\n"
+        f"DATABASES = {{'default': {{'ENGINE': '{STOCK}', 'NAME': 'x', 'CONN_MAX_AGE': 60}}}}\n"
+    )
+    done = lab_command("check", "--settings", "loud_settings", "--promise", "reuses", "--budget", "0.1", "--quiet")
+    assert done.returncode in (0, 2), done  # what a tenth of a second leaves out is unknown
+    assert "reuses" in done.stdout
+    for said in ("hello", "a warning", "a child"):
+        assert said not in done.stdout + done.stderr
+
+
+def test_an_interpreter_without_django_is_told_so(lab_command: Lab, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+    (tmp_path / "shop.py").write_text("DATABASES = {}")
+    for given in ("bare/bin/python", str(tmp_path / "bare" / "bin" / "python")):  # from the folder of the command, too
+        done = lab_command("check", "--settings", "shop", "--python", given)
+        assert done.returncode == 254, done
+        (line,) = done.stderr.splitlines()[-1:]
+        assert line.startswith(
+            f"lab: Django does not import under {tmp_path}/bare/bin/python: No module named 'django'"
+        )
+        assert "install it there" in line

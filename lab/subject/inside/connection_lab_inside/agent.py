@@ -134,11 +134,12 @@ def point_at(databases: dict[str, dict[str, Any]], judged: str) -> dict[str, str
 
     The dictionaries are changed in place: connection objects that were made while a project loaded have them.
     """
-    from django.conf import settings
+    from django.db import connections
 
-    base = dict(settings.DATABASES[judged])
+    known = connections.settings
+    base = dict(known[judged])
     aliases = {"default": judged}
-    for database in settings.DATABASES.values():
+    for database in configuration.in_use():
         if database.get("HOST") == configuration.PLACEHOLDER["HOST"]:
             database.update(databases["default"])
     for alias, where in databases.items():
@@ -147,8 +148,8 @@ def point_at(databases: dict[str, dict[str, Any]], judged: str) -> dict[str, str
         if "options" in own and "options" in base["OPTIONS"]:
             options["options"] = f"{base['OPTIONS']['options']} {own['options']}"
         if alias != "default":
-            aliases[alias] = f"lab_{alias}" if alias in settings.DATABASES else alias
-        settings.DATABASES.setdefault(aliases[alias], {}).update({**base, **where, "OPTIONS": options})
+            aliases[alias] = f"lab_{alias}" if alias in known else alias
+        known.setdefault(aliases[alias], {}).update({**base, **where, "OPTIONS": options})
     return aliases
 
 
@@ -181,12 +182,12 @@ class Stage:
 
     def _change_password(self, aliases: Sequence[str], password: str) -> None:
         """As a project's settings would give it from now on; Django's connections read these very dictionaries."""
-        from django.conf import settings
+        from django.db import connections
 
         for alias in aliases:
-            own = settings.DATABASES[self._aliases[alias]]
+            own = connections.settings[self._aliases[alias]]
             login = (own["USER"], own["PASSWORD"])
-            for database in settings.DATABASES.values():  # a project's other aliases may have the same login
+            for database in configuration.in_use():  # a project's other aliases may have the same login
                 if (database.get("USER"), database.get("PASSWORD")) == login:
                     database["PASSWORD"] = password
 

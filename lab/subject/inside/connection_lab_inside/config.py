@@ -133,13 +133,30 @@ def _project(config: dict[str, Any], notes: list[str]) -> Loaded:
     if "default" not in databases:
         notes.append("DATABASES has no 'default': a dummy stands for it, because Django wants one")
         others["default"] = {"ENGINE": "django.db.backends.dummy"}
-    settings.DATABASES = {**others, alias: database}
+    use(settings, {**others, alias: database})
     if settings.LOGGING_CONFIG and settings.LOGGING:
         notes.append("LOGGING: not applied, the project's log files are its own")
     settings.LOGGING_CONFIG = None
     if settings.DATABASE_ROUTERS:
         notes.append("DATABASE_ROUTERS: loaded, but each of the lab's requests names its alias itself")
     return Loaded(alias, database, notes=notes)
+
+
+def use(settings: Any, databases: dict[str, dict[str, Any]]) -> None:
+    """Let Django have these very dictionaries; a settings object that keeps copies (dynaconf's) has them besides."""
+    from django.db import connections
+
+    settings.DATABASES = databases
+    connections.settings = connections.configure_settings(databases)
+
+
+def in_use() -> list[dict[str, Any]]:
+    """The dictionaries of all databases that Django or the settings object has, each once."""
+    from django.conf import settings
+    from django.db import connections
+
+    found = [*connections.settings.values(), *settings.DATABASES.values()]
+    return list({id(database): database for database in found}.values())
 
 
 def _alone(config: dict[str, Any], notes: list[str]) -> Loaded:
