@@ -63,29 +63,31 @@ def versions(flag: str, text: str) -> list[str]:
     return found
 
 
-def make(environment: Environment, extra: Sequence[str] = (), *, offline: bool = False) -> str:
+def make(environment: Environment, *, offline: bool = False) -> str:
     """Make an environment unless it is there; its interpreter.
 
-    `extra` are more requirements, for an environment that the caller names. Raises Unavailable where this Django does
-    not run under this Python, ToolMissing without uv, BadInput when it is not there and `offline` forbids to make it.
+    Raises Unavailable where this Django does not run under this Python, ToolMissing without uv, BadInput when it is not
+    there and `offline` forbids to make it.
     """
-    if environment.there:
-        return environment.executable
-    if offline:
+    if offline and not environment.there:
         raise BadInput(f"there is no environment with {environment} yet", "leave --offline out once, to make it")
-    uv = find_uv()
-    python = find_python(environment.python)
+    if not environment.there:
+        install(environment.key, environment.python, [f"django=={environment.django}.*", *DRIVERS])
+    return environment.executable
+
+
+def install(key: str, python: str, wanted: Sequence[str]) -> str:
+    """Make the environment `key` with these requirements, unless it is there; its interpreter. Raises as `make`."""
 
     def build(stage: Path) -> None:
-        _run([uv, "venv", "--quiet", "--relocatable", "--python", python, str(stage / "env")])
-        wanted = [f"django=={environment.django}.*", *DRIVERS, *extra]
-        _run([uv, "pip", "install", "--quiet", "--python", str(stage / "env" / "bin" / "python"), *wanted])
-        for each in (stage / "env").iterdir():
+        uv, inside = find_uv(), stage / "env"
+        _run([uv, "venv", "--quiet", "--relocatable", "--python", find_python(python), str(inside)])
+        _run([uv, "pip", "install", "--quiet", "--python", str(inside / "bin" / "python"), *wanted])
+        for each in inside.iterdir():
             each.rename(stage / each.name)
-        (stage / "env").rmdir()
+        inside.rmdir()
 
-    cache.publish(environment.key, build)
-    return environment.executable
+    return str(cache.publish(key, build) / "bin" / "python")
 
 
 def find_uv() -> str:
