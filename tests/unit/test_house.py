@@ -21,7 +21,7 @@ from lab.promise import PROMISES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-CODE = ("lab", "faults", "backend_under_test")
+CODE = ("lab", "faults", "backend_under_test", "connection_lab")
 PAGE = re.compile(r"[\w./-]*\w\.md\b")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
