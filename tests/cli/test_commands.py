@@ -72,6 +72,7 @@ def test_check_judges_an_engine_that_claims_everything(lab_command: Lab, tmp_pat
         "--promise", "replaces-stale", "--seed", "7", "--json", "out.json", "--claim", "strict",
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
+    assert "what to change: lab advise django.db.backends.postgresql --setting=CONN_MAX_AGE=null\n" in done.stdout
     document = json.loads((tmp_path / "out.json").read_text())
     assert document["variant"]["settings"] == {"CONN_MAX_AGE": None}
     assert (document["verdict"], document["seed"]) == ("broken", 7)
