@@ -13,24 +13,30 @@ from lab.rig.protocol import RigProtocol
 from lab.run import run
 from lab.subject.handle import Zygote
 
-ROUNDS = 3
-REQUESTS = 25
+ROUNDS = 5
+REQUESTS = 15
 FIRST = 2
 """Requests at the beginning of each round that are left out: a connection is made there that is kept."""
 
 
 def cost(before: tuple[Variant, Zygote], after: tuple[Variant, Zygote], rig: RigProtocol) -> Cost:
     """Milliseconds of a request of one query without any fault. Both run through the lab, so the difference counts."""
-    taken: tuple[list[float], list[float]] = ([], [])
+    rounds: list[tuple[float, float]] = []
     for number in range(ROUNDS):
+        taken = [0.0, 0.0]
         for which in (0, 1) if number % 2 else (1, 0):
             variant, zygote = (before, after)[which]
             plan = Plan(variant=variant, steps=query("t0") * (REQUESTS + FIRST), title="cost", source="probe")
-            taken[which].extend(_requests(run(plan, rig, zygote, liveness=False))[FIRST:])
+            requests = _requests(run(plan, rig, zygote, liveness=False))[FIRST:]
+            taken[which] = statistics.median(requests or [0.0])
+        rounds.append((taken[0], taken[1]))
+    differences = [then - now for now, then in rounds]
     return Cost(
-        before=round(statistics.median(taken[0] or [0.0]), 2),
-        after=round(statistics.median(taken[1] or [0.0]), 2),
-        requests=min(map(len, taken)),
+        before=round(statistics.median(now for now, _ in rounds), 2),
+        after=round(statistics.median(then for _, then in rounds), 2),
+        least=round(min(differences), 2),
+        most=round(max(differences), 2),
+        requests=ROUNDS * REQUESTS,
     )
 
 

@@ -52,11 +52,21 @@ class PromiseAdvice(Struct, frozen=True, kw_only=True):
 
 
 class Cost(Struct, frozen=True, kw_only=True):
-    """Milliseconds of a request of one query, medians of rounds that took turns, through the lab's proxy."""
+    """Milliseconds of a request of one query, medians of rounds that took turns, through the lab's proxy.
+
+    `least` and `most`: the smallest and the largest difference that a round has shown.
+    """
 
     before: float
     after: float
+    least: float
+    most: float
     requests: int
+
+    @property
+    def shows(self) -> bool:
+        """Whether all rounds say the same: dearer, or cheaper. Else the difference is the machine's noise."""
+        return self.least > 0 or self.most < 0
 
 
 class Advice(Struct, frozen=True, kw_only=True):

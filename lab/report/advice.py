@@ -88,10 +88,11 @@ def _print_changes(out: Console, advice: Advice) -> None:
 
 
 def _cost(cost: Cost) -> str:
-    return (
-        f"{cost.before:.2f} -> {cost.after:.2f} ms for a request of one query (medians of {cost.requests}, "
-        "through the lab's proxy on this machine)"
-    )
+    """What is said of a difference that not all rounds have shown is that it is none."""
+    where = f"for a request of one query ({cost.requests} in turns, through the lab's proxy on this machine)"
+    if not cost.shows:
+        return f"no difference that stands out of the noise, {cost.least:+.2f} to {cost.most:+.2f} ms {where}"
+    return f"{cost.before:.2f} -> {cost.after:.2f} ms {where}, {cost.least:+.2f} to {cost.most:+.2f}"
 
 
 def _table(advice: Advice) -> Table:

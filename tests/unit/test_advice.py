@@ -12,7 +12,7 @@ from rich.console import Console
 from lab.advice.change import CHANGES, Change, Now, laid_on
 from lab.advice.choose import covers, smallest
 from lab.promise import PROMISES
-from lab.records.advice import Advice, Advised, Mended, PromiseAdvice
+from lab.records.advice import Advice, Advised, Cost, Mended, PromiseAdvice
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Verdict
 from lab.report.advice import diff, print_advice, sentence
@@ -144,3 +144,18 @@ def test_an_advice_without_an_answer_says_so() -> None:
     assert "no setting that was tried mends any of the 1 broken moments" in sentence(nothing)
     assert "nothing is broken" in sentence(msgspec.structs.replace(nothing, promises={}))
     assert diff(msgspec.structs.replace(nothing, after=nothing.before)) == []
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "said"),
+    [
+        (0.4, 0.9, "measured: 1.00 -> 1.60 ms"),
+        (-0.2, 0.9, "measured: no difference that stands out of the noise, -0.20 to +0.90 ms"),
+    ],
+)
+def test_noise_is_told_as_noise(least: float, most: float, said: str) -> None:
+    cost = Cost(before=1.0, after=1.6, least=least, most=most, requests=75)
+    out = Console(file=io.StringIO(), width=120)
+    print_advice(out, msgspec.structs.replace(advice(replaces_stale=MENDED), cost=cost))
+    assert isinstance(out.file, io.StringIO)
+    assert said in out.file.getvalue()
