@@ -70,9 +70,10 @@ def tally(
             own = [view for view in views if view not in added]
             result = _result(variant, promise, own, (random or {}).get(promise.id, 0))
             result = _by_settings(result, added) if added else result
-            results[promise.id] = (
-                result if known is None else _whose(result, own, known.get(promise.id, ()), chosen=chosen)
-            )
+            if known is not None:
+                djangos = {*known.get(promise.id, ()), *variant.limits.get(promise.id, ())}
+                result = _whose(result, own, djangos, chosen=chosen)
+            results[promise.id] = result
     return results
 
 

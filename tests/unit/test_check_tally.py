@@ -275,3 +275,15 @@ def test_brief_is_one_plan_for_each_moment_and_those_that_run_anyway() -> None:
         (3, ("beta", "idle")),
         (6, ("beta", "idle")),
     ]
+
+
+@pytest.mark.parametrize(("known", "yours"), [({"alpha": ("idle",)}, False), ({}, True)])
+def test_what_django_is_known_to_break_or_documents_is_not_the_projects(
+    known: dict[str, tuple[str, ...]], yours: bool
+) -> None:
+    """A moment that is neither known nor documented is, whoever has claimed it."""
+    variant = msgspec.structs.replace(VARIANT, claims=("beta",), limits={"alpha": ("long",)})
+    broken = [trial(n, "alpha", moment, finding("alpha", BROKEN)) for n, moment in enumerate(("idle", "long"), 1)]
+    found = tally(variant, [ALPHA, BETA], {}, broken, known=known)["alpha"]
+    assert (found.verdict, found.claimed) == (BROKEN, yours)
+    assert ("long" in found.limits, "idle" in found.limits) == (True, not yours)
