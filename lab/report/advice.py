@@ -46,9 +46,10 @@ def sentence(advice: Advice) -> str:
     if not mended:
         return f"{advice.variant}: no setting that was tried mends any of the {len(moments)} broken moments"
     whole = [name for name, promise in broken.items() if all(each.mended for each in promise.moments)]
+    all_of = f", all of {', '.join(whole)}" if whole else ""
     return (
-        f"{advice.variant}: {mended} of {len(moments)} broken moments are mended by these settings, all of "
-        f"{', '.join(whole) if whole else 'no promise'}; nothing that is kept breaks"
+        f"{advice.variant}: {mended} of {len(moments)} broken moments are mended by these settings{all_of}; "
+        "nothing that is kept breaks"
     )
 
 
