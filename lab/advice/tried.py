@@ -97,7 +97,8 @@ class Bench:
 
     def _start(self, ids: Ids, variant: Variant) -> Tried | None:
         try:
-            (zygote,) = self._started.start([variant], changed=True)
+            (later,) = self._started.later([variant])
+            zygote = later.zygote()
         except BadInput as error:
             self._say(f"{', '.join(sorted(ids))}: not tried: {error.message}")
             return None

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import msgspec
 
 from lab.check.check import Options, check
 from lab.check.progress import Progress
-from lab.check.subjects import subjects
+from lab.check.subjects import Subjects, subjects
 from lab.errors import BadInput
+from lab.judging.judge import judge
+from lab.records.codec import decode_plan
+from lab.records.plan import Plan
 from lab.records.result import Result
 from lab.records.variant import Driver, Variant
+from lab.records.verdict import Verdict
 from lab.rig.machine.environments import Environment
 from lab.rig.protocol import RigProtocol
-from lab.store import Store
+from lab.run import run
+from lab.store import Store, read_file
+from lab.subject.handle import Zygote
+
+TIMES = 2
+"""Runs of a plan in each corner, before it counts as a difference."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +41,36 @@ class Corner:
         return "/".join(filter(None, [self.environment.django, self.environment.python, self.driver]))
 
 
+@dataclass(frozen=True)
+class Difference:
+    """What one plan shows of a promise in each corner, where that is not the same; `plan` is its path.
+
+    Without a plan: the promise applies in some corners alone.
+    """
+
+    variant: str
+    promise: str
+    moment: str
+    verdicts: dict[str, Verdict]
+    plan: str = ""
+
+
 @dataclass
 class Corners:
-    """The results of each corner by the corner's name, and which variants cannot run there, and why."""
+    """The results of each corner by the corner's name, what differs, and which variants cannot run where, and why."""
 
     found: dict[str, list[Result]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+
+    def of(self, variant: str) -> dict[str, Result]:
+        """The results of one variant by corner."""
+        return {
+            corner: result
+            for corner, results in self.found.items()
+            for result in results
+            if result.variant.name == variant
+        }
 
 
 def judge_corners(
@@ -52,17 +86,108 @@ def judge_corners(
     done = Corners()
     for corner in corners:
         progress.say(f"{corner.name}: {corner.environment}")
-        inside = [
-            msgspec.structs.replace(
-                variant, driver=corner.driver or variant.driver, python=corner.environment.executable
-            )
-            for variant in variants
-        ]
+        inside = _inside(variants, corner)
         usable, refused = _usable(inside, rig)
         done.left_out.update({f"{corner.name} {name}": why for name, why in refused.items()})
         if usable:
             done.found[corner.name] = check(usable, rig, options, store, progress, apart)
+    done.differences = [
+        *_applying(done, variants),
+        *_confirmed(_suspected(done, variants), variants, corners, rig, progress),
+    ]
     return done
+
+
+def _applying(done: Corners, variants: Sequence[Variant]) -> list[Difference]:
+    """Promises that apply in some corners and in others do not."""
+    found = []
+    for variant in variants:
+        here = done.of(variant.name)
+        for promise in dict.fromkeys(name for result in here.values() for name in result.promises):
+            verdicts = {corner: result.promises[promise].verdict for corner, result in here.items()}
+            if len({verdict is Verdict.NA for verdict in verdicts.values()}) > 1:
+                found.append(Difference(variant.name, promise, "", verdicts))
+    return found
+
+
+def _suspected(done: Corners, variants: Sequence[Variant]) -> list[Difference]:
+    """Moments that are broken in some corners and kept in others, with a plan that has shown it.
+
+    A check in brief runs no plan of a promise that is known to be broken, so two corners may have seen different plans.
+    """
+    found = []
+    for variant in variants:
+        here = done.of(variant.name)
+        for promise in dict.fromkeys(name for result in here.values() for name in result.promises):
+            told = {corner: result.promises[promise] for corner, result in here.items()}
+            plans: dict[str, str] = {}
+            for each in told.values():
+                for path in each.evidence:
+                    plans.setdefault(decode_plan(read_file(Path(path)), path).moment, path)
+            for moment, path in plans.items():
+                verdicts = {corner: each.moments[moment] for corner, each in told.items() if moment in each.moments}
+                if {Verdict.BROKEN, Verdict.KEPT} <= set(verdicts.values()):
+                    found.append(Difference(variant.name, promise, moment, verdicts, path))
+    return found
+
+
+def _confirmed(
+    suspected: Sequence[Difference],
+    variants: Sequence[Variant],
+    corners: Sequence[Corner],
+    rig: RigProtocol,
+    progress: Progress,
+) -> list[Difference]:
+    """Each suspicion's plan run in every corner, twice: what stands is a difference of the versions."""
+    if not suspected:
+        return []
+    progress.say(f"{len(suspected)} plans run again in each corner")
+    shown: dict[int, dict[str, Verdict]] = {number: {} for number in range(len(suspected))}
+    for corner in corners:
+        here = {each.name: each for each in _inside(variants, corner)}
+        with subjects(rig) as started:
+            zygotes: dict[str, Zygote | None] = {}
+            for number, each in enumerate(suspected):
+                if each.variant not in zygotes:
+                    zygotes[each.variant] = _started(started, here[each.variant])
+                zygote = zygotes[each.variant]
+                if zygote is not None:
+                    plan = decode_plan(read_file(Path(each.plan)), each.plan)
+                    plan = msgspec.structs.replace(plan, variant=here[each.variant])
+                    shown[number][corner.name] = _least(
+                        [_verdict(plan, each.promise, rig, zygote) for _ in range(TIMES)]
+                    )
+    return [
+        replace(each, verdicts=shown[number])
+        for number, each in enumerate(suspected)
+        if {Verdict.BROKEN, Verdict.KEPT} <= set(shown[number].values())
+    ]
+
+
+def _started(started: Subjects, variant: Variant) -> Zygote | None:
+    try:
+        return started.start([variant])[0]
+    except BadInput:
+        return None
+
+
+def _verdict(plan: Plan, promise: str, rig: RigProtocol, zygote: Zygote) -> Verdict:
+    record = run(plan, rig, zygote)
+    return next(finding.verdict for finding in judge(record) if finding.promise == promise)
+
+
+def _least(verdicts: Sequence[Verdict]) -> Verdict:
+    """Unknown unless all runs that tell something say the same."""
+    told = {verdict for verdict in verdicts if verdict is not Verdict.UNKNOWN}
+    return told.pop() if len(told) == 1 else Verdict.UNKNOWN
+
+
+def _inside(variants: Sequence[Variant], corner: Corner) -> list[Variant]:
+    """The variants as they are in that corner."""
+    python = corner.environment.executable
+    return [
+        msgspec.structs.replace(variant, driver=corner.driver or variant.driver, python=python) for variant in variants
+    ]
 
 
 def _usable(variants: Sequence[Variant], rig: RigProtocol) -> tuple[list[Variant], dict[str, str]]:

@@ -185,6 +185,6 @@ def _corners(
     store, errors = Store(folder or default_root()), console(stderr=True)
     with rigs(rig, progress(errors)) as (shown, running, second):
         done = judge_corners(variants, corners, running, options, store, shown, second)
-    print_corners(console(), done.found, done.left_out)
+    print_corners(console(), done)
     errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return labelled(done.found, "")

@@ -2,57 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
 from rich.console import Console
 from rich.text import Text
 
-from lab.records.result import Result
+from lab.check.corners import Corners, Difference
 from lab.records.verdict import Verdict
 from lab.report.terminal import sentence, short
-from lab.report.versions import differences
-from lab.store import slug
 
 
-def print_corners(out: Console, found: Mapping[str, Sequence[Result]], left_out: Mapping[str, str]) -> None:
-    """For each variant where corners disagree, by promise and moment; a plan of each corner in which it is broken."""
-    variants = list(dict.fromkeys(result.variant.name for results in found.values() for result in results))
-    some = False
-    for name in variants:
-        here = {
-            corner: result for corner, results in found.items() for result in results if result.variant.name == name
-        }
-        lines = differences(here)
-        some = some or bool(lines)
-        for line in lines:
-            _line(out, line)
-            promise, _, rest = line.removeprefix(f"{name}, ").partition(", ")
-            moment = rest.rpartition(": ")[0]
-            for corner, path in _plans(here, promise.partition(":")[0], moment).items():
-                _line(out, f"  {corner}: lab replay {short(path)}", "dim")
-    said = "what differs stands above" if some else "no verdict differs"
-    _line(out, f"{len(found)} corners, {len(variants)} variants: {said}", "bold")
-    for where, why in left_out.items():
+def print_corners(out: Console, done: Corners) -> None:
+    """Each difference by variant, promise and moment, with its plan; then the sums."""
+    for each in done.differences:
+        _line(out, told(each))
+        if each.plan:
+            _line(out, f"  lab replay {short(each.plan)}", "dim")
+    variants = {result.variant.name for results in done.found.values() for result in results}
+    said = "what differs stands above" if done.differences else "no verdict differs"
+    _line(out, f"{len(done.found)} corners, {len(variants)} variants: {said}", "bold")
+    for where, why in done.left_out.items():
         _line(out, f"left out: {where}: {why}", "dim")
-    for corner, results in found.items():
+    for corner, results in done.found.items():
         for result in results:
             versions = result.versions
             exact = f"Django {versions.get('django', '?')}, Python {versions.get('python', '?')}"
             _line(out, f"{corner} ({exact}): {sentence(result)}", "dim")
 
 
-def _plans(here: Mapping[str, Result], promise: str, moment: str) -> dict[str, str]:
-    """One plan for each corner that breaks it, of that moment where its folder tells."""
-    wanted = slug(moment)
-    found = {}
-    for corner, result in here.items():
-        told = result.promises.get(promise)
-        if told is not None and told.verdict is Verdict.BROKEN and told.evidence:
-            exact = [path for path in told.evidence if wanted and wanted in Path(path).parent.name]
-            if exact or not moment:
-                found[corner] = (exact or list(told.evidence))[0]
-    return found
+def told(difference: Difference) -> str:
+    """Corners that agree are named together."""
+    groups: dict[Verdict, list[str]] = {}
+    for corner, verdict in difference.verdicts.items():
+        groups.setdefault(verdict, []).append(corner)
+    where = f", {difference.moment}" if difference.moment else ""
+    shown = "; ".join(f"{', '.join(corners)} {verdict}" for verdict, corners in groups.items())
+    return f"{difference.variant}, {difference.promise}{where}: {shown}"
 
 
 def _line(out: Console, text: str, style: str = "") -> None:

@@ -10,11 +10,17 @@ import pytest
 from rich.console import Console
 
 from fix_cli import Lab
+from lab.check.corners import Corners, Difference, _applying, _least, _suspected
 from lab.errors import BadInput
+from lab.records.codec import encode
+from lab.records.plan import Begin, End, Plan, Read
 from lab.records.result import PromiseResult, Result, VariantInfo
+from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.report.corners import print_corners
 from lab.rig.machine.environments import Environment, find_python, make, versions
+
+MINE = Variant(name="mine")
 
 
 @pytest.mark.parametrize(
@@ -62,48 +68,78 @@ def test_an_environment_that_is_there_is_taken_offline(tmp_path: Path, monkeypat
     assert make(there, offline=True) == there.executable
 
 
-def result(evidence: tuple[str, ...] = (), **moments: Verdict) -> Result:
-    verdict = min(moments.values(), key=list(Verdict).index)
-    promise = PromiseResult(verdict=verdict, claimed=True, moments=dict(moments), evidence=evidence)
-    info = VariantInfo(name="mine", engine="mine", driver="psycopg2")
+def result(**promises: PromiseResult) -> Result:
     return Result(
-        verdict=verdict,
-        variant=info,
+        verdict=Verdict.KEPT,
+        variant=VariantInfo(name="mine", engine="mine", driver="psycopg2"),
         versions={"django": "5.2.19", "python": "3.11.7"},
         seed=0,
         seconds=1.0,
         cases=1,
         void=0,
-        promises={"durable": promise},
+        promises=promises,
     )
 
 
-def printed(found: dict[str, list[Result]]) -> str:
+def promise(verdict: Verdict, *evidence: str, **moments: Verdict) -> PromiseResult:
+    return PromiseResult(verdict=verdict, claimed=True, moments=dict(moments), evidence=evidence)
+
+
+def stored(folder: Path, moment: str) -> str:
+    folder.mkdir()
+    steps = (Begin("t0"), Read("t0"), End("t0"))
+    plan = Plan(variant=MINE, steps=steps, promise="durable", moment=moment)
+    (folder / "plan.json").write_bytes(encode(plan))
+    return str(folder / "plan.json")
+
+
+def test_only_what_one_corner_keeps_and_another_breaks_is_suspected_with_its_plan(tmp_path: Path) -> None:
+    """A moment that a corner has not looked at is no difference."""
+    commit, idle = stored(tmp_path / "1", "COMMIT"), stored(tmp_path / "2", "idle")
+    kept = result(durable=promise(Verdict.BROKEN, idle, COMMIT=Verdict.KEPT, idle=Verdict.BROKEN))
+    broken = result(durable=promise(Verdict.BROKEN, commit, COMMIT=Verdict.BROKEN))
+    done = Corners({"5.2": [kept], "6.1": [broken]})
+    assert _suspected(done, [MINE]) == [
+        Difference("mine", "durable", "COMMIT", {"5.2": Verdict.KEPT, "6.1": Verdict.BROKEN}, commit)
+    ]
+    assert _applying(done, [MINE]) == []
+
+
+def test_a_promise_that_applies_in_one_corner_alone_differs() -> None:
+    done = Corners({"5.2": [result(reuses=promise(Verdict.NA))], "6.1": [result(reuses=promise(Verdict.KEPT))]})
+    assert _applying(done, [MINE]) == [
+        Difference("mine", "reuses", "", {"5.2": Verdict.NA, "6.1": Verdict.KEPT}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([Verdict.KEPT, Verdict.KEPT], Verdict.KEPT),
+        ([Verdict.UNKNOWN, Verdict.BROKEN], Verdict.BROKEN),
+        ([Verdict.KEPT, Verdict.BROKEN], Verdict.UNKNOWN),
+        ([Verdict.UNKNOWN, Verdict.UNKNOWN], Verdict.UNKNOWN),
+    ],
+)
+def test_runs_that_disagree_tell_nothing(runs: list[Verdict], expected: Verdict) -> None:
+    assert _least(runs) is expected
+
+
+def test_what_differs_is_told_with_its_plan() -> None:
+    same = result(durable=promise(Verdict.KEPT))
+    verdicts = {"5.2/3.11": Verdict.KEPT, "6.0/3.13": Verdict.BROKEN, "6.1/3.13": Verdict.BROKEN}
+    done = Corners({"5.2/3.11": [same], "6.1/3.13": [same]}, {"6.1/3.11 pool": "no such option"})
     out = StringIO()
-    print_corners(Console(file=out, width=140), found, {"6.1/3.11 pool": "no such option"})
-    return out.getvalue()
-
-
-def test_what_differs_is_told_with_a_plan_of_that_moment_and_what_agrees_is_not() -> None:
-    kept = result(COMMIT=Verdict.KEPT, idle=Verdict.BROKEN)
-    broken = result(
-        ("store/0001-durable-idle/plan.json", "store/0002-durable-COMMIT/plan.json"),
-        COMMIT=Verdict.BROKEN,
-        idle=Verdict.BROKEN,
+    print_corners(Console(file=out, width=140), done)
+    assert "2 corners, 1 variants: no verdict differs" in out.getvalue()
+    done.differences.append(Difference("mine", "durable", "COMMIT", verdicts, "store/plan.json"))
+    print_corners(Console(file=out, width=140), done)
+    assert (
+        "mine, durable, COMMIT: 5.2/3.11 kept; 6.0/3.13, 6.1/3.13 broken\n  lab replay store/plan.json"
+        in out.getvalue()
     )
-    text = printed({"5.2/3.11": [kept], "6.1/3.13": [broken]})
-    assert "mine, durable, COMMIT: 5.2/3.11 kept; 6.1/3.13 broken" in text
-    assert "6.1/3.13: lab replay store/0002-durable-COMMIT/plan.json" in text
-    assert "durable, idle" not in text
-    assert "what differs stands above" in text
-    assert "left out: 6.1/3.11 pool: no such option" in text
-
-
-def test_corners_that_agree_say_so() -> None:
-    same = result(COMMIT=Verdict.KEPT)
-    text = printed({"5.2/3.11": [same], "6.1/3.13": [same]})
-    assert "2 corners, 1 variants: no verdict differs" in text
-    assert "replay" not in text
+    assert "what differs stands above" in out.getvalue()
+    assert "left out: 6.1/3.11 pool: no such option" in out.getvalue()
 
 
 @pytest.mark.chaos
