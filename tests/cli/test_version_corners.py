@@ -36,9 +36,13 @@ MINE = Variant(name="mine")
         (["--claim", "durably"], ["no promise 'durably'"]),
     ],
 )
-def test_bad_input(lab_command: Lab, tmp_path: Path, arguments: list[str], said: list[str]) -> None:
+def test_bad_input(
+    lab_inside: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: list[str]
+) -> None:
     """Nothing is made without being asked for: not where nobody can be asked."""
-    done = lab_command("matrix", "django_per_request", *arguments, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("sys.stdin", StringIO())
+    done = lab_inside("matrix", "django_per_request", *arguments)
     assert done.returncode == 254, done
     (line,) = done.stderr.splitlines()
     for part in said:
