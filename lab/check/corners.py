@@ -24,7 +24,7 @@ from lab.run import run
 from lab.store import Store, read_file
 from lab.subject.handle import Zygote
 
-TIMES = 2
+TIMES = 3
 """Runs of a plan in each corner, before it counts as a difference."""
 
 
@@ -57,11 +57,15 @@ class Difference:
 
 @dataclass
 class Corners:
-    """The results of each corner by the corner's name, what differs, and which variants cannot run where, and why."""
+    """The results of each corner by the corner's name, what differs, and which variants cannot run where, and why.
+
+    `unsteady`: what looked like a difference, by plans whose runs disagree in one and the same corner.
+    """
 
     found: dict[str, list[Result]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
+    unsteady: list[Difference] = field(default_factory=list)
 
     def of(self, variant: str) -> dict[str, Result]:
         """The results of one variant by corner."""
@@ -91,10 +95,10 @@ def judge_corners(
         done.left_out.update({f"{corner.name} {name}": why for name, why in refused.items()})
         if usable:
             done.found[corner.name] = check(usable, rig, options, store, progress, apart)
-    done.differences = [
-        *_applying(done, variants),
-        *_confirmed(_suspected(done, variants), variants, corners, rig, progress),
-    ]
+    shown = _shown(_suspected(done, variants), variants, corners, rig, progress)
+    done.unsteady = [each for each in shown if Verdict.UNKNOWN in each.verdicts.values()]
+    stands = [each for each in shown if each not in done.unsteady and len(set(each.verdicts.values())) > 1]
+    done.differences = [*_applying(done, variants), *stands]
     return done
 
 
@@ -131,14 +135,14 @@ def _suspected(done: Corners, variants: Sequence[Variant]) -> list[Difference]:
     return found
 
 
-def _confirmed(
+def _shown(
     suspected: Sequence[Difference],
     variants: Sequence[Variant],
     corners: Sequence[Corner],
     rig: RigProtocol,
     progress: Progress,
 ) -> list[Difference]:
-    """Each suspicion's plan run in every corner, twice: what stands is a difference of the versions."""
+    """Each suspicion's plan run in every corner a few times: unknown where the runs of one corner disagree."""
     if not suspected:
         return []
     progress.say(f"{len(suspected)} plans run again in each corner")
@@ -157,11 +161,7 @@ def _confirmed(
                     shown[number][corner.name] = _least(
                         [_verdict(plan, each.promise, rig, zygote) for _ in range(TIMES)]
                     )
-    return [
-        replace(each, verdicts=shown[number])
-        for number, each in enumerate(suspected)
-        if {Verdict.BROKEN, Verdict.KEPT} <= set(shown[number].values())
-    ]
+    return [replace(each, verdicts=shown[number]) for number, each in enumerate(suspected)]
 
 
 def _started(started: Subjects, variant: Variant) -> Zygote | None:

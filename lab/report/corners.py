@@ -19,6 +19,8 @@ def print_corners(out: Console, done: Corners) -> None:
     variants = {result.variant.name for results in done.found.values() for result in results}
     said = "what differs stands above" if done.differences else "no verdict differs"
     _line(out, f"{len(done.found)} corners, {len(variants)} variants: {said}", "bold")
+    for each in done.unsteady:
+        _line(out, f"not told apart: {told(each)}: runs of its plan disagree in one corner", "dim")
     for where, why in done.left_out.items():
         _line(out, f"left out: {where}: {why}", "dim")
     for corner, results in done.found.items():

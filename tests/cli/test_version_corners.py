@@ -137,12 +137,14 @@ def test_what_differs_is_told_with_its_plan() -> None:
     print_corners(Console(file=out, width=140), done)
     assert "2 corners, 1 variants: no verdict differs" in out.getvalue()
     done.differences.append(Difference("mine", "durable", "COMMIT", verdicts, "store/plan.json"))
+    done.unsteady.append(Difference("mine", "atomic", "FIN", {**verdicts, "5.2/3.11": Verdict.UNKNOWN}, "p.json"))
     print_corners(Console(file=out, width=140), done)
     assert (
         "mine, durable, COMMIT: 5.2/3.11 kept; 6.0/3.13, 6.1/3.13 broken\n  lab replay store/plan.json"
         in out.getvalue()
     )
     assert "what differs stands above" in out.getvalue()
+    assert "not told apart: mine, atomic, FIN: 5.2/3.11 unknown; 6.0/3.13, 6.1/3.13 broken" in out.getvalue()
     assert "left out: 6.1/3.11 pool: no such option" in out.getvalue()
 
 
