@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -36,11 +37,13 @@ from lab.cli.options import (
     SettingFlag,
     SettingsFlag,
     StoreFlag,
+    key_values,
     prepare_file,
     variants_of,
 )
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_reports
 from lab.records.result import Result, exit_status
+from lab.records.secret import masked
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.report.json import write_json
@@ -114,7 +117,11 @@ def check_command(
     for result in results:
         print_result(out, result)
     if any(each.verdict is Verdict.BROKEN for result in results for each in result.promises.values()):
-        given = {"path": path, "setting": setting, "option": option}
+        given = {
+            "path": path,
+            "setting": _shareable("--setting", setting),
+            "option": _shareable("--option", option),
+        }
         single = {"settings": settings, "driver": driver or "", "python": python}
         single["alias"] = "" if alias == "default" else alias
         line = f"what to change: {_advise(names or [], single, given, bare=bare)}"
@@ -123,6 +130,12 @@ def check_command(
         write_json(json, results)
     write_reports(reports, results, store or default_root(), console(), console(stderr=True), quiet=silent)
     return exit_status(results)
+
+
+def _shareable(flag: str, given: list[str] | None) -> list[str]:
+    """What was given, with a mask for a secret: the command is printed, and what is printed is kept."""
+    values = key_values(flag, given)
+    return [f"{key}={msgspec.json.encode(value).decode()}" for key, value in masked(values).items()]
 
 
 def _advise(
