@@ -68,11 +68,11 @@ PUBLIC = (
     Public("sqlalchemy_pool_settings", STALE),
     Public("geventpool_settings", STALE, wanted=GEVENT),
     Public("silk_settings", STALE),
-    Public("wagtail_settings", KEPT),
+    Public("wagtail_settings", STATE),
     Public("multitenant_settings", STALE),
     Public(
         "pulpcore.app.settings",
-        KEPT,
+        STATE,
         wanted=PULP,
         python="3.12",
         environ={"PULP_CONTENT_ORIGIN": "http://localhost", "LAB_IMPORT_TIMEOUT": "90"},
