@@ -31,7 +31,8 @@ def command_of(app: typer.Typer) -> Any:
     flags = _flags()
     command.params[:0] = [flag for flag in flags if "--version" in flag.opts]
     for each in _commands(command):
-        each.params += [flag for flag in flags if "--version" not in flag.opts]
+        own = {opt for param in each.params for opt in param.opts}  # a command may have a flag of that name itself
+        each.params += [flag for flag in flags if "--version" not in flag.opts and not own & set(flag.opts)]
     return command
 
 
