@@ -85,11 +85,14 @@ def situations() -> None:
     from lab.records.lifecycle import MOMENTS
 
     rows = covering()
-    table = _table("plan", *DIMENSIONS, "stands under")
+    lines = [["plan", *DIMENSIONS, "stands under"]]
     for number, row in enumerate(rows, 1):
         where = next((moment for name, moment in MOMENTS.items() if name == row["lifecycle"]), COVERED)
-        table.add_row(str(number), *row.values(), where)
-    console().print(table)
+        lines.append([str(number), *row.values(), where])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:  # wider than many terminals: a table would cut the words
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        console().print(" " + "  ".join(cells).rstrip(), markup=False, highlight=False, soft_wrap=True)
     covered = set().union(*map(pairs, rows))
     console().print(f"{len(covered)} pairs of values are covered by {len(rows)} plans; these cannot come together:")
     for one, other in sorted(impossible()):

@@ -35,6 +35,7 @@ def test_every_wrong_call_is_found(wrong: Ran) -> None:
     assert "Traceback" not in wrong.text
 
 
+@pytest.mark.nightly  # for time: half a minute; six right views of public projects are ordered on every push
 def test_no_right_call_is_accused(right: Ran) -> None:
     assert set(right.outcomes.values()) == {"passed"}, right.text
     assert len(right.outcomes) == RIGHT.count("def test_")
@@ -72,6 +73,7 @@ def test_general_oracles_find_without_an_invariant(wrong: Ran) -> None:
     assert "request C" in wrong.report("test_three")
 
 
+@pytest.mark.nightly
 def test_a_passing_test_is_one_line(right: Ran) -> None:
     assert re.fullmatch(
         r"every_order: 2 requests, 8 orders with at most 2 preemptions in [\d.]+ s: 8 as one after the other",

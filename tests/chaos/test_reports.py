@@ -133,7 +133,7 @@ def test_a_server_without_a_slot_is_met_however_busy_the_machine(rig: Rig, start
         assert shown(plan, rig, zygote)["honest-error"].verdict is Verdict.KEPT
 
 
-@pytest.mark.parametrize("promise", ["recovers", "replaces-stale"])
+@pytest.mark.parametrize("promise", ["recovers", pytest.param("replaces-stale", marks=pytest.mark.nightly)])
 def test_a_token_that_is_asked_for_once(promise: str, rig: Rig, start: Start) -> None:
     """django-iam-dbauth #29: after the password was rotated it never gets in again; Django's pool neither."""
     kept = {"CONN_MAX_AGE": None}

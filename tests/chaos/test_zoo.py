@@ -194,8 +194,8 @@ def _pool(name: str, **pool: Any) -> Correct:
 NO_SLOT = (("bounded-wait", "exhausted"), ("bounded-wait", "a holder that died"))
 """Who waits without a timeout for what nobody gives back waits for ever: true, and to be said."""
 CORRECT = (
-    *_both("a connection for each request", quick=True),
-    *_both("kept and checked", *BY_HAND, quick=True, settings=KEPT),
+    *_both("a connection for each request"),
+    *_both("kept and checked", *BY_HAND, settings=KEPT),
     *_both("kept for a minute", *BY_HAND, settings={**KEPT, "CONN_MAX_AGE": 60}),
     *_both("time zone", *BY_HAND, settings={**KEPT, "TIME_ZONE": "Asia/Tokyo"}),
     *_both("role", *BY_HAND, settings=KEPT, options={"assume_role": "lab_other"}),

@@ -120,6 +120,9 @@ CORRECT = (
 ONE_SESSION_PER_THREAD = ("bounded-sessions", "in an executor's thread")
 """What a backend that keeps a session for each thread does with threads of which it never hears again: its limit."""
 
+INTERRUPTED = "fault interrupt, moment COMMIT"
+"""In a command, with psycopg 3: the session still has its COMMIT under way, and nothing tells Django to look at it."""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", CORRECT, ids=lambda variant: f"{variant.name}, {variant.driver}")
@@ -127,7 +130,9 @@ def test_a_correct_backend_is_not_accused(variant: Variant, rig: Rig, stack: Exi
     stage = Stage(rig, variant, stack)
     accused = [(promise, *shown) for promise in SIX for shown in stage.shows(promise) if shown[2] is Verdict.BROKEN]
     closes = variant.engine == "zoo.correct_closes_outside"
-    assert [each for each in accused if closes or each[:2] != ONE_SESSION_PER_THREAD] == []
+    accused = [each for each in accused if closes or each[:2] != ONE_SESSION_PER_THREAD]
+    of_django = variant.driver == "psycopg" and closes
+    assert [each for each in accused if not (of_django and each[0] == "recovers" and INTERRUPTED in each[2])] == []
 
 
 @pytest.mark.parametrize("promise", SIX)
