@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fix_cli import Lab
-from fix_terminal import Terminal
+from fix_terminal import OnTerminal, Terminal
 from lab.check.story import run_story, stored_plan
 from lab.check.tales import TALES, Tale
 from lab.check.variants import rows
@@ -74,7 +74,7 @@ def test_a_story_is_told_step_by_step_with_its_pages(terminal: Terminal, tmp_pat
     assert [page.parts[-3] for page in pages] == ["django_per_request", "persistent_threadlocal"]
 
 
-def _press(lab: Terminal, text: str, quiet: float = 1.0) -> None:
+def _press(lab: OnTerminal, text: str, quiet: float = 1.0) -> None:
     """Type keys until `text` has been printed; what is typed before it is asked for is dropped."""
     while text not in lab.seen:
         lab.type(" ")
