@@ -1,14 +1,14 @@
 # The connection lab. `make lab` or `make test` on a fresh machine does everything; nothing needs root or Docker.
 #
 #   PYTHON=python3.13   the interpreter of .venv (default: the newest of 3.11 to 3.14 on PATH)
-#   WORKERS=2           how many processes the suite runs in (default: two more than processors)
+#   WORKERS=2           how many processes the suite runs in (default: one more than processors)
 #   ARGS="…"            more arguments for the program that a target runs
 #   UPGRADE=1           with `make lock`: newest versions instead of the locked ones
 
 PYTHON ?=
 ARGS ?=
-# Two workers more than processors: most of the chaos tests' time is waiting for servers.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 2)))
+# One worker more than processors: most of the chaos tests' time is waiting for servers.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 BIN := .venv/bin
 COMPILE = $(BIN)/uv pip compile --quiet --no-cache --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -225,8 +224,7 @@ def test_killed_run_leaves_no_process_and_no_table(
     project.write(
         "test_killed.py",
         """
-        import os, pytest, signal
-        from django.db import connection
+        import os, psutil, pytest, signal
         from shop.models import Tag
 
         @pytest.mark.django_db
@@ -236,20 +234,25 @@ def test_killed_run_leaves_no_process_and_no_table(
                 Tag.objects.create(name="new")
                 runs.append(1)
                 if len(runs) == 3:
+                    mine = psutil.Process().children(recursive=True)
+                    marked = [" ".join(each.cmdline()) for each in mine if "LAB_TEST_KILLED" in each.environ()]
+                    open("marked", "w").write(", ".join(marked))
                     os.kill(os.getpid(), signal.SIGKILL)
             every_cut(die)
         """,
     )
-    before = {each.pid for each in psutil.process_iter()}
+    mark = f"LAB_TEST_KILLED={project.folder}"  # other workers have such processes, too
     argv = [sys.executable, "-m", "pytest", "--nomigrations", "--reuse-db", "--lab-postgres", "test_killed.py"]
     for own in (True, False):
         arguments = argv if own else [each for each in argv if each != "--lab-postgres"]
-        done = subprocess.run(
-            arguments, cwd=project.folder, env=project.environ({"name": "kept"}), capture_output=True, check=False
-        )
+        environ = {**project.environ({"name": "kept"}), **dict([mark.split("=", 1)])}
+        done = subprocess.run(arguments, cwd=project.folder, env=environ, capture_output=True, check=False)
         assert done.returncode == -signal.SIGKILL
+        marked = (project.folder / "marked").read_text()
+        assert "remote_child" in marked
+        assert ("embedded.alone" in marked) is own
         deadline = time.monotonic() + 10
-        while left := _ours(before):
+        while left := _marked(mark):
             assert time.monotonic() < deadline, left
             time.sleep(0.05)
     with control(users_server, "test_kept") as connection:
@@ -258,14 +261,14 @@ def test_killed_run_leaves_no_process_and_no_table(
         ).fetchall()
 
 
-def _ours(before: set[int]) -> list[str]:
+def _marked(mark: str) -> list[str]:
+    """The command lines of processes that have inherited it, those that are only waited for not among them."""
     found = []
+    name, _, value = mark.partition("=")
     for each in psutil.process_iter():
         try:
-            line = " ".join(each.cmdline())
+            if each.environ().get(name) == value and each.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(each.cmdline()))
         except psutil.Error:
             continue
-        known = each.pid in before or each.pid == os.getpid()
-        if not known and ("remote_child" in line or "embedded.alone" in line or "test_killed" in line):
-            found.append(line)
     return found
