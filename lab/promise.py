@@ -28,7 +28,10 @@ class Promise(ABC):
     first: ClassVar[bool] = False
     """Whether its plans run before those of the others, because what breaks it explains much of what comes later."""
     of_django: ClassVar[tuple[str, ...]] = ()
-    """Moments that are Django's own doing whatever is kept: what is broken there alone is a limit of every ENGINE."""
+    """Moments that are Django's own doing whatever is kept: a limit of every ENGINE that does nothing about it.
+
+    An ENGINE that keeps the promise at its other moments keeps it; a row that claims everything is held to these too.
+    """
 
     def not_applicable(self, variant: Variant, traits: Traits) -> str:
         """Why the configuration says that this promise does not apply; "" when it does."""

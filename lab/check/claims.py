@@ -16,7 +16,7 @@ import msgspec
 
 from lab.check.variants import ROWS_MODULE, rows
 from lab.errors import BadInput
-from lab.promise import PROMISES
+from lab.promise import PROMISES, Promise
 from lab.records.variant import Traits, Variant
 from lab.registry import beside
 
@@ -86,9 +86,14 @@ def claiming(variant: Variant, traits: Traits, engine: str, wanted: Sequence[str
 
 def claimed(variant: Variant, promise: str, *moments: str) -> bool:
     """Whether the variant makes the promise, at one of the `moments` if any are given that are not Django's own."""
-    of_django = PROMISES.get(promise).of_django if promise in PROMISES else ()
-    mine = [moment for moment in moments if moment not in of_django]
+    djangos = djangos_own(variant, PROMISES.get(promise)) if promise in PROMISES else ()
+    mine = [moment for moment in moments if moment not in djangos]
     return (bool(mine) or not moments) and variant.claimed(promise, *mine)
+
+
+def djangos_own(variant: Variant, promise: Promise) -> tuple[str, ...]:
+    """The moments of a promise that Django itself breaks, () for a row that claims all of them nevertheless."""
+    return () if is_row(variant) and variant.claims is None else promise.of_django
 
 
 def known_limits(variant: Variant, traits: Traits, engine: str) -> Known | None:

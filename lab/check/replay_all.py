@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from lab.check.cases import lane
+from lab.check.claims import claimed
 from lab.check.lanes import run_in_lanes
 from lab.check.subjects import subjects
 from lab.errors import BadInput, LabError
@@ -45,7 +46,7 @@ class Stored:
     @property
     def claimed(self) -> bool:
         """Whether the variant claims any of them."""
-        return any(map(self.plan.variant.claimed, self.broken))
+        return any(claimed(self.plan.variant, promise, self.plan.moment) for promise in self.broken)
 
 
 @dataclass

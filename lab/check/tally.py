@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from lab.check.claims import claimed
+from lab.check.claims import claimed, djangos_own
 from lab.check.trial import Trial
 from lab.promise import Promise
 from lab.records.result import PromiseResult
@@ -124,21 +124,35 @@ def _result(variant: Variant, promise: Promise, views: list[_View], random: int)
     broken = [view for view in views if view.finding.verdict is Verdict.BROKEN]
     broken.sort(key=_View.rank)
     verdict = worst(verdicts.values())
+    limits = _djangos(variant, promise, verdicts)
+    if limits:
+        verdict = worst(found for moment, found in verdicts.items() if moment not in limits)
     if verdict is Verdict.NA:  # no moment was reached; n/a is kept for what the configuration rules out
         verdict = Verdict.UNKNOWN
     return PromiseResult(
         verdict=verdict,
-        claimed=claimed(
-            variant, promise.id, *(moment for moment, found in verdicts.items() if found is Verdict.BROKEN)
-        ),
-        cause=(broken[0].trial.cause or promise.id) if broken else None,
+        claimed=bool(limits) or claimed(variant, promise.id, *_broken(verdicts)),
+        cause=(broken[0].trial.cause or promise.id) if broken and not limits else None,
         cases=sum(view.trial.runs for view in counted) + random,
         void=sum(view.trial.void for view in counted),
-        summary=_summary(verdict, verdicts, broken, [view for view in views if view.own]),
+        summary=_summary(verdict, verdicts, [] if limits else broken, [view for view in views if view.own]),
         moments=verdicts,
         evidence=tuple(dict.fromkeys(view.trial.evidence for view in broken)),
+        limits=limits,
         errors={view.moment: error for view in reversed(broken) if (error := view.trial.errors.get(promise.id, ""))},
     )
+
+
+def _broken(verdicts: Mapping[str, Verdict]) -> list[str]:
+    return [moment for moment, verdict in verdicts.items() if verdict is Verdict.BROKEN]
+
+
+def _djangos(variant: Variant, promise: Promise, verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
+    """The broken moments of an ENGINE that makes the promise, where all of them are Django's own, and others held."""
+    broken = _broken(verdicts)
+    own = djangos_own(variant, promise)
+    elsewhere = Verdict.KEPT in verdicts.values()
+    return tuple(broken) if elsewhere and variant.claimed(promise.id) and set(broken) <= set(own) else ()
 
 
 def _summary(verdict: Verdict, moments: dict[str, Verdict], broken: list[_View], own: list[_View]) -> str:
@@ -148,7 +162,8 @@ def _summary(verdict: Verdict, moments: dict[str, Verdict], broken: list[_View],
         return f"{first.moment}: {first.finding.summary} ({agreement})"
     if verdict is Verdict.KEPT:
         held = sum(view.finding.verdict is Verdict.KEPT for view in own)
-        return f"held in {held} plans at {len(moments)} moments"
+        at = sum(verdict is not Verdict.BROKEN for verdict in moments.values())
+        return f"held in {held} plans at {at} moments"
     unseen = next((view for view in own if view.finding.verdict is Verdict.UNKNOWN), None)
     if unseen is None:
         return "no plan puts it at stake for this variant"

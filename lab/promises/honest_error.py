@@ -55,6 +55,7 @@ RAISES_NOTHING = frozenset({"delay"})
 CONNECTING = frozenset({"refuse", "lock-out", "fill-slots"})
 """Faults that an attempt to connect meets."""
 COMMITS = ("leave", "commit")
+ANSWER_LOST = "at COMMIT, answer lost, then refused"
 
 
 @promise
@@ -66,6 +67,8 @@ class HonestError(Promise):
         "The exception that leaves a call is, or has as its first cause, the one that the fault raised there: at "
         "COMMIT, COMMIT's own; while connecting, the text or chain names the cause. A lost COMMIT is no success."
     )
+    # Leaving atomic() sets autocommit back, which connects: that is no method of an ENGINE's.
+    of_django = (ANSWER_LOST,)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         after = after_heal("t0")
@@ -116,7 +119,7 @@ class HonestError(Promise):
         yield self.plan(variant, "at COMMIT, then refused", *then, *after, title="autocommit off")
         lost = (inject("lock-out"), inject("cut-fin", moment="commit-acked+0"))  # sessions that are there stay
         then = request("t0", *atomic, *lost, Leave("t0"), Heal())
-        yield self.plan(variant, "at COMMIT, answer lost, then refused", *then, *after)
+        yield self.plan(variant, ANSWER_LOST, *then, *after)
 
     def _told_to_exit(self, variant: Variant) -> Iterator[Plan]:
         """SIGTERM with a handler that raises SystemExit, in a worker of a server that goes on."""

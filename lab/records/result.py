@@ -16,8 +16,8 @@ class PromiseResult(Struct, frozen=True, kw_only=True):
     `cases` counts the runs that were made for it or put it at stake, `void` those among them that proved nothing.
     `cause` is the promise that explains a broken one (itself, when nothing else does). `evidence` are the paths of
     plans that replay to the broken verdict. `errors`: the first error that an application saw at a broken moment.
-    `limits` are broken moments at which Django itself breaks it, too. `added`: moments under settings that the lab has
-    added to the variant's own; they decide nothing.
+    `limits` are broken moments at which Django itself breaks it, too: never a broken claim. `added`: moments under
+    settings that the lab has added to the variant's own; they decide nothing.
     """
 
     verdict: Verdict
@@ -31,6 +31,10 @@ class PromiseResult(Struct, frozen=True, kw_only=True):
     errors: dict[str, str] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     added: dict[str, Verdict] = field(default_factory=dict)
+
+    def claims(self, moment: str) -> bool:
+        """Whether it is claimed at this moment."""
+        return self.claimed and moment not in self.limits
 
 
 class VariantInfo(Struct, frozen=True, kw_only=True):

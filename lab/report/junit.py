@@ -52,7 +52,7 @@ def _case(result: Result, name: str, promise: PromiseResult, moment: str, verdic
     )
     summary = shown(promise.summary)
     plans = _plans(promise, moment) if verdict is Verdict.BROKEN else []
-    if verdict is Verdict.BROKEN and promise.claimed:
+    if verdict is Verdict.BROKEN and promise.claims(moment):
         failure = ET.SubElement(case, "failure", type="broken", message=summary)
         failure.text = "\n".join(
             [f"cause: {shown(promise.cause or name, 80)}", *(f"lab replay {plan}" for plan in plans)]

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lab.check.claims import claimed
 from lab.check.replay import Replays
 from lab.records.verdict import Verdict
 from lab.report.verdict_mark import moment_mark
@@ -20,8 +21,7 @@ def print_replays(out: Console, replays: Replays) -> None:
     for title in ("promise", "verdict", "runs", "expected", "why"):
         table.add_column(title, no_wrap=title != "why")
     for promise, verdict in replays.verdicts().items():
-        claimed = plan.variant.claimed(promise, plan.moment)
-        shown = moment_mark(verdict, claimed)
+        shown = moment_mark(verdict, claimed(plan.variant, promise, plan.moment))
         agreeing = f"{replays.count(promise)} of {counted}"
         expected = plan.expect.get(promise, "")
         table.add_row(promise, Text(str(shown), shown.style), agreeing, expected, replays.summary(promise))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lab.records.result import PromiseResult, Result
 from lab.records.verdict import Verdict
-from lab.report.verdict_mark import MARKS, Mark, mark, moment_mark
+from lab.report.verdict_mark import BROKEN, KEPT, LIMIT, MARKS, NA, UNKNOWN, Mark, mark, moment_mark
 
 NAMED_MOMENTS = 5
 """How many of the moments at which a promise breaks the matrix names; `lab check` names all."""
@@ -71,7 +71,7 @@ def print_result(out: Console, result: Result) -> None:
     out.print(table)
     for name, promise in result.promises.items():
         if promise.evidence and name not in own_limits:
-            _line(out, Text(f"{name}, broken in {len(promise.evidence)} plans; see it again with"))
+            _line(out, Text(f"{name}, {_seen(promise)} in {len(promise.evidence)} plans; see it again with"))
             _line(out, Text(f"  lab replay {short(promise.evidence[0])}"))
             for moment, error in promise.errors.items():
                 _line(out, Text(f"  {moment}: {error}", "dim"))
@@ -158,12 +158,21 @@ def sentence(result: Result) -> str:
     claimed = [promise for promise in result.promises.values() if promise.claimed]
     kept = sum(promise.verdict is Verdict.KEPT for promise in claimed)
     applying = sum(promise.verdict is not Verdict.NA for promise in claimed)
-    limits = sum(promise.verdict is Verdict.BROKEN and not promise.claimed for promise in result.promises.values())
+    limits = sum(_is_limit(promise) for promise in result.promises.values())
     void = f", {result.void} of them void" if result.void else ""
     return (
         f"{result.variant.name}: {result.verdict} — {kept} of {applying} claimed promises kept, {limits} documented "
         f"limits seen, {result.cases} cases{void}, {result.seconds:.1f} s"
     )
+
+
+def _is_limit(promise: PromiseResult) -> bool:
+    """Whether it is broken where nothing is claimed: everywhere, or at some of its moments alone."""
+    return bool(promise.limits) if promise.verdict is not Verdict.BROKEN else not promise.claimed
+
+
+def _seen(promise: PromiseResult) -> str:
+    return "broken" if promise.verdict is Verdict.BROKEN else "a limit of Django's"
 
 
 def _name(name: str, promise: PromiseResult) -> Text:
@@ -173,11 +182,11 @@ def _name(name: str, promise: PromiseResult) -> Text:
 
 def _moments(promise: PromiseResult) -> Text:
     """The moments by verdict, the worst first."""
+    marks = {moment: moment_mark(verdict, promise.claims(moment)) for moment, verdict in promise.moments.items()}
     lines = []
-    for verdict in Verdict:
-        at = [moment for moment, each in promise.moments.items() if each is verdict]
+    for shown in (BROKEN, LIMIT, UNKNOWN, KEPT, NA):
+        at = [moment for moment, each in marks.items() if each == shown]
         if at:
-            shown = moment_mark(verdict, promise.claimed)
             lines.append(Text.assemble((f"{shown.sign} ", shown.style), " · ".join(at)))
     return Text("\n").join(lines)
 

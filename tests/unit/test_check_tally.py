@@ -9,7 +9,7 @@ from lab.check.cases import Case, gather, lane
 from lab.check.lanes import run_in_lanes
 from lab.check.tally import tally
 from lab.check.trial import NOT_RUN, Agreement, Trial
-from lab.promise import Promise
+from lab.promise import PROMISES, Promise
 from lab.records.plan import Begin, End, FaultSpec, Inject, Plan, Read, Step
 from lab.records.record import Record
 from lab.records.result import PromiseResult, Result, VariantInfo, encode_results, exit_status, overall
@@ -78,6 +78,38 @@ def test_djangos_own_limits_are_told_apart_from_a_projects(
     broken = trial(1, "beta", moment, finding("beta", BROKEN))
     (beta,) = tally(VARIANT, [BETA], {}, [broken], project=True, known={"beta": ["idle"]}, chosen=chosen).values()
     assert (beta.claimed, beta.limits) == (claimed, limits)
+
+
+@pytest.mark.parametrize(
+    ("broken", "row", "verdict", "limits"),
+    [
+        (("first",), False, KEPT, ("first",)),
+        (("first", "second"), False, BROKEN, ()),
+        (("second",), False, BROKEN, ()),
+        (("first",), True, BROKEN, ()),
+    ],
+)
+def test_moments_that_django_breaks_for_every_engine_decide_nothing_but_for_a_row_that_claims_them(
+    broken: tuple[str, ...], row: bool, verdict: Verdict, limits: tuple[str, ...]
+) -> None:
+    inherits = Fake("beta", "first", "second", "third")
+    inherits.of_django = ("first",)  # type: ignore[misc]
+    seen = [
+        trial(number, "beta", moment, finding("beta", BROKEN if moment in broken else KEPT))
+        for number, moment in enumerate(("first", "second", "third"))
+    ]
+    variant = Variant(name="persistent_global" if row else "v", claims=None)
+    (beta,) = tally(variant, [inherits], {}, seen).values()
+    assert (beta.verdict, beta.claimed, beta.limits) == (verdict, True, limits)
+    assert [beta.claims(moment) for moment in ("first", "third")] == [not limits, True]
+    assert overall({"beta": beta}) is verdict
+
+
+def test_where_django_breaks_the_only_moment_that_was_seen_nothing_is_kept() -> None:
+    (moment,) = PROMISES.get("hooks-once").of_django
+    seen = [trial(1, "hooks-once", moment, finding("hooks-once", BROKEN))]
+    (hooks,) = tally(Variant(name="v", claims=None), [PROMISES.get("hooks-once")], {}, seen).values()
+    assert (hooks.verdict, hooks.claimed) == (BROKEN, False)
 
 
 def test_equal_plans_are_one_case_made_for_both_promises() -> None:
