@@ -10,6 +10,7 @@ from django.db.backends.postgresql.base import CursorDebugWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.utils import InterfaceError
 
+from backend_under_test.persistent_core.copying import Copies
 from backend_under_test.persistent_core.outside import here
 from backend_under_test.persistent_core.wire import Database
 
@@ -39,12 +40,12 @@ class _Leased(_Base):
     def __init__(self, cursor: Any, db: PersistentWrapper) -> None:
         self.cursor = cursor
         self.db = db
-        self._lease = db.lease
+        self.lease = db.lease
 
     def _execute(self, sql: Any, params: Any, *ignored_wrapper_args: Any) -> Any:
         db = self.db
-        if self._lease != db.lease:
-            self._refuse()
+        if self.lease != db.lease:
+            self.refuse()
         if not apps.ready:
             return super()._execute(sql, params, *ignored_wrapper_args)  # which warns, in some versions
         # The rest of CursorWrapper._execute, without a second call: every statement comes through here.
@@ -55,30 +56,31 @@ class _Leased(_Base):
             return self.cursor.execute(sql) if params is None else self.cursor.execute(sql, params)
 
     def _executemany(self, sql: Any, param_list: Any, *ignored_wrapper_args: Any) -> Any:
-        if self._lease != self.db.lease:
-            self._refuse()
+        if self.lease != self.db.lease:
+            self.refuse()
         if not here.in_request:
             self.db.note(sql)
         return super()._executemany(sql, param_list, *ignored_wrapper_args)
 
     def callproc(self, procname: Any, params: Any = None, kparams: Any = None) -> Any:
         """As CursorWrapper's."""
-        if self._lease != self.db.lease:
-            self._refuse()
+        if self.lease != self.db.lease:
+            self.refuse()
         if not here.in_request:
             self.db.note(None)  # what a procedure leaves is not known
         return super().callproc(procname, params, kparams)
 
     def close(self) -> None:
         """Close the cursor. No-op after its lease, because the reset has closed what the cursor had in the server."""
-        if self._lease == self.db.lease:
+        if self.lease == self.db.lease:
             self.cursor.close()
 
-    def _refuse(self) -> None:
+    def refuse(self) -> None:
+        """Raise InterfaceError: its lease is over."""
         raise InterfaceError("This cursor belongs to a session that was closed. Ask for a new one: connection.cursor()")
 
 
-class _LeasedClient(_Leased):
+class _LeasedClient(Copies, _Leased):
     """A cursor of the client: fetching only hands out rows that have arrived, and needs no deadline.
 
     Its fetching methods are written out. Django's __getattr__ makes a wrapper for each call, and the ORM fetches twice
@@ -120,20 +122,24 @@ class _LeasedClient(_Leased):
             yield from self.cursor
 
 
+ENDED = ("34000", "25P02")
+"""SQLSTATEs of CLOSE after which there is no such cursor: it was never made, or its transaction has failed."""
+
+
 class _LeasedNamed(_Leased):
     """A cursor of the server: every fetch asks the server."""
 
     def __getattr__(self, attr: str) -> Any:
-        if self._lease != self.db.lease:
-            self._refuse()
+        if self.lease != self.db.lease:
+            self.refuse()
         value = getattr(self.cursor, attr)
         return self.db.wrap_database_errors(value) if attr in self.WRAP_ERROR_ATTRS else value
 
     def __iter__(self) -> Iterator[Any]:
         rows = iter(self.cursor)
         while True:
-            if self._lease != self.db.lease:
-                self._refuse()
+            if self.lease != self.db.lease:
+                self.refuse()
             with self.db.wrap_database_errors:
                 try:
                     row = next(rows)
@@ -142,9 +148,16 @@ class _LeasedNamed(_Leased):
             yield row
 
     def close(self) -> None:
-        if self._lease == self.db.lease:
+        """Close it. What has ended it already raised an error of its own, which the one of CLOSE would hide."""
+        if self.lease != self.db.lease:
+            return
+        try:
             with self.db.deadline_armed():
                 self.cursor.close()
+        except Database.Error as error:
+            state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+            if state not in ENDED and not self.db.lost():
+                raise
 
 
 class LeasedCursor(_LeasedClient, CursorWrapper):

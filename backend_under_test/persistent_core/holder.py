@@ -9,11 +9,14 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ReferenceType, WeakSet, ref
 
+from asgiref.sync import SyncToAsync
 from django.db.utils import OperationalError
 
+from backend_under_test.persistent_core import native
 from backend_under_test.persistent_core.session import Session
 from backend_under_test.persistent_core.watchdog import dog
 
@@ -109,6 +112,15 @@ def end_use(session: Session) -> None:
     this_thread().in_use.pop(id(session), None)
 
 
+def ends_with_its_request() -> bool:
+    """Whether the current thread will end with the request that it serves: under ASGI, or when it is a greenlet.
+
+    Django's ASGI handler runs the synchronous code of each request in an executor of one thread, which it makes for it
+    (asgiref's ThreadSensitiveContext).
+    """
+    return SyncToAsync.thread_sensitive_context.get(None) is not None or native.greenlets()
+
+
 class _Slot:
     """The one place that a process has for an alias."""
 
@@ -173,16 +185,28 @@ class GlobalHolder:
 class ThreadHolder:
     """One session per thread and alias; a thread without takes over one that idles in another before it connects.
 
-    That bounds the sessions by the largest number of requests in flight, however many threads take turns.
+    That bounds the sessions by the largest number of requests in flight, however many threads take turns. Where each
+    request has a thread or greenlet of its own, which ends with it, sessions wait on a shelf of the process instead.
     """
 
     def __init__(self) -> None:
+        self._shelf: dict[str, deque[Session]] = defaultdict(deque)
+        """By alias. deque's own methods are atomic."""
         _holders.append(self)
 
     def take(self, wrapper: PersistentWrapper, fingerprint: Any) -> Session | None:
         mine, alias = this_thread(), wrapper.alias
         session = mine.parked.pop(alias, None)
         if session is not None:
+            if session.fingerprint == fingerprint:
+                return session
+            session.dispose()
+        shelf = self._shelf.get(alias)
+        while shelf:
+            try:
+                session = shelf.pop()  # the one that was used last: it is the likeliest to live
+            except IndexError:  # another thread was faster
+                break
             if session.fingerprint == fingerprint:
                 return session
             session.dispose()
@@ -200,6 +224,12 @@ class ThreadHolder:
         return None
 
     def put(self, wrapper: PersistentWrapper, session: Session) -> bool:
+        if ends_with_its_request():
+            shelf = self._shelf[wrapper.alias]
+            if len(shelf) >= wrapper.limits.spares:
+                return False
+            shelf.append(session)
+            return True
         # setdefault: of two wrappers in one thread (connection.copy()) the first to finish keeps its session.
         return this_thread().parked.setdefault(wrapper.alias, session) is session
 
@@ -210,6 +240,9 @@ class ThreadHolder:
         with _lock:
             threads = list(_threads)
         found = []
+        for shelf in list(self._shelf.values()):
+            while shelf:
+                found.append(shelf.pop())
         for thread in threads:
             for alias in list(thread.parked):
                 session = thread.parked.pop(alias, None)
@@ -218,7 +251,8 @@ class ThreadHolder:
         return found
 
     def forget(self) -> None:
-        """The threads' marks are all there is, and `_in_child` drops them."""
+        """The threads' marks are dropped by `_in_child`."""
+        self._shelf = defaultdict(deque)
 
 
 _holders: list[Holder] = []

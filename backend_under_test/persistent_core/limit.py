@@ -26,6 +26,9 @@ class Limits:
     """A session older than this is replaced at checkout. A CONN_MAX_AGE above 0 says the same."""
     connect_attempts: int = 3
     """Failed attempts to connect that one request may cause; after that one a second."""
+    spares: int = 20
+    """persistent_threadlocal under ASGI and gevent, where a thread or greenlet ends with its request: the most sessions
+    per process and alias that are kept all the same."""
     reset: bool = True
     """Reset the session's state at the end of each request. False breaks clean-session, for what it saves."""
     startup_options: bool = True
@@ -44,9 +47,9 @@ class Limits:
             raise ImproperlyConfigured(f"OPTIONS['persistent'] has no {unknown}; it has {sorted(names)}")
         values.setdefault("max_age", max_age or None)
         limits = cls(**values)
-        for name in ("query_deadline", "idle_check", "max_age", "check_deadline", "connect_attempts"):
+        for name in ("query_deadline", "idle_check", "max_age", "check_deadline", "connect_attempts", "spares"):
             value = getattr(limits, name)
-            needed = name in ("check_deadline", "connect_attempts")
+            needed = name in ("check_deadline", "connect_attempts", "spares")
             if (value is None and needed) or (value is not None and not value > 0):
                 raise ImproperlyConfigured(f"OPTIONS['persistent'][{name!r}] is {value!r}; it must be above 0")
         return limits

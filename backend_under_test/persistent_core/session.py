@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import select
 import socket
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
 from django.core.exceptions import ImproperlyConfigured
 
-from backend_under_test.persistent_core.setup import DISCARD, Recording
+from backend_under_test.persistent_core import native
+from backend_under_test.persistent_core.progress import PROGRESS, bytes_moved
+from backend_under_test.persistent_core.setup import DISCARD, Recording, with_parameters
 from backend_under_test.persistent_core.watchdog import dog
 from backend_under_test.persistent_core.wire import (
     ACTIVE,
@@ -51,6 +52,8 @@ class Session:
         self.born = self.parked_at = time.monotonic()
         self.deadline: float | None = None
         """When the call that is under way will be given up. Read by the watchdog."""
+        self.window: float | None = None
+        """How long that call may be silent, in seconds."""
         self.spent = 0.0
         """What connecting took off the first statement's deadline: to its caller both are one wait."""
         self.doomed = False
@@ -59,6 +62,9 @@ class Session:
         """The watchdog shut it down."""
         self.pending = False
         """Autocommit off: work succeeded in a transaction that was not ended. A lost session no longer knows."""
+        self._moved = 0
+        self._moved_at = 0.0
+        """When the last PROGRESS bytes were seen to have come or been acknowledged, and how many there were by then."""
         self.missed = False
         """Outside of requests: something was left on it, such as a SET, that the application would miss on another."""
         self.told = False
@@ -71,9 +77,9 @@ class Session:
         """A reset was sent and its answer not yet read."""
         # Between the watchdog, which shuts the socket down, and `dispose`, which closes it: a descriptor's number is
         # taken again at once, and a shutdown must never hit its next owner. Reentrant for the garbage collector's sake.
-        self._lock = threading.RLock()
+        self._lock = native.reentrant_lock()
         # A duplicate: it stays ours, and its number untaken, when the driver closes its own on an error.
-        self._socket = socket.socket(fileno=os.dup(conn.fileno()))
+        self._socket = native.Socket(fileno=os.dup(conn.fileno()))
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._hang_up = select.poll()
@@ -81,6 +87,7 @@ class Session:
         self._listen = wire.listen(conn)
         self._recording: Recording | None = Recording(conn)
         self._attributes: tuple[Any, ...] = ()
+        self._reported: tuple[str | None, ...] = ()
         dog.watch(self)
 
     def __del__(self) -> None:
@@ -93,6 +100,7 @@ class Session:
     def arm(self, seconds: float | None) -> None:
         """The call that begins now is given up after that long. The wrapper's guard does the same inline."""
         if seconds is not None:
+            self.window = seconds
             self.deadline = time.monotonic() + seconds
             if dog.asleep:
                 dog.wake()
@@ -101,10 +109,19 @@ class Session:
         """The call has ended."""
         self.deadline = None
 
+    def look(self, now: float) -> None:
+        """By the watchdog's thread, now and then while a call is under way: is something bulky on its way?"""
+        with self._lock:
+            moved = bytes_moved(self._socket)
+        if moved - self._moved >= PROGRESS:
+            self._moved, self._moved_at = moved, now
+
     def expire(self, now: float) -> None:
-        """By the watchdog's thread: make the blocked call return."""
+        """By the watchdog's thread: make the blocked call return, unless its bytes still flow."""
         with self._lock:
             if self.deadline is None or now < self.deadline:
+                return
+            if self.window is not None and now - self._moved_at < self.window:
                 return
             self.deadline = None
             self.expired = True
@@ -124,6 +141,7 @@ class Session:
         self._recording = None
         wire.settle(self.conn)
         self._attributes = wire.attributes(self.conn)
+        self._reported = wire.reported(self.conn)
         self.setting_up = False
         self.disarm()
 
@@ -184,15 +202,27 @@ class Session:
                     return False
             if self.status() != IDLE:
                 return False
-            if wire.attributes(self.conn) != self._attributes:
+            attributes = wire.attributes(self.conn) == self._attributes
+            parameters = wire.reported(self.conn) == self._reported or not limits.reset
+            if not (attributes and parameters):
                 self.arm(limits.check_deadline)
                 try:
                     wire.restore(self.conn, self._attributes)
+                    if not parameters:
+                        self._set_parameters(limits.check_deadline)
                 finally:
                     self.disarm()
         except (Database.Error, AnswerFailed, OSError):
             return False
         return not self.expired
+
+    def _set_parameters(self, seconds: float) -> None:
+        """What came with the startup packet is gone: behind a pooler that applies `options` by SET. Once a session."""
+        statement, self.reset = with_parameters(self.reset, self._reported)
+        if wire.send(self.conn, statement):
+            self._due = True
+            if not self._answered(time.monotonic() + seconds):
+                raise AnswerFailed("the parameters of the startup packet cannot be set")
 
     def _answered(self, deadline: float) -> bool:
         """Read the reset's answer; whether it came, and nothing else did."""
@@ -255,7 +285,7 @@ class Session:
         /dev/null first; then the driver may say and close what it likes.
         """
         self.deadline = None
-        self._lock = threading.RLock()  # a thread that is not here may have held the old one
+        self._lock = native.reentrant_lock()  # a thread that is not here may have held the old one
         try:
             self._swap_for_null()
             self._socket.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from backend_under_test.persistent_core.wire import wire
+from backend_under_test.persistent_core.wire import REPORTED, wire
 
 DISCARD = b"DISCARD ALL"
 """The whole reset where there is nothing to repeat: one statement, as fast as SELECT 1."""
@@ -52,6 +52,22 @@ def repeatable(statement: str) -> bool | None:
         # A query without a function call changes nothing; nor do the type lookups of Django's and psycopg's own.
         return None if "(" not in bare or _LOOKUP.search(bare) else True
     return True
+
+
+def with_parameters(reset: bytes, values: tuple[str | None, ...]) -> tuple[bytes, bytes]:
+    """The statement that sets the parameters REPORTED to these values, and a `reset` that ends with it.
+
+    For a session whose startup packet was not its server's: a pooler may apply `options` by SET, which a reset undoes.
+    """
+    pairs = [(name, value) for name, value in zip(REPORTED, values, strict=True) if value is not None]
+    calls = [f"pg_catalog.set_config('{name}', {_quoted(value)}, false)" for name, value in pairs]
+    statement = f"SELECT {', '.join(calls)}".encode()
+    parts = "\n;".join(PARTS).encode() if reset == DISCARD else reset
+    return statement, parts + b"\n;" + statement
+
+
+def _quoted(value: str) -> str:
+    return " E'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 class Recording:

@@ -8,10 +8,11 @@ the common case has neither a thread switch nor a lock.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Protocol
 from weakref import ReferenceType, ref
+
+from backend_under_test.persistent_core import native
 
 PERIOD = 0.2
 """Seconds between two looks: how late a deadline may be noticed."""
@@ -23,6 +24,9 @@ class Watched(Protocol):
     """What has a deadline."""
 
     deadline: float | None
+
+    def look(self, now: float) -> None:
+        """Called by the watchdog's thread at each look while `deadline` is set."""
 
     def expire(self, now: float) -> None:
         """Called by the watchdog's thread once `deadline` has passed; must check it again under its lock."""
@@ -36,9 +40,13 @@ class Watchdog:
         """Whether the thread waits to be woken. A caller that arms a deadline reads it without a lock: a stale False is
         harmless, because the thread looks once more after setting it True."""
         self._watched: dict[int, ReferenceType[Watched]] = {}
-        self._lock = threading.Lock()
-        self._event = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._renew()
+
+    def _renew(self) -> None:
+        self._lock = native.lock()
+        self._bell = native.Bell()
+        self._ended: native.Lock | None = None
+        """Held by the thread while it runs; None when there is none."""
         self._stopping = False
 
     def watch(self, one: Watched) -> None:
@@ -57,51 +65,53 @@ class Watchdog:
         """Called after arming a deadline when `asleep`."""
         with self._lock:
             self.asleep = False
-            if self._thread is None or not self._thread.is_alive():
+            if self._ended is None or self._ended.acquire(blocking=False):  # none, or an error has ended it
                 self._stopping = False
-                self._thread = threading.Thread(target=self._run, name="persistent-watchdog", daemon=True)
+                self._ended = native.lock()
+                self._ended.acquire()
                 try:
-                    self._thread.start()
+                    native.start(self._run)
                 except RuntimeError:  # the interpreter is shutting down: its last calls have no deadline
-                    self._thread = None
-        self._event.set()
+                    self._ended = None
+        self._bell.ring()
 
     def stop(self) -> None:
         """End the thread; `wake` starts it again. Before a fork: a thread that vanishes may leave a lock held."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        ended = self._ended
+        if ended is not None:
             self._stopping = True
-            self._event.set()
-            thread.join(1.0)
-            self._thread = None
+            self._bell.ring()
+            ended.acquire(timeout=1.0)
+            self._ended = None
         self.asleep = True
 
     def reborn(self) -> None:
         """In a forked child: nothing of the parent's is watched, and its locks may be held by threads not here."""
         self.asleep = True
         self._watched = {}
-        self._lock = threading.Lock()
-        self._event = threading.Event()
-        self._thread = None
-        self._stopping = False
+        self._renew()
 
     def _run(self) -> None:
+        ended = self._ended
+        try:
+            self._look_on()
+        finally:
+            if ended is not None:
+                ended.release()
+
+    def _look_on(self) -> None:
         quiet_since = time.monotonic()
         while not self._stopping:
             now = time.monotonic()
             if self._look(now):
                 quiet_since = now
             if now - quiet_since < LINGER:
-                # Not time.sleep: stop() must not wait for it.
-                self._event.wait(PERIOD)
-                if not self._stopping:
-                    self._event.clear()
+                self._bell.wait(PERIOD)  # not a sleep: stop() must not wait for it
                 continue
-            self._event.clear()
             self.asleep = True
             # The race: a caller armed after the look above and read `asleep` before it turned True. So look again.
             if not self._look(time.monotonic()):
-                self._event.wait()
+                self._bell.wait()
             self.asleep = False
             quiet_since = time.monotonic()
 
@@ -118,6 +128,7 @@ class Watchdog:
             deadline = one.deadline
             if deadline is not None:
                 armed = True
+                one.look(now)
                 if now >= deadline:
                     one.expire(now)
         return armed

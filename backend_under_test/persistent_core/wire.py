@@ -24,6 +24,8 @@ IDLE, ACTIVE, INTRANS, INERROR, UNKNOWN = range(5)
 FINE = (0, 1, 2)
 FAREWELLS = ("FATAL", "PANIC")
 """How the text or severity of a server's last words begins."""
+REPORTED = ("TimeZone", "DateStyle")
+"""Parameters of the startup packet whose every change the server reports."""
 LONGEST_COPY = 60.0
 """Seconds for the rest of a refused COPY where calls have no deadline."""
 
@@ -58,6 +60,9 @@ class Wire(Protocol):
 
     def restore(self, conn: Any, attributes: tuple[Any, ...]) -> None:
         """Give it those of `attributes` back that differ. May ask the server; raises the driver's errors."""
+
+    def reported(self, conn: Any) -> tuple[str | None, ...]:
+        """What the server last said of the parameters REPORTED, without asking it."""
 
     def leave_copy(self, conn: Any, limit: float | None) -> None:
         """End a COPY that the driver has begun and then refused. Waits at most `limit` seconds; raises its errors."""
@@ -176,6 +181,10 @@ class Psycopg3:
                 self._unregister(conn.adapters, old)
             else:
                 setattr(conn, name, old)
+
+    def reported(self, conn: Any) -> tuple[str | None, ...]:
+        status = conn.info.parameter_status
+        return tuple([status(name) for name in REPORTED])
 
     def leave_copy(self, conn: Any, limit: float | None) -> None:
         pgconn = conn.pgconn
@@ -296,6 +305,10 @@ class Psycopg2:
 
     def settle(self, conn: Any) -> None:
         pass
+
+    def reported(self, conn: Any) -> tuple[str | None, ...]:
+        status = conn.get_parameter_status
+        return tuple([status(name) for name in REPORTED])
 
     def leave_copy(self, conn: Any, limit: float | None) -> None:
         pass  # psycopg2 ends it itself

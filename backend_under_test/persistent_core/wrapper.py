@@ -69,6 +69,7 @@ class Guard(DatabaseErrorWrapper):
         session = wrapper.session
         if session is None or session.setting_up or wrapper.limit is None:
             return
+        session.window = wrapper.limit
         session.deadline = time.monotonic() + wrapper.limit - session.spent
         session.spent = 0.0
         if dog.asleep:
@@ -497,8 +498,12 @@ class PersistentWrapper(PostgresWrapper):
             raise
         self._lost = self._rollback_asked = False
 
+    def lost(self) -> bool:
+        """Whether the session in use cannot be used any more."""
+        return self.session is not None and self.session.lost()
+
     def _discard_if_lost(self) -> None:
-        if self.session is not None and self.session.lost():
+        if self.lost():
             self._discard()
 
     def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:

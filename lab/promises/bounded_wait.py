@@ -14,7 +14,7 @@ from lab.judging.calls import Call, Request
 from lab.judging.plan_parts import block, inject, keeps, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Begin, End, Enter, Heal, Leave, Plan, Read, Stop, Write
+from lab.records.plan import Autocommit, Begin, End, Enter, Heal, Leave, Plan, Read, Stop, Use, UseName, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -42,6 +42,9 @@ class BoundedWait(Promise):
         yield self.plan(
             variant, "query", *request("t0", Read("t0"), inject("freeze"), Read("t0")), title="frozen session"
         )
+        copies: tuple[UseName, ...] = ("copy-in", "copy-out")
+        for way in copies:
+            yield self.plan(variant, "COPY", *request("t0", Read("t0"), hole, Use("t0", way)), title=way)
         yield self.plan(variant, "COMMIT", *request("t0", Enter("t0"), Write("t0"), hole, Leave("t0")))
         refuse = inject("refuse")
         yield self.plan(variant, "refused", *query("t0"), refuse, *query("t0"), Heal(), *query("t0"))

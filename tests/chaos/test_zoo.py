@@ -147,6 +147,7 @@ DJANGO = {
     ("bounded-wait", "connect"),
     ("bounded-wait", "checkout"),
     ("bounded-wait", "query"),
+    ("bounded-wait", "COPY"),
     ("bounded-wait", "COMMIT"),
     ("bounded-wait", "return"),
     ("recovers", "in a command"),

@@ -7,11 +7,15 @@ of each story, and "ok" or why not. Django and a driver alone, as the backends t
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import io
 import json
 import os
 import re
+import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -25,6 +29,7 @@ if DRIVER == "psycopg2":
     sys.modules["psycopg"] = None  # type: ignore[assignment]  # Django prefers it where it can be imported
 
 import django  # noqa: E402
+from asgiref.testing import ApplicationCommunicator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 TARGET = (os.environ["PGHOST"], int(os.environ["PGPORT"]))
@@ -40,8 +45,12 @@ class Proxy:
         self.port = self._listener.getsockname()[1]
         self.silent = self.refusing = self.holds_ends = False
         self.connects = 0
+        self.pause = 0.0
+        """Seconds between two pieces that are passed on."""
         self.cut_at: tuple[str, bytes] | None = None
         """Cut when this side ("client" or "server") sends these bytes; they are not passed on."""
+        self.pooler = False
+        """Apply the startup packet's TimeZone by SET, and none of the other `options`, as PgBouncer may."""
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -63,8 +72,38 @@ class Proxy:
                 continue
             server = socket.create_connection(TARGET)
             self._pairs.append((client, server))
+            if self.pooler:
+                self._log_in(client, server)
             for source, sink, side in ((client, server, "client"), (server, client, "server")):
                 threading.Thread(target=self._relay, args=(source, sink, side), daemon=True).start()
+
+    def _log_in(self, client: socket.socket, server: socket.socket) -> None:
+        startup = client.recv(65536)
+        texts = startup[8:].rstrip(b"\0").split(b"\0")
+        given = dict(zip(texts[::2], texts[1::2], strict=True))
+        (zone,) = re.findall(rb"-c TimeZone=(\S+)", given.pop(b"options"))
+        body = startup[4:8] + b"".join(name + b"\0" + value + b"\0" for name, value in given.items()) + b"\0"
+        server.sendall(struct.pack("!I", len(body) + 4) + body)
+        ready = b"Z\0\0\0\5I"
+        said = b""
+        while not said.endswith(ready):  # passwords, and the server's parameters
+            select.select([client, server], [], [])
+            if select.select([client], [], [], 0)[0]:
+                server.sendall(client.recv(65536))
+            if select.select([server], [], [], 0)[0]:
+                said += server.recv(65536)
+                if not said.endswith(ready):
+                    client.sendall(said)
+                    said = b""
+        client.sendall(said.removesuffix(ready))
+        query = b"SET TimeZone = '" + zone + b"'\0"
+        server.sendall(b"Q" + struct.pack("!I", len(query) + 4) + query)
+        answer = b""
+        while not answer.endswith(ready):
+            answer += server.recv(65536)
+        done = answer.index(b"C")  # CommandComplete; parameters, if any, come before it or after
+        (length,) = struct.unpack("!I", answer[done + 1 : done + 5])
+        client.sendall(answer[:done] + answer[done + 1 + length :])
 
     def _relay(self, source: socket.socket, sink: socket.socket, side: str) -> None:
         try:
@@ -75,6 +114,8 @@ class Proxy:
                     return
                 while self.silent:
                     time.sleep(0.01)
+                if self.pause:
+                    time.sleep(self.pause)
                 sink.sendall(data)
         except OSError:
             pass
@@ -118,12 +159,16 @@ settings.configure(
         "tokyo": database(TIME_ZONE="Asia/Tokyo", options={"assume_role": os.environ["STORY_ROLE"]}),
     },
     USE_TZ=True,
+    ROOT_URLCONF=__name__,
+    ALLOWED_HOSTS=["*"],
 )
 django.setup()
 
+from django.core.asgi import get_asgi_application  # noqa: E402
 from django.core.signals import request_finished, request_started  # noqa: E402
 from django.db import (  # noqa: E402
     DatabaseError,
+    DataError,
     Error,
     IntegrityError,
     InterfaceError,
@@ -134,7 +179,9 @@ from django.db import (  # noqa: E402
     transaction,
 )
 from django.db.backends.signals import connection_created  # noqa: E402
+from django.http import HttpResponse  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.urls import path  # noqa: E402
 
 from backend_under_test.persistent_core.holder import SessionInUse, close_idle  # noqa: E402
 
@@ -160,6 +207,15 @@ def observe(sql: str, *params: Any) -> list[Any]:
     with OBSERVER.cursor() as cursor:
         cursor.execute(sql, params or None)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def observe_in_transaction(sql: str | None) -> None:
+    """Run it in a transaction that stays open; None ends that."""
+    if sql is None:
+        observe("ROLLBACK")
+    else:
+        observe("BEGIN")
+        observe(sql)
 
 
 def sessions() -> set[int]:
@@ -469,6 +525,99 @@ def every_call_ends_at_its_deadline() -> None:
             pid()
 
 
+def copy_in(lines: Iterator[bytes]) -> None:
+    """COPY what an application makes line by line."""
+    with connection.cursor() as cursor:
+        if DRIVER == "psycopg2":
+            cursor.copy_expert("COPY story FROM STDIN", Lines(lines))
+            return
+        with cursor.copy("COPY story FROM STDIN") as copy:
+            for line in lines:
+                copy.write(line)
+
+
+def copy_out(text: str) -> int:
+    """The bytes that a COPY sends."""
+    with connection.cursor() as cursor:
+        if DRIVER == "psycopg2":
+            cursor.copy_expert(f"COPY ({text}) TO STDOUT", out := io.BytesIO())
+            return len(out.getvalue())
+        with cursor.copy(f"COPY ({text}) TO STDOUT") as copy:
+            return sum(len(bytes(data)) for data in copy)
+
+
+def streamed(text: str) -> int:
+    """The rows of a result that psycopg streams; psycopg2 reads them whole."""
+    with connection.cursor() as cursor:
+        if DRIVER == "psycopg2":
+            cursor.execute(text)
+            return len(cursor.fetchall())
+        return sum(1 for _ in cursor.stream(text))
+
+
+class Lines:
+    """A file that psycopg2 reads."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self._lines = lines
+
+    def read(self, size: int) -> bytes:
+        return next(self._lines, b"")
+
+
+def a_copy_has_deadlines_for_its_waits_alone() -> None:
+    line = b"c" * 60_000 + b"\n"
+
+    def slowly(count: int, pause: float) -> Iterator[bytes]:
+        for _ in range(count):
+            time.sleep(pause)
+            yield line
+
+    with request():  # the application is slow
+        session = pid()
+        copy_in(slowly(4, QUERY_DEADLINE / 2))
+        assert (pid(), ask("SELECT count(*) FROM story")) == (session, 4)
+    ask("TRUNCATE story")
+    with request():  # the path is slow, and the bytes move
+        session = pid()
+        proxy.pause = 0.05
+        try:
+            copy_in(slowly(25, 0))
+            assert copy_out("SELECT repeat('o', 60000) FROM generate_series(1, 25)") > 1_500_000
+            with connection.cursor() as cursor:  # one statement, for longer than the deadline
+                cursor.executemany("INSERT INTO story VALUES (%s)", [["m" * 60_000] for _ in range(25)])
+                cursor.execute("SELECT length(%s)", ["p" * 2_000_000])
+        finally:
+            proxy.pause = 0.0
+        assert (pid(), ask("SELECT count(*) FROM story")) == (session, 50)
+    ask("TRUNCATE story")
+    for silent in (
+        lambda: copy_in(slowly(2000, 0)),
+        lambda: copy_out("SELECT repeat('o', 60000) FROM generate_series(1, 60)"),
+        lambda: streamed("SELECT repeat('o', 60000) FROM generate_series(1, 60)"),
+    ):
+        with request():
+            pid()
+            proxy.silent = True
+            started = time.monotonic()
+            try:
+                raised(Exception, silent)
+            finally:
+                proxy.silent = False
+            assert time.monotonic() - started < QUERY_DEADLINE + 5
+        with request():
+            assert ask("SELECT count(*) FROM story") == 0
+    with request():  # a server that does not read acknowledges the probes of its closed window, and no bytes
+        session = pid()
+        observe_in_transaction("LOCK TABLE story")
+        try:
+            raised(Exception, copy_in, slowly(2000, 0))
+        finally:
+            observe_in_transaction(None)
+    with request():
+        assert pid() != session
+
+
 def a_slow_loop_over_rows_is_no_slow_query() -> None:
     with request():
         with connection.cursor() as cursor:
@@ -535,6 +684,71 @@ def what_handlers_set_is_there_in_every_request() -> None:
     assert len(fired) == 2
 
 
+def what_a_pooler_made_of_the_startup_packet_is_made_good() -> None:
+    """PgBouncer 1.24 applies some of `options` by SET, which the reset undoes: TIME_ZONE would silently be UTC."""
+    proxy.pooler = True
+    try:
+        found = []
+        for _ in range(4):
+            with request():
+                found.append((ask("SHOW TimeZone", alias="tokyo"), pid("tokyo")))
+                ask("SET TimeZone = 'Europe/Paris'", alias="tokyo")
+        assert len(set(found)) == 1, found
+        assert found[0][0] == "Asia/Tokyo"
+    finally:
+        proxy.pooler = False
+
+
+def page(request: Any) -> HttpResponse:
+    together.wait()
+    return HttpResponse(str(pid()))
+
+
+urlpatterns = [path("", page)]
+together = threading.Barrier(1)
+
+
+def over_asgi(count: int) -> list[int]:
+    """So many requests at once, each in the thread that ASGI makes for it; the sessions that served them."""
+    global together  # noqa: PLW0603 - the view has no other way to hear of it
+    together = threading.Barrier(count)
+    application = get_asgi_application()
+    communicator: Any = ApplicationCommunicator  # asgiref has no types for it
+
+    async def ask_page() -> int:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+        client = communicator(application, scope)
+        await client.send_input({"type": "http.request", "body": b""})
+        start = await client.receive_output(10)
+        body = await client.receive_output(10)
+        await client.wait(10)
+        assert start["status"] == 200, start
+        return int(body["body"])
+
+    async def ask_all() -> list[int]:
+        return await asyncio.gather(*(ask_page() for _ in range(count)))
+
+    return asyncio.run(ask_all())
+
+
+def requests_over_asgi_reuse_sessions() -> None:
+    in_turn = {found for _ in range(4) for found in over_asgi(1)}
+    assert len(in_turn) == 1, in_turn
+    if ENGINE == "global":
+        return
+    first, second = over_asgi(6), over_asgi(6)
+    assert len(set(first)) == len(set(second)) == 6
+    assert set(first) == set(second) == sessions(), (first, second, sessions())
+    connections.settings["default"]["OPTIONS"]["persistent"]["spares"] = 2
+    try:
+        over_asgi(4)
+        until(lambda: len(sessions()) == 2)
+    finally:
+        del connections.settings["default"]["OPTIONS"]["persistent"]["spares"]
+        close_idle()
+        until(lambda: not sessions())
+
+
 def aliases_keep_their_own_configuration() -> None:
     for _ in range(2):
         with request():
@@ -597,6 +811,47 @@ def cursors_are_djangos_in_all_but_their_lease() -> None:
         observe("SELECT pg_terminate_backend(%s)", pid())
         raised(Error, ask, "SELECT 3")
         raised(Error, connection.cursor)  # of Django's, though no statement was asked
+
+
+def read_in_chunks(sql: str) -> None:
+    """As QuerySet.iterator() does."""
+    cursor = connection.chunked_cursor()
+    try:
+        cursor.execute(sql)
+    except Exception:
+        cursor.close()
+        raise
+    try:
+        while cursor.fetchmany(2):
+            pass
+    finally:
+        cursor.close()
+
+
+def the_first_error_of_a_cursor_in_the_server_is_told() -> None:
+    for sql in ("SELECT 1 / 0", "SELECT 1 / (7 - n) FROM generate_series(1, 9) n"):
+        with request():
+            session = pid()
+            raised(DataError, read_in_chunks, sql)
+            with raised_in_block(DataError), transaction.atomic():
+                read_in_chunks(sql)
+            assert pid() == session
+    with request():
+        session = pid()
+        cursor = connection.chunked_cursor()
+        cursor.execute("SELECT 1")
+        observe("SELECT pg_terminate_backend(%s)", session)
+        raised(OperationalError, cursor.fetchmany)
+        cursor.close()
+
+
+@contextmanager
+def raised_in_block(expected: type[BaseException]) -> Iterator[None]:
+    try:
+        yield
+    except expected:
+        return
+    raise AssertionError(f"{expected.__name__} was not raised")
 
 
 def a_child_leaves_its_parents_session_alone() -> None:
@@ -666,14 +921,18 @@ STORIES: list[Callable[[], None]] = [
     commits_on_close_exactly_once_or_raises,
     a_lost_commit_raises_its_own_error,
     every_call_ends_at_its_deadline,
+    a_copy_has_deadlines_for_its_waits_alone,
     a_slow_loop_over_rows_is_no_slow_query,
     attempts_to_connect_are_paced,
     errors_of_statements_keep_the_session_but_read_only_does_not,
     what_handlers_set_is_there_in_every_request,
+    what_a_pooler_made_of_the_startup_packet_is_made_good,
+    requests_over_asgi_reuse_sessions,
     aliases_keep_their_own_configuration,
     bounds_hold_where_options_leave_them_open,
     cursors_end_with_their_request,
     cursors_are_djangos_in_all_but_their_lease,
+    the_first_error_of_a_cursor_in_the_server_is_told,
     a_child_leaves_its_parents_session_alone,
     threads_do_not_share_a_session,
 ]

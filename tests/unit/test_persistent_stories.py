@@ -28,30 +28,35 @@ def _told(rig: Rig, driver: str, engine: str) -> dict[str, str]:
     database = f"{DATABASE}_{driver}_{engine}"
     control.execute(f"DROP DATABASE IF EXISTS {database}".encode())
     control.execute(f"CREATE DATABASE {database}".encode())
-    server = rig.postgres.parameters(dbname=database)
+    told = _run(rig, PROGRAM, driver, engine, database)
+    control.execute(f"DROP DATABASE {database} WITH (FORCE)".encode())
+    results: dict[str, str] = json.loads(told)
+    return results
+
+
+def _run(rig: Rig, program: Path, driver: str, engine: str, database: str | None = None) -> str:
+    server = rig.postgres.parameters(dbname=database) if database else rig.postgres.parameters()
     environ = {
         **os.environ,
         "PGHOST": server["host"],
         "PGPORT": str(server["port"]),
         "PGUSER": server["user"],
         "PGPASSWORD": server["password"],
-        "PGDATABASE": database,
+        "PGDATABASE": server["dbname"],
         "STORY_ROLE": ROLE,
         "PYTHONPATH": str(PROGRAM.parents[2]),
     }
     with rig.shared():
         told = subprocess.run(
-            [sys.executable, str(PROGRAM), driver, engine],
+            [sys.executable, str(program), driver, engine],
             env=environ,
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-    control.execute(f"DROP DATABASE {database} WITH (FORCE)".encode())
     assert told.returncode == 0, told.stderr
-    results: dict[str, str] = json.loads(told.stdout)
-    return results
+    return told.stdout
 
 
 @pytest.mark.parametrize("engine", ["global", "threadlocal"])
@@ -59,3 +64,12 @@ def _told(rig: Rig, driver: str, engine: str) -> dict[str, str]:
 @pytest.mark.parametrize("story", NAMES)
 def test_story(story: str, driver: str, engine: str, rig: Rig) -> None:
     assert _told(rig, driver, engine)[story] == "ok"
+
+
+@pytest.mark.parametrize("engine", ["global", "threadlocal"])
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_greenlets_have_deadlines_and_reuse_sessions(driver: str, engine: str, rig: Rig) -> None:
+    seen = json.loads(_run(rig, PROGRAM.with_name("persistent_greenlets.py"), driver, engine))
+    assert "query_deadline" in seen["given_up"]
+    assert seen["took"] < 8
+    assert len(set(seen["in_turn"])) == 1

@@ -16,6 +16,9 @@ class Call:
         self.deadline = deadline
         self.expired = threading.Event()
 
+    def look(self, now: float) -> None:
+        self.looked = now
+
     def expire(self, now: float) -> None:
         assert self.deadline is not None
         assert now >= self.deadline

@@ -1,0 +1,150 @@
+"""COPY and streamed results by each driver's own methods, with a deadline on each wait.
+
+Their errors stay the driver's own, as they are with Django's cursor.
+The methods are those that the driver has, and no others: applications ask by hasattr() which driver there is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.postgresql.psycopg_any import is_psycopg3
+
+if TYPE_CHECKING:
+    from backend_under_test.persistent_core.wrapper import PersistentWrapper
+
+
+class _Cursor:
+    """What a cursor with a lease has."""
+
+    cursor: Any
+    db: PersistentWrapper
+    lease: int
+
+    if TYPE_CHECKING:
+
+        def refuse(self) -> None: ...
+
+    def _driver(self, name: str) -> Any:
+        """The method of CursorDebugWrapper, which logs, or else the driver's."""
+        if self.lease != self.db.lease:
+            self.refuse()
+        logging = getattr(super(), name, None)
+        return getattr(self.cursor, name) if logging is None else logging
+
+
+class _Copy:
+    """psycopg's Copy, with a deadline on each of its calls."""
+
+    def __init__(self, copy: Any, db: PersistentWrapper) -> None:
+        self._copy = copy
+        self._db = db
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._copy, name)
+        if name not in ("read", "read_row", "write", "write_row", "finish"):
+            return value
+
+        session, limit = self._db.session, self._db.limit
+        assert session is not None
+
+        def call(*args: Any) -> Any:
+            session.arm(limit)
+            try:
+                return value(*args)
+            finally:
+                session.disarm()
+
+        return call
+
+    def __iter__(self) -> Iterator[Any]:
+        while data := self.read():
+            yield data
+
+    def rows(self) -> Iterator[Any]:
+        """As psycopg's."""
+        while (row := self.read_row()) is not None:
+            yield row
+
+
+class _Copies3(_Cursor):
+    @contextmanager
+    def copy(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As psycopg's."""
+        manager = self._driver("copy")(*args, **kwargs)
+        with self.db.deadline_armed():
+            copy = manager.__enter__()
+        try:
+            yield _Copy(copy, self.db)
+        except BaseException:
+            with self.db.deadline_armed():
+                if not manager.__exit__(*sys.exc_info()):
+                    raise
+        else:
+            with self.db.deadline_armed():
+                manager.__exit__(None, None, None)
+
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As psycopg's."""
+        rows = iter(self._driver("stream")(*args, **kwargs))
+        while True:
+            with self.db.deadline_armed():
+                try:
+                    row = next(rows)
+                except StopIteration:
+                    return
+            yield row
+
+
+class _File:
+    """The application's side of psycopg2's COPY: the deadline rests while it reads or writes."""
+
+    def __init__(self, file: Any, db: PersistentWrapper) -> None:
+        self._file = file
+        self._db = db
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._file, name)
+        return self._resting(value) if name in ("read", "readline", "write") else value
+
+    def _resting(self, call: Any) -> Any:
+        session = self._db.session
+        assert session is not None
+
+        def rest(*args: Any) -> Any:
+            session.disarm()
+            try:
+                return call(*args)
+            finally:
+                session.arm(self._db.limit)
+
+        return rest
+
+
+class _Copies2(_Cursor):
+    def copy_expert(self, sql: Any, file: Any, *args: Any, **kwargs: Any) -> Any:
+        """As psycopg2's."""
+        copy = self._driver("copy_expert")
+        with self.db.deadline_armed():
+            return copy(sql, _File(file, self.db), *args, **kwargs)
+
+    def copy_from(self, file: Any, table: str, *args: Any, **kwargs: Any) -> Any:
+        """As psycopg2's."""
+        copy = self._driver("copy_from")
+        with self.db.deadline_armed():
+            return copy(_File(file, self.db), table, *args, **kwargs)
+
+    def copy_to(self, file: Any, table: str, *args: Any, **kwargs: Any) -> Any:
+        """As psycopg2's."""
+        copy = self._driver("copy_to")
+        with self.db.deadline_armed():
+            return copy(_File(file, self.db), table, *args, **kwargs)
+
+
+if TYPE_CHECKING:
+    Copies = _Copies3
+else:
+    Copies = _Copies3 if is_psycopg3 else _Copies2
