@@ -6,6 +6,7 @@ The methods are those that the driver has, and no others: applications ask by ha
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,22 +107,32 @@ class _File:
         self._file = file
         self._db = db
 
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._file, name)
-        return self._resting(value) if name in ("read", "readline", "write") else value
+    def read(self, *args: Any) -> Any:
+        return self._resting(self._file.read, *args)
 
-    def _resting(self, call: Any) -> Any:
+    def readline(self, *args: Any) -> Any:
+        return self._resting(self._file.readline, *args)
+
+    def write(self, *args: Any) -> Any:
+        return self._resting(self._file.write, *args)
+
+    def _resting(self, call: Any, *args: Any) -> Any:
         session = self._db.session
-        assert session is not None
+        if session is None:
+            return call(*args)
+        session.disarm()
+        try:
+            return call(*args)
+        finally:
+            session.arm(self._db.limit)
 
-        def rest(*args: Any) -> Any:
-            session.disarm()
-            try:
-                return call(*args)
-            finally:
-                session.arm(self._db.limit)
 
-        return rest
+class _Text(_File, io.TextIOBase):
+    """For psycopg2 the class of a file says whether it is text."""
+
+
+def _file(file: Any, db: PersistentWrapper) -> _File:
+    return _Text(file, db) if isinstance(file, io.TextIOBase) else _File(file, db)
 
 
 class _Copies2(_Cursor):
@@ -129,19 +140,19 @@ class _Copies2(_Cursor):
         """As psycopg2's."""
         copy = self._driver("copy_expert")
         with self.db.deadline_armed():
-            return copy(sql, _File(file, self.db), *args, **kwargs)
+            return copy(sql, _file(file, self.db), *args, **kwargs)
 
     def copy_from(self, file: Any, table: str, *args: Any, **kwargs: Any) -> Any:
         """As psycopg2's."""
         copy = self._driver("copy_from")
         with self.db.deadline_armed():
-            return copy(_File(file, self.db), table, *args, **kwargs)
+            return copy(_file(file, self.db), table, *args, **kwargs)
 
     def copy_to(self, file: Any, table: str, *args: Any, **kwargs: Any) -> Any:
         """As psycopg2's."""
         copy = self._driver("copy_to")
         with self.db.deadline_armed():
-            return copy(_File(file, self.db), table, *args, **kwargs)
+            return copy(_file(file, self.db), table, *args, **kwargs)
 
 
 if TYPE_CHECKING:

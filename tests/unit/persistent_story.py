@@ -540,7 +540,9 @@ def copy_out(text: str) -> int:
     """The bytes that a COPY sends."""
     with connection.cursor() as cursor:
         if DRIVER == "psycopg2":
-            cursor.copy_expert(f"COPY ({text}) TO STDOUT", out := io.BytesIO())
+            cursor.copy_expert(f"COPY ({text}) TO STDOUT", binary := io.BytesIO())
+            cursor.copy_expert(f"COPY ({text}) TO STDOUT", out := io.StringIO())
+            assert binary.getvalue().decode() == out.getvalue()
             return len(out.getvalue())
         with cursor.copy(f"COPY ({text}) TO STDOUT") as copy:
             return sum(len(bytes(data)) for data in copy)
