@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -14,14 +15,16 @@ from lab.check.subjects import Subjects, subjects
 from lab.errors import BadInput
 from lab.judging.judge import judge
 from lab.records.codec import decode_plan
+from lab.records.difference import VERSIONS, Difference
 from lab.records.plan import Plan
+from lab.records.record import Record
 from lab.records.result import Result
 from lab.records.variant import Driver, Variant
-from lab.records.verdict import Verdict
+from lab.records.verdict import Finding, Verdict
 from lab.rig.machine.environments import Environment
 from lab.rig.protocol import RigProtocol
 from lab.run import run
-from lab.store import Store, read_file
+from lab.store import CASES, CheckFolder, Store, read_file, unwritable
 from lab.subject.handle import Zygote
 
 TIMES = 3
@@ -41,31 +44,19 @@ class Corner:
         return "/".join(filter(None, [self.environment.django, self.environment.python, self.driver]))
 
 
-@dataclass(frozen=True)
-class Difference:
-    """What one plan shows of a promise in each corner, where that is not the same; `plan` is its path.
-
-    Without a plan: the promise applies in some corners alone.
-    """
-
-    variant: str
-    promise: str
-    moment: str
-    verdicts: dict[str, Verdict]
-    plan: str = ""
-
-
 @dataclass
 class Corners:
     """The results of each corner by the corner's name, what differs, and which variants cannot run where, and why.
 
-    `unsteady`: what looked like a difference, by plans whose runs disagree in one and the same corner.
+    `unsteady`: what looked like a difference, by plans whose runs disagree in one and the same corner. `folder` holds
+    an example of each plan in each corner.
     """
 
     found: dict[str, list[Result]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     unsteady: list[Difference] = field(default_factory=list)
+    folder: Path = field(default_factory=Path)
 
     def of(self, variant: str) -> dict[str, Result]:
         """The results of one variant by corner."""
@@ -87,7 +78,7 @@ def judge_corners(
     apart: RigProtocol | None = None,
 ) -> Corners:
     """Judge every variant in every corner; one that cannot serve a request there is left out, with its reason."""
-    done = Corners()
+    done = Corners(folder=_folder(store))
     for corner in corners:
         progress.say(f"{corner.name}: {corner.environment}")
         inside = _inside(variants, corner)
@@ -95,11 +86,20 @@ def judge_corners(
         done.left_out.update({f"{corner.name} {name}": why for name, why in refused.items()})
         if usable:
             done.found[corner.name] = check(usable, rig, options, store, progress, apart)
-    shown = _shown(_suspected(done, variants), variants, corners, rig, progress)
+    keep = CheckFolder(store.root, done.folder)
+    shown = _shown(_suspected(done, variants), variants, corners, rig, progress, keep)
     done.unsteady = [each for each in shown if Verdict.UNKNOWN in each.verdicts.values()]
     stands = [each for each in shown if each not in done.unsteady and len(set(each.verdicts.values())) > 1]
     done.differences = [*_applying(done, variants), *stands]
     return done
+
+
+def _folder(store: Store) -> Path:
+    """Where what comes of it is stored; raises StoreUnwritable at once."""
+    folder = store.root / VERSIONS / time.strftime("corners-%Y%m%dT%H%M%S", time.gmtime())
+    with unwritable(folder):
+        (folder / CASES).mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _applying(done: Corners, variants: Sequence[Variant]) -> list[Difference]:
@@ -141,12 +141,14 @@ def _shown(
     corners: Sequence[Corner],
     rig: RigProtocol,
     progress: Progress,
+    keep: CheckFolder,
 ) -> list[Difference]:
-    """Each suspicion's plan run in every corner a few times: unknown where the runs of one corner disagree."""
+    """Each suspicion's plan run in every corner a few times, one run of it stored: unknown where those disagree."""
     if not suspected:
         return []
     progress.say(f"{len(suspected)} plans run again in each corner")
-    shown: dict[int, dict[str, Verdict]] = {number: {} for number in range(len(suspected))}
+    verdicts: list[dict[str, Verdict]] = [{} for _ in suspected]
+    examples: list[dict[str, str]] = [{} for _ in suspected]
     for corner in corners:
         here = {each.name: each for each in _inside(variants, corner)}
         with subjects(rig) as started:
@@ -155,13 +157,20 @@ def _shown(
                 if each.variant not in zygotes:
                     zygotes[each.variant] = _started(started, here[each.variant])
                 zygote = zygotes[each.variant]
-                if zygote is not None:
-                    plan = decode_plan(read_file(Path(each.plan)), each.plan)
-                    plan = msgspec.structs.replace(plan, variant=here[each.variant])
-                    shown[number][corner.name] = _least(
-                        [_verdict(plan, each.promise, rig, zygote) for _ in range(TIMES)]
-                    )
-    return [replace(each, verdicts=shown[number]) for number, each in enumerate(suspected)]
+                if zygote is None:
+                    continue
+                plan = decode_plan(read_file(Path(each.plan)), each.plan)
+                plan = msgspec.structs.replace(plan, variant=here[each.variant])
+                runs = [_judged(plan, rig, zygote) for _ in range(TIMES)]
+                told = [_verdict(findings, each.promise) for _, findings in runs]
+                verdicts[number][corner.name] = least = _least(told)
+                record, findings = runs[told.index(least) if least in told else 0]
+                name = f"{number + 1:02d} {corner.name} {each.variant} {each.promise}"
+                examples[number][corner.name] = str(keep.keep(name, record, findings))
+    return [
+        msgspec.structs.replace(each, verdicts=verdicts[number], examples=examples[number])
+        for number, each in enumerate(suspected)
+    ]
 
 
 def _started(started: Subjects, variant: Variant) -> Zygote | None:
@@ -171,9 +180,13 @@ def _started(started: Subjects, variant: Variant) -> Zygote | None:
         return None
 
 
-def _verdict(plan: Plan, promise: str, rig: RigProtocol, zygote: Zygote) -> Verdict:
+def _judged(plan: Plan, rig: RigProtocol, zygote: Zygote) -> tuple[Record, tuple[Finding, ...]]:
     record = run(plan, rig, zygote)
-    return next(finding.verdict for finding in judge(record) if finding.promise == promise)
+    return record, judge(record)
+
+
+def _verdict(findings: Sequence[Finding], promise: str) -> Verdict:
+    return next(finding.verdict for finding in findings if finding.promise == promise)
 
 
 def _least(verdicts: Sequence[Verdict]) -> Verdict:

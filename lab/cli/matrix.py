@@ -32,9 +32,10 @@ from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_repo
 from lab.errors import BadInput
 from lab.records.result import Result, exit_status
 from lab.records.variant import Driver, Variant
-from lab.report.corners import print_corners
+from lab.report.corners import as_record, print_corners
 from lab.report.html import write_html
 from lab.report.json import write_json
+from lab.report.pages.tables import keep_versions
 from lab.report.progress import filling_matrix, progress
 from lab.report.terminal import console, print_matrix, short
 from lab.report.versions import labelled, print_versions
@@ -186,5 +187,7 @@ def _corners(
     with rigs(rig, progress(errors)) as (shown, running, second):
         done = judge_corners(variants, corners, running, options, store, shown, second)
     print_corners(console(), done)
+    if done.found:
+        keep_versions(done.folder, as_record(done))
     errors.print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return labelled(done.found, "")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from lab.check.corners import Corners, Difference
-from lab.records.verdict import Verdict
+from lab.check.corners import Corners
+from lab.records.difference import InCorner, Versions
+from lab.records.result import Result
+from lab.report.pages.versions import told
 from lab.report.terminal import sentence, short
 
 
@@ -25,19 +27,37 @@ def print_corners(out: Console, done: Corners) -> None:
         _line(out, f"left out: {where}: {why}", "dim")
     for corner, results in done.found.items():
         for result in results:
-            versions = result.versions
-            exact = f"Django {versions.get('django', '?')}, Python {versions.get('python', '?')}"
-            _line(out, f"{corner} ({exact}): {sentence(result)}", "dim")
+            _line(out, f"{corner} ({_exact(result)}): {sentence(result)}", "dim")
 
 
-def told(difference: Difference) -> str:
-    """Corners that agree are named together."""
-    groups: dict[Verdict, list[str]] = {}
-    for corner, verdict in difference.verdicts.items():
-        groups.setdefault(verdict, []).append(corner)
-    where = f", {difference.moment}" if difference.moment else ""
-    shown = "; ".join(f"{', '.join(corners)} {verdict}" for verdict, corners in groups.items())
-    return f"{difference.variant}, {difference.promise}{where}: {shown}"
+def as_record(done: Corners) -> Versions:
+    """The same to be stored, for a page."""
+    results = [(corner, result) for corner, found in done.found.items() for result in found]
+    variants = dict.fromkeys(result.variant.name for _, result in results)
+    return Versions(
+        corners={corner: _exact(result) for corner, result in results},
+        found={
+            name: {
+                corner: InCorner(sentence(result), {each: told.verdict for each, told in result.promises.items()})
+                for corner, result in results
+                if result.variant.name == name
+            }
+            for name in variants
+        },
+        claims={
+            result.variant.name: tuple(name for name, promise in result.promises.items() if promise.claimed)
+            for _, result in results
+        },
+        differences=tuple(done.differences),
+        unsteady=tuple(done.unsteady),
+        left_out=done.left_out,
+    )
+
+
+def _exact(result: Result) -> str:
+    versions, driver = result.versions, result.variant.driver
+    exact = f"Django {versions.get('django', '?')}, Python {versions.get('python', '?')}"
+    return f"{exact}, {driver} {versions[driver]}" if driver in versions else exact
 
 
 def _line(out: Console, text: str, style: str = "") -> None:

@@ -55,6 +55,6 @@ def _broken(result: Result) -> list[str]:
         moments = [moment for moment, verdict in promise.moments.items() if verdict is promise.verdict]
         lines.append(f"- {mark(promise)} **{plain(name, 80)}**: {plain(promise.summary)}")
         if moments:
-            lines.append(f"  - at {plain(' · '.join(moments), 600)}")
+            lines.append(f"  - moments: {plain(' · '.join(moments), 600)}")
         lines += [f"  - {code(f'lab replay {short_path(path)}')}" for path in promise.evidence[:PLANS]]
     return [*lines, ""] if lines else []

@@ -144,10 +144,14 @@ def promise_names(results: Sequence[Result]) -> list[str]:
 
 def headline(result: Result) -> str:
     """What ran, in one line."""
+    return f"{result.variant.name}  (ENGINE {result.variant.engine}, {ran_on(result)}, seed {result.seed})"
+
+
+def ran_on(result: Result) -> str:
+    """The versions that it ran on: the driver's first."""
     variant, versions = result.variant, result.versions
     named = [f"{name} {versions[key]}" for name, key in NAMED if key in versions]
-    driver = f"{variant.driver} {versions.get(variant.driver, '')}".strip()
-    return f"{variant.name}  (ENGINE {variant.engine}, {driver}, {', '.join(named)}, seed {result.seed})"
+    return ", ".join([f"{variant.driver} {versions.get(variant.driver, '')}".strip(), *named])
 
 
 NAMED = (("Django", "django"), ("Python", "python"), ("PostgreSQL", "postgresql"), ("Toxiproxy", "toxiproxy"))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from io import StringIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from fix_cli import Lab
-from lab.check.corners import Corners, Difference, _applying, _least, _suspected
+from lab.check.corners import Corners, _applying, _least, _suspected
 from lab.errors import BadInput
 from lab.records.codec import encode
+from lab.records.difference import Difference, Versions
 from lab.records.plan import Begin, End, Plan, Read
 from lab.records.result import PromiseResult, Result, VariantInfo
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
-from lab.report.corners import print_corners
+from lab.report.corners import as_record, print_corners
+from lab.report.pages.folder import report_store
+from lab.report.pages.tables import keep_versions, read_table
 from lab.rig.machine.environments import Environment, find_python, make, versions
 
 MINE = Variant(name="mine")
@@ -148,14 +153,28 @@ def test_what_differs_is_told_with_its_plan() -> None:
     assert "left out: 6.1/3.11 pool: no such option" in out.getvalue()
 
 
+def test_what_differs_is_stored_and_read_back_whole(tmp_path: Path) -> None:
+    broken = msgspec.structs.replace(promise(Verdict.BROKEN), claimed=False)
+    done = Corners({"5.2": [result(durable=promise(Verdict.KEPT))], "6.1": [result(durable=broken)]}, {"6.1 x": "why"})
+    done.differences.append(Difference("mine", "durable", "idle", {"5.2": Verdict.KEPT}, "p", {"5.2": "a/b/plan.json"}))
+    (tmp_path / "table").mkdir()
+    path = keep_versions(tmp_path / "table", as_record(done))
+    back = read_table(msgspec.json.decode(path.read_bytes()))
+    assert back == as_record(done)
+    assert isinstance(back, Versions)
+    assert back.corners == {"5.2": "Django 5.2.19, Python 3.11.7", "6.1": "Django 5.2.19, Python 3.11.7"}
+    assert back.found["mine"]["6.1"].verdicts == {"durable": Verdict.BROKEN}
+    assert (back.differences, back.left_out) == (tuple(done.differences), {"6.1 x": "why"})
+
+
 @pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.nightly
-def test_a_difference_between_drivers_is_found(lab_command: Lab) -> None:
+def test_a_difference_between_drivers_is_found(lab_command: Lab, tmp_path: Path) -> None:
     """psycopg 3 does not do COPY by execute(), psycopg2 does; Django's pool is there from 5.1."""
     done = lab_command(
-        *("matrix", "django_per_request", "django_pool", "--promise", "works-unfaulted", "--yes", "--report", "none"),
-        *("--django", "4.2,5.2", "--driver", "psycopg2,psycopg"),
+        *("matrix", "django_per_request", "django_pool", "--promise", "works-unfaulted", "--yes", "--report", "html"),
+        *("--django", "4.2,5.2", "--driver", "psycopg2,psycopg", "--store", str(tmp_path / "store")),
         timeout=900.0,
     )
     assert done.returncode in (0, 1), done
@@ -166,3 +185,12 @@ def test_a_difference_between_drivers_is_found(lab_command: Lab) -> None:
     left_out = [line for line in done.stdout.splitlines() if line.startswith("left out: 4.2/")]
     assert len(left_out) == 2
     assert all("pool" in line for line in left_out)
+    shutil.rmtree(tmp_path / "store/report")
+    written = report_store(tmp_path / "store")  # from the stored files alone
+    (page,) = written.index.parent.glob("versions/corners-*/index.html")
+    text = page.read_text()
+    for corner in ("4.2", "5.2"):
+        for driver in ("psycopg2", "psycopg"):
+            example = f"-{driver}-django_per_request-works-unfaulted.html"
+            (shown,) = [each.name for each in page.parent.glob(f"*{corner.replace('.', '-')}*{example}")]
+            assert f'{shown}">{"✓ kept" if driver == "psycopg2" else "○ limit"}</a>' in text

@@ -191,6 +191,29 @@ OWN = {
     ],
 }
 
+DIFFERS = {
+    "kind": "versions",
+    "corners": {"5.2/psycopg2": "Django 5.2.19, Python 3.11.7", "5.2/psycopg": "Django 5.2.19, Python 3.13.0"},
+    "claims": {"mine": ["recovers"]},
+    "found": {
+        "mine": {
+            "5.2/psycopg2": {"says": "mine: kept", "verdicts": {"recovers": "kept", "atomic": "broken"}},
+            "5.2/psycopg": {"says": "mine: broken", "verdicts": {"recovers": "broken", "atomic": "broken"}},
+        }
+    },
+    "differences": [
+        {
+            "variant": "mine",
+            "promise": "recovers",
+            "moment": "at COMMIT",
+            "verdicts": {"5.2/psycopg2": "kept", "5.2/psycopg": "broken"},
+            "plan": "p",
+            "examples": {"5.2/psycopg": "x/cases/0001-recovers/plan.json", "5.2/psycopg2": "../none/plan.json"},
+        }
+    ],
+    "unsteady": [{"variant": "mine", "promise": "atomic", "moment": "", "verdicts": {"5.2/psycopg2": "unknown"}}],
+    "left_out": {"6.1/3.11 mine": "no such pair"},
+}
 
 UNEXPECTED = "unexpected EOF on client connection"
 
@@ -203,14 +226,14 @@ def store_of_every_kind(root: Path) -> None:
         )
         (newest.path / STRIP).write_text(json.dumps(CUTS))
     stored(root, over=False)
-    for document in (CUTS, ORDERS, TIMEOUTS, OWN):
+    for document in (CUTS, ORDERS, TIMEOUTS, OWN, DIFFERS):
         folder = root / "mine" / f"{document['kind']}-x"
         (folder / "cases").mkdir(parents=True)
         CheckFolder(root, folder).keep("0001 recovers", told(), [BROKEN])
         (folder / TABLE).write_text(json.dumps(document))
     single = CheckFolder(root, root / "mine" / "replays")
     (single.path / "cases").mkdir(parents=True)
-    single.keep("a replay", told(), [BROKEN])
+    single.keep("a replay", msgspec.structs.replace(told(), journal=()), [BROKEN])
     (single.path / "cases/0002-damaged").mkdir()
 
 
@@ -239,5 +262,11 @@ def hostile_store(root: Path) -> None:
     classes = [{"class": EVIL, "count": 1, "promises": [EVIL], "evidence": f"../{EVIL}/plan.json"}]
     strip = {**CUTS, "variant": EVIL, "ways": [EVIL], "points": points, "classes": classes}
     (folder.path / STRIP).write_text(json.dumps({**strip, "strip": {EVIL: {"upstream": [EVIL]}}}))
+    between = root / "versions" / "corners-1"
+    (between / "cases").mkdir(parents=True)
+    corner = {"says": EVIL, "verdicts": {EVIL: "kept"}}
+    differs = {**dict.fromkeys(("variant", "promise", "moment"), EVIL), "verdicts": {EVIL: "kept"}}
+    table = {"corners": {EVIL: EVIL}, "claims": {}, "found": {EVIL: {EVIL: corner}}, "left_out": {EVIL: EVIL}}
+    (between / TABLE).write_text(json.dumps({"kind": "versions", **table, "differences": [differs]}))
     promises = {EVIL: PromiseResult(verdict=Verdict.BROKEN, claimed=True, summary=EVIL, moments={EVIL: Verdict.BROKEN})}
     folder.finish(encode_results([msgspec.structs.replace(verdicts, promises=promises)]))

@@ -22,10 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools/browser"
 DEADLINE = 600.0
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-KINDS = {"cuts", "interleavings", "timeouts", "own", "replays"}
+KINDS = {"cuts", "interleavings", "timeouts", "own", "replays", "versions"}
 BAD = (
     '<!DOCTYPE html><html lang="en"><title>bad</title><body><main><h1>bad</h1>'
     '<p style="color:#ccc;background:#fff">pale</p><div style="width:3000px">wide</div>'
+    '<p style="width:1em;overflow-wrap:anywhere">letter below letter</p>'
     '<script>console.error("oh")</script><img src="nowhere.png" alt="x"></main></html>'
 )
 
@@ -65,14 +66,17 @@ def seen(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> dict[str, l
     report_store(folder)
     report = folder / "report"
     kinds = [report / "index.html", *sorted((report / "mine").glob("*/index.html"))]
-    kinds += [next((report / "mine").glob(name)) for name in ("2*/0001*.html", "replays/0002-damaged.html")]
+    kinds += [
+        next((report / "mine").glob(name))
+        for name in ("2*/0001*.html", "replays/a-replay.html", "replays/0002-damaged.html")
+    ]
     assert {page.parent.name.partition("-")[0] for page in kinds} >= KINDS
     bad = folder / "bad.html"
     bad.write_text(BAD)
     strange = tmp_path_factory.mktemp("strange")
     hostile_store(strange)
     pages = [case.page for check in open_shelf(strange).checks for case in check.cases]
-    pages += ["", *(check.page for check in open_shelf(strange).checks)]
+    pages += ["", *(entry.page for entry in open_shelf(strange).entries())]
     with listening(strange, 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -99,13 +103,13 @@ def test_no_page_has_anything_to_complain_of(seen: dict[str, list[dict[str, Any]
 @looks
 def test_looking_finds_what_is_wrong_with_a_bad_page(seen: dict[str, list[dict[str, Any]]]) -> None:
     complaints = " ".join(said for each in seen["bad"] for said in each["complaints"])
-    for sign in ("console error: oh", "overflow", "axe color-contrast", "failed:"):
+    for sign in ("console error: oh", "overflow", "axe color-contrast", "failed:", "letter below letter: P"):
         assert sign in complaints
 
 
 @looks
 def test_strangers_store_over_http_is_text_and_nothing_else(seen: dict[str, list[dict[str, Any]]]) -> None:
-    assert len(seen["strange"]) == 12
+    assert len(seen["strange"]) == 16
     assert [each for each in seen["strange"] if each["complaints"]] == []
 
 

@@ -28,7 +28,7 @@ from lab.report.pages.story import Story
 from lab.report.pages.wire import draw_wire, items
 from lab.store import STRIP, TABLE, Store
 from unit.histories import ok, record
-from unit.stored import BROKEN, CUTS, JOURNAL, MINE, hostile_store, result, store_of_every_kind, stored, told
+from unit.stored import BROKEN, CUTS, DIFFERS, JOURNAL, MINE, hostile_store, result, store_of_every_kind, stored, told
 
 VOIDS = {"meta", "br", "wbr", "link", "path", "rect", "circle"}
 
@@ -199,6 +199,30 @@ def test_versions_of_a_server_are_compared(tmp_path: Path) -> None:
     assert "mine, recovers, at COMMIT: 15 kept; 17 broken" in text
 
 
+def test_versions_have_a_page_whose_cells_lead_to_a_run_in_each_corner(tmp_path: Path) -> None:
+    store_of_every_kind(tmp_path)
+    report_store(tmp_path)
+    found = pages(tmp_path / "report")
+    page = found["mine/versions-x/index.html"]
+    assert "What differs between versions" in page.text
+    for words in ("✓ kept in 1, ✗ broken in 1", "Not told apart", "no such pair", "Django 5.2.19, Python 3.13.0"):
+        assert words in page.text
+    assert [link for link in page.links if "0001" in link] == ["../../mine/versions-x/0001-recovers.html"]
+    index = found["index.html"]
+    assert "mine, recovers, at COMMIT: 5.2/psycopg2 kept; 5.2/psycopg broken" in index.text
+    assert "mine/versions-x/index.html" in index.links
+
+
+def test_matrix_over_versions_that_agree_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "versions" / "corners-1"
+    folder.mkdir(parents=True)
+    (folder / TABLE).write_text(json.dumps({**DIFFERS, "differences": []}))
+    report_store(tmp_path)
+    found = pages(tmp_path / "report")
+    assert "No verdict differs between versions" in found["versions/corners-1/index.html"].text
+    assert "No verdict differs." in found["index.html"].text
+
+
 def test_lone_case_has_a_page_beside_it_or_where_it_is_wanted(tmp_path: Path) -> None:
     folder = stored(tmp_path / "store")
     plan = folder.path / "cases/0001-recovers/plan.json"
@@ -219,6 +243,7 @@ def test_explorations_have_pages_whose_cells_lead_to_examples(tmp_path: Path) ->
     orders = found["mine/interleavings-x/index.html"]
     assert "2 of 70 orders of rollback, close, at most 1 preemptions" in orders.text
     assert "Order 0110" in orders.text
+    assert "✗ broken atomic" in " ".join(orders.text.split())
     timeouts = found["mine/timeouts-x/index.html"]
     assert "A client that waits for an answer does not notice blackout" in timeouts.text
     assert "not within 20 s" in timeouts.text
@@ -277,7 +302,7 @@ def test_hostile_names_and_texts_are_text(tmp_path: Path) -> None:
     hostile_store(tmp_path)
     report_store(tmp_path)
     found = pages(tmp_path / "report")  # the parser refuses scripts and handlers
-    assert len(found) == 3
+    assert len(found) == 4
 
 
 def test_hostile_folder_names_stay_inside(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_each_place_of_each_file_may_hold_anything(tmp_path: Path) -> None:
     files[check.folder / "verdicts.json"] = check.page
     files |= {entry.folder / TABLE: entry.page for entry in shelf.tables if entry.kind}
     files[check.folder / STRIP] = check.page
-    assert len(files) == 14
+    assert len(files) == 15
     tried = 0
     for file, page in files.items():
         text = file.read_text()

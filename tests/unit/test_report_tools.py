@@ -63,7 +63,7 @@ def test_markdown_has_the_table_what_is_broken_and_how_to_see_it_again() -> None
     assert "| promise | one | two\\_2 |" in text
     assert "| alpha | ✗ broken | ✗ broken |" in text
     assert "| beta | ○ limit | ○ limit |" in text
-    assert "- ✗ broken **alpha**: dead\n  - at at COMMIT\n  - `lab replay /s/cases/0001-idle/plan.json`" in text
+    assert "- ✗ broken **alpha**: dead\n  - moments: at COMMIT\n  - `lab replay /s/cases/0001-idle/plan.json`" in text
 
 
 def test_hostile_texts_are_text_in_all_of_them() -> None:

@@ -3,7 +3,8 @@
 //   node look.mjs [--shots DIR] URL…
 //
 // For each page, width (360, 1600) and colour scheme (light, dark): errors on the console and failed requests, whether
-// the page is wider than the window or than paper, whether Tab leads to what is seen, and what axe-core finds.
+// the page is wider than the window or than paper, or a text in it is crushed, whether Tab leads to what is seen, and what
+// axe-core finds.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -28,6 +29,17 @@ async function tooWide(page) {
       .map((each) => `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`);
     return wide > 0 ? `${wide} px too wide: ${names.slice(0, 5).join("; ")}` : "";
   });
+}
+
+// Texts in a column so narrow that they stand letter below letter.
+async function crushed(page) {
+  return page.evaluate(() =>
+    [...document.querySelectorAll("h1, h2, h3, p, li, dt, dd, th, td")]
+      .filter((each) => each.textContent.trim().length > 12 && !each.closest(".sr"))
+      .filter(({ offsetWidth }) => offsetWidth > 0 && offsetWidth < 48)
+      .map((each) => `${each.tagName} ${each.textContent.trim().slice(0, 40)}`)
+      .slice(0, 5),
+  );
 }
 
 // Pages are opened one after the other in the same tab: a tab of its own for each costs a process, and ten times as long.
@@ -57,6 +69,7 @@ async function read({ page, complaints }, url, width, colorScheme) {
   await page.evaluate(() => document.querySelectorAll("details").forEach((each) => (each.open = true)));
   const wide = await tooWide(page);
   if (wide) complaints.push(`overflow: ${wide}`);
+  for (const each of await crushed(page)) complaints.push(`letter below letter: ${each}`);
   if (shots) {
     const { pathname } = new URL(url);
     const name = `${path.basename(path.dirname(pathname))}-${path.basename(pathname, ".html")}`;

@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lab.explore.timeouts.table import TimeoutTable
+from lab.records.difference import VERSIONS, Versions
 from lab.records.own_test import OwnTest
 from lab.records.verdict import Verdict
 from lab.report.pages import words
@@ -23,6 +24,7 @@ from lab.report.pages.silence import describe, draw_silence
 from lab.report.pages.story import MEANT, SIGNS, Story
 from lab.report.pages.tables import MEANINGS, CutsTable, OrdersTable, column_letters, read_table
 from lab.report.pages.timeline import draw_timeline
+from lab.report.pages.versions import versions_lines, versions_page
 from lab.report.pages.wire import describe as describe_message
 from lab.report.pages.wire import draw_wire, items, wire_acts
 from lab.report.terminal import promise_names
@@ -50,8 +52,22 @@ def index_page(shelf: Shelf, *, live: bool = False) -> str:
         others=[check for check in others if check.result is not None][:CHECKS],
         further=max(len(others) - CHECKS, 0),
         tables=shelf.tables,
+        versions=_newest_versions(shelf.tables),
         differing=_differing(newest),
     )
+
+
+def _newest_versions(tables: Sequence[TableEntry]) -> tuple[TableEntry, list[str]] | None:
+    """Of the matrices over versions the one that was made last, and in a line each what differs in it."""
+    there = [entry for entry in tables if entry.kind == VERSIONS and not entry.damage]
+    for entry in sorted(there, key=lambda one: one.folder.name, reverse=True):
+        try:
+            table = read_table(entry.document)
+        except DAMAGED:
+            continue  # its own page says so
+        if isinstance(table, Versions):
+            return entry, versions_lines(table)
+    return None
 
 
 def check_page(check: CheckEntry, *, live: bool = False) -> str:
@@ -98,6 +114,8 @@ def table_page(entry: TableEntry) -> str:
     table = read_table(entry.document) if not entry.damage else None
     if isinstance(table, OwnTest):
         return own_page(table, entry.folder.name)
+    if isinstance(table, Versions):
+        return versions_page(table, entry)
     letters = {each.letter: entry.case_of(each.evidence) for each in getattr(table, "classes", ())}
     context: dict[str, Any] = {"entry": entry, "table": table, "letters": letters, "meanings": MEANINGS}
     if isinstance(table, CutsTable):

@@ -8,8 +8,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from lab.records.verdict import Verdict
 from lab.report.pages import words
-from lab.report.terminal import headline, sentence
+from lab.report.terminal import headline, ran_on, sentence
 from lab.report.verdict_mark import MARKS, mark, moment_mark
 
 INDEX = "index.html"
@@ -27,7 +28,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(breaks=_breaks, shown=words.shown, ms=words.milliseconds, headline=headline, sentence=sentence)
+    made.filters.update(ran_on=ran_on)
     made.globals.update(mark=mark, moment_mark=moment_mark, legend=MARKS, css=_css, letter_css=_letter_css)
+    made.globals.update(broken=Verdict.BROKEN)
     return made
 
 

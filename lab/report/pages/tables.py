@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from lab.explore.timeouts.table import TimeoutTable
 from lab.records.codec import encode
+from lab.records.difference import VERSIONS, Versions
 from lab.records.own_test import OWN_TESTS, OwnTest
 from lab.records.variant import Variant
 from lab.store import TABLE, unwritable, write
@@ -94,7 +95,13 @@ def keep_table(folder: Path | None, kind: str, variant: Variant, table: Any, **m
     return folder / TABLE
 
 
-Table = CutsTable | OrdersTable | TimeoutTable | OwnTest
+def keep_versions(folder: Path, found: Versions) -> Path:
+    """Store what differs between versions; returns the path. Raises StoreUnwritable."""
+    write(folder / TABLE, encode({**msgspec.to_builtins(found), "kind": VERSIONS}))
+    return folder / TABLE
+
+
+Table = CutsTable | OrdersTable | TimeoutTable | OwnTest | Versions
 
 
 def read_table(document: Mapping[str, Any]) -> Table | None:
@@ -104,6 +111,7 @@ def read_table(document: Mapping[str, Any]) -> Table | None:
         ORDERS: OrdersTable,
         TIMEOUTS: TimeoutTable,
         OWN_TESTS: OwnTest,
+        VERSIONS: Versions,
     }
     kind = kinds.get(str(document.get("kind")))
     return None if kind is None else msgspec.convert(dict(document), kind)

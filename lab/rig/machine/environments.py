@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,5 +130,5 @@ def _run(command: Sequence[str]) -> None:
     if done.returncode:
         said = " ".join(done.stderr.split())
         if OLD.search(said):
-            raise Unavailable(said[-200:])
+            raise Unavailable(textwrap.shorten(said[said.find("Because") :], 200, placeholder=" …"))
         raise ToolMissing(f"uv could not make an environment: {said[-300:]}", "check the network and the index")
