@@ -14,10 +14,11 @@ COPY pyproject.toml README.md LICENSE ./
 COPY lab lab
 COPY faults faults
 COPY backend_under_test backend_under_test
+COPY connection_lab connection_lab
 RUN pip install --no-deps --no-build-isolation . && rm -rf build ./*.egg-info
 # PostgreSQL does not run as root.
-RUN useradd --create-home lab && mkdir /store /work && chown lab /store /work
-USER lab
+RUN useradd --create-home --uid 1000 lab && mkdir /store /work && chown lab /store /work
+USER 1000
 # The template of the servers is made once, here.
 RUN lab doctor
 WORKDIR /work

@@ -1,9 +1,10 @@
-"""What is only run elsewhere (action, workflows, image, news): read here, and its shell run; CI has actionlint."""
+"""What is only run elsewhere (action, workflows, image, news): read and linted here, and its shell run."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -109,6 +110,50 @@ def test_the_image_copies_what_is_let_in() -> None:
     names = {name for line in copied for name in line.split()}
     assert names <= allowed
     assert all((ROOT / name).exists() for name in names)
+
+
+def test_the_image_has_every_package_of_the_wheel() -> None:
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    packages = {name for name in found if "." not in name}
+    copied = re.findall(r"^COPY (\w+) (\w+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert {(name, name) for name in packages} == set(copied)
+
+
+def _hadolint(dockerfile: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).parent / "hadolint")
+    return subprocess.run([program, "-"], input=dockerfile, capture_output=True, text=True, check=False)
+
+
+def test_hadolint_has_nothing_to_say_of_the_image() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    done = _hadolint(text)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "DL3002" in _hadolint(text.replace("USER 1000", "USER root")).stdout
+
+
+@pytest.fixture(scope="module")
+def actionlint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program, built with Go in the version that CI's own step names; skipped where that cannot be done."""
+    wanted = re.search(r"go run (\S+actionlint@\S+)", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert wanted
+    go, place = shutil.which("go"), tmp_path_factory.mktemp("go")
+    if go is None:
+        pytest.skip("no Go to build actionlint with; CI's workflow runs it as a step of its own")
+    try:
+        subprocess.run([go, "install", wanted[1]], env={**os.environ, "GOBIN": str(place)}, timeout=120, check=True)
+    except subprocess.SubprocessError as error:
+        pytest.skip(f"actionlint could not be built: {error}")
+    return place / "actionlint"
+
+
+@pytest.mark.slow
+@pytest.mark.nightly  # a build of a quarter of a minute; CI's workflow has it as a step
+def test_actionlint_has_nothing_to_say_of_the_workflows(actionlint: Path, tmp_path: Path) -> None:
+    done = subprocess.run([actionlint, *WORKFLOWS], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    bad = tmp_path / "bad.yml"
+    bad.write_text(WORKFLOWS[0].read_text().replace("matrix.python", "matrix.pithon"))
+    assert "pithon" in subprocess.run([actionlint, bad], capture_output=True, text=True, check=False).stdout
 
 
 # -- news -------------------------------------------------------------------------------------------------------------
