@@ -24,8 +24,9 @@ from lab.records.verdict import Finding
 from lab.report.changes import print_all_again
 from lab.report.counter import Counter
 from lab.report.pages.shelf import open_shelf
+from lab.report.pages.words import shown
 from lab.report.replays import print_replays
-from lab.report.terminal import console
+from lab.report.terminal import console, short
 from lab.rig.rigs import open_rig, prepare
 from lab.store import default_root
 
@@ -83,18 +84,24 @@ def replay_command(
 
 def _replay_all(store: Path, variant: str, times: int, rig: str) -> int:
     """Every stored finding again. A plan names its ENGINE and interpreter: only a store that is trusted is replayed."""
-    found = distinct(findings_of(open_shelf(store)))
+    damaged: list[str] = []
+    found = distinct(findings_of(open_shelf(store), damaged))
     if variant:
         chosen = find(variant)
         found = distinct(Stored(each.where, against(each.plan, chosen)) for each in found)
+    errors = console(stderr=True)
+    for line in damaged:
+        errors.print(f"cannot be read: {shown(short(line))}", markup=False, soft_wrap=True)
+    if not found and damaged:
+        raise BadInput(f"{store}: no stored finding could be read", "give a store of this lab")
     if not found:
         raise BadInput(f"{store} holds no finding", "give the folder of a store in which something is broken")
-    errors = console(stderr=True)
     servers = prepare(rig)
     with open_rig(servers, lambda line: errors.print(line, markup=False), SLOTS) as running:
         done = replay_all(found, running, times, Counter(errors, "{} of {} runs"))
     print_all_again(console(), done)
-    return done.status
+    # Of a finding that cannot be read nobody knows whether it is fixed.
+    return done.status or (2 if damaged else 0)
 
 
 def load_plan(path: Path) -> Plan:

@@ -41,15 +41,14 @@ def results_of(path: Path) -> list[Result]:
         ) from None
 
 
-def findings_of(shelf: Shelf) -> Iterator[Stored]:
-    """The plans of all stored cases that can be read."""
+def findings_of(shelf: Shelf, damaged: list[str]) -> Iterator[Stored]:
+    """The plans of all stored cases; one that cannot be read is told to `damaged`, with the reason."""
     for entry in shelf.entries():
         for case in entry.cases:
-            if case.damage:
-                continue
             try:
-                plan = decode_plan(read_file(case.folder / "plan.json"))
-            except DAMAGED:
+                plan = decode_plan(read_file(case.folder / "plan.json"), "plan.json")
+            except DAMAGED as error:
+                damaged.append(f"{case.folder}: {damage(error)}")
                 continue
             yield Stored(str(case.folder / "plan.json"), plan)
 

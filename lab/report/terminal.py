@@ -50,17 +50,8 @@ def short(path: str) -> str:
 
 def print_result(out: Console, result: Result) -> None:
     """One variant: what ran, the table of promises, how to replay each broken one, and the sum in one sentence."""
-    table = Table(box=box.ROUNDED, show_lines=True, expand=False)
-    table.add_column("promise", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("moments", ratio=2)
-    table.add_column("why", ratio=3)
     own_limits = [name for name, promise in result.promises.items() if _is_djangos(result, promise)]
-    for name, promise in result.promises.items():
-        if name in own_limits:
-            continue
-        shown = mark(promise)
-        table.add_row(_name(name, promise), Text(str(shown), shown.style), _moments(promise), Text(promise.summary))
+    table = _promise_table({name: each for name, each in result.promises.items() if name not in own_limits})
     _line(out, Text(headline(result), "bold"))
     for note in result.variant.notes:
         _line(out, Text(f"  {note}", "dim"))
@@ -68,7 +59,8 @@ def print_result(out: Console, result: Result) -> None:
         _line(out, Text(f"seen: {result.variant.keeping}"))
     for part in result.skipped:
         _line(out, Text(f"not run: {part}"))
-    out.print(table)
+    if table.row_count:
+        out.print(table)
     for name, promise in result.promises.items():
         if promise.evidence and name not in own_limits:
             _line(out, Text(f"{name}, {_seen(promise)} in {len(promise.evidence)} plans; see it again with"))
@@ -84,6 +76,19 @@ def print_result(out: Console, result: Result) -> None:
         if shows:
             _line(out, Text(f"settings that the lab has added would break {name}: {', '.join(shows)}", "dim"))
     _line(out, Text(sentence(result)))
+
+
+def _promise_table(promises: Mapping[str, PromiseResult]) -> Table:
+    """A row for each promise, with its moments by verdict."""
+    table = Table(box=box.ROUNDED, show_lines=True, expand=False)
+    table.add_column("promise", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("moments", ratio=2)
+    table.add_column("why", ratio=3)
+    for name, promise in promises.items():
+        shown = mark(promise)
+        table.add_row(_name(name, promise), Text(str(shown), shown.style), _moments(promise), Text(promise.summary))
+    return table
 
 
 def _is_djangos(result: Result, promise: PromiseResult) -> bool:

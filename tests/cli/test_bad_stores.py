@@ -89,6 +89,34 @@ def test_replaying_a_bad_plan_is_one_line(kind: str, tmp_path: Path, lab_inside:
     assert (done.returncode, len(done.stderr.splitlines())) == (254, 1)
 
 
+@pytest.mark.parametrize("kind", ["broken", "newer"])
+def test_findings_that_cannot_be_read_are_named_when_all_are_replayed(
+    kind: str, tmp_path: Path, lab_inside: Lab
+) -> None:
+    STORES[kind](tmp_path / "store")
+    done = lab_inside("replay", "--all", "store")
+    first, last = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (254, "")
+    assert first.startswith("cannot be read: store/mine/2")
+    assert last.startswith("lab: store: no stored finding could be read; ")
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+def test_a_finding_that_cannot_be_read_leaves_the_replay_of_all_unknown(tmp_path: Path, lab_command: Lab) -> None:
+    plan = json.loads((ROOT / "tests/regressions/published_threadlocal.recovers.json").read_text())
+    plan["variant"] = {"name": "persistent_threadlocal", "engine": "backend_under_test.persistent_threadlocal"}
+    cases = stored(tmp_path / "store").path / "cases"
+    (cases / "0001-recovers/plan.json").write_text(json.dumps(plan))
+    done = lab_command("replay", "--all", "store")
+    assert (done.returncode, "1 fixed" in done.stdout) == (0, True), done
+    (cases / "0002-cut-short").mkdir()
+    (cases / "0002-cut-short/plan.json").write_text("{")
+    done = lab_command("replay", "--all", "store")
+    assert (done.returncode, "1 fixed" in done.stdout) == (2, True), done
+    assert "cannot be read: store/mine/" in done.stderr
+
+
 def _process(tmp_path: Path, command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["/bin/sh", "-c", command],

@@ -104,6 +104,7 @@ def test_what_a_project_breaks_beyond_django_is_not_called_djangos(
     print_result(out, msgspec.structs.replace(result("shop"), variant=info, promises={"durable": broken}))
     assert ("limits that Django itself has with such settings: durable" in text(out)) is djangos
     assert ("○ limit" in text(out)) is not djangos
+    assert ("╭" in text(out)) is not djangos, "no table without a row"
 
 
 def test_replay_command_is_never_folded() -> None:
