@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from lab.store import Store, default_root
 if TYPE_CHECKING:
     from lab.pytest_plugin.session import Lab
 
+MOMENTS_SHOWN = 12
 PLANS_SHOWN = 3
 """Plans that the report of a broken promise names."""
 
@@ -115,13 +117,19 @@ class SearchItem(LabItem):
         raise ClaimBroken("\n".join(lines))
 
 
+def _named(moments: Sequence[str]) -> str:
+    """The first of them: a test's failure is read, the others are in the store."""
+    more = len(moments) - MOMENTS_SHOWN
+    return " · ".join(moments[:MOMENTS_SHOWN]) + (f" · and {more} more" if more > 0 else "")
+
+
 def _unseen(variant: Variant, promise: Promise, result: PromiseResult) -> str:
     unseen = [moment for moment, verdict in result.moments.items() if verdict is Verdict.UNKNOWN]
     return "\n".join(
         [
             f"{variant.name}: it was not seen whether {promise.id} is kept: {promise.sentence}",
             f"  {result.summary}",
-            f"  at {len(unseen)} of {len(result.moments)} moments: {', '.join(unseen)}",
+            f"  at {len(unseen)} of {len(result.moments)} moments: {_named(unseen)}",
             f"  run it again, or allow it by name: --lab-allow-unknown {promise.id}",
         ]
     )
@@ -132,7 +140,7 @@ def _report(variant: Variant, promise: Promise, result: PromiseResult) -> str:
     lines = [
         f"{variant.name} breaks {promise.id}: {promise.sentence}",
         f"  {result.summary}",
-        f"  at {len(broken)} of {len(result.moments)} moments: {', '.join(broken)}",
+        f"  at {len(broken)} of {len(result.moments)} moments: {_named(broken)}",
         *(f"  lab replay {path}" for path in result.evidence[:PLANS_SHOWN]),
     ]
     return "\n".join(lines)

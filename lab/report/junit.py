@@ -24,7 +24,7 @@ def junit(results: Sequence[Result]) -> bytes:
     root = ET.Element("testsuites", name="connection-lab")
     for result in results:
         root.append(_suite(result))
-    for key in ("tests", "failures", "errors", "skipped"):
+    for key in ("tests", "failures", "errors"):  # a strict reader (Jenkins' xUnit) takes no `skipped` here
         root.set(key, str(sum(int(suite.get(key, "0")) for suite in root)))
     ET.indent(root, " ")
     text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)

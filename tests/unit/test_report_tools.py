@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from lab.cli.reports import KINDS, chosen_reports, write_reports
+from lab.pytest_plugin.items import _named
 from lab.records.result import PromiseResult, Result
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
@@ -56,6 +58,31 @@ def test_junit_has_a_case_for_each_promise_and_moment() -> None:
     assert [(one.get("name"), one.get("value")) for one in limit.iter("property")] == [("limit", "a limit")]
     assert cases["one.gamma", "x"].find("error") is not None
     assert cases["one.delta", "delta"].find("skipped") is not None
+
+
+# Attributes by element, as junit-10.xsd of Jenkins' xUnit plugin has them: the strictest schema in use. `properties` in a
+# test case is pytest's way, too.
+SCHEMA = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {"name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname", "id", "package"},
+    "testcase": {"name", "time", "classname", "group"},
+    "failure": {"type", "message"},
+    "error": {"type", "message"},
+    "skipped": {"type", "message"},
+    "properties": set(),
+    "property": {"name", "value"},
+    "system-out": set(),
+}
+
+
+def test_junit_has_no_element_and_no_attribute_that_a_strict_reader_refuses() -> None:
+    root = ET.fromstring(junit([judged("one"), judged("two")]))
+    for each in root.iter():
+        assert set(each.attrib) <= SCHEMA[each.tag], each.tag
+    assert {each.tag for each in root.iter()} >= set(SCHEMA) - {"skipped"}
+    for suite in root:
+        assert {"name", "tests", "failures", "errors"} <= set(suite.attrib)
+        assert re.fullmatch(r"\d+\.\d{3}", suite.get("time", ""))
 
 
 def test_markdown_has_the_table_what_is_broken_and_how_to_see_it_again() -> None:
@@ -130,3 +157,8 @@ def test_report_that_cannot_be_written_says_so_and_the_pages_come_all_the_same(t
     said = errors.export_text().splitlines()
     assert said[0].startswith("no report: cannot write")
     assert (tmp_path / "report/index.html").is_file()
+
+
+def test_a_failing_test_names_its_first_moments_and_how_many_more() -> None:
+    assert _named(["a", "b"]) == "a · b"
+    assert _named([f"m{number}" for number in range(15)]).endswith(" · m11 · and 3 more")
