@@ -26,6 +26,12 @@ suppress_warnings = ["misc.highlighting_failure"]  # a block of JSON with … in
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
+# `-b linkcheck`, of the nightly workflow: the addresses outside.
+linkcheck_timeout = 20
+linkcheck_retries = 3
+linkcheck_anchors = False
+linkcheck_rate_limit_timeout = 60
+
 
 def setup(_app: object) -> None:
     """Write the reference before Sphinx looks for its pages."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -22,6 +23,9 @@ from lab.records.plan import Plan
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 KINDS = ("Tutorial", "How-to guides", "Reference", "Explanation")
+FRONT = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/README.md", "changes/README.md")
+]
 QUESTIONS = (
     "connection already closed",
     "SSL connection has been closed unexpectedly",
@@ -85,6 +89,41 @@ def test_a_dead_link_ends_the_build(tmp_path: Path) -> None:
     page.write_text("# A page\n\n[a link](#a-page)\n")
     done = _build(tmp_path, tmp_path / "out")
     assert done.returncode == 0, done.stderr
+
+
+def _links(page: Path) -> list[str]:
+    """Where its links and pictures lead, code apart."""
+    text = re.sub(r"^(```+).*?^\1|`[^`]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"\]\(<?([^)\s>]+)", text)
+
+
+@pytest.mark.parametrize("page", FRONT, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_that_the_site_does_not_hold_has_no_dead_link(page: Path) -> None:
+    """README and its like, which Sphinx does not read: files by their path, headings by their words."""
+    for link in _links(page):
+        if "://" in link:
+            continue
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles]
+            assert heading in slugs, link
+
+
+def test_addresses_outside_are_well_formed_and_the_nightly_check_knows_those_of_the_front_pages() -> None:
+    """Whether they answer is asked at night alone (`-b linkcheck`): CI must not depend on somebody else's server."""
+    found = {page: {link for link in _links(page) if "://" in link} for page in [*FRONT, *DOCS.rglob("*.md")]}
+    everything = set().union(*found.values())
+    assert len(everything) >= 5
+    for link in everything:
+        parts = urlsplit(link)
+        assert parts.scheme == "https", link
+        assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc), link
+        assert not link.endswith((".", ",", ";")), link
+    site = set().union(*(links for page, links in found.items() if page not in FRONT))
+    assert set().union(*(found[page] for page in FRONT)) <= site
 
 
 def test_each_question_that_people_type_is_the_title_of_a_guide() -> None:
