@@ -26,7 +26,7 @@ browser=$(found) || {
 node=$(node --version 2>/dev/null) || none "no node on PATH"
 major=${node#v}
 [ "${major%%.*}" -ge 20 ] || none "playwright-core needs node 20 or newer, this is $node"
-[ -d node_modules/playwright-core ] || within npm ci --no-audit --no-fund || {
+[ -d node_modules/playwright-core ] || within npm ci --no-audit --no-fund --fetch-retries=1 || {
     rm -rf node_modules
     none "npm could not install tools/browser/package-lock.json within $seconds s"
 }
