@@ -237,6 +237,15 @@ def store_of_every_kind(root: Path) -> None:
     (single.path / "cases/0002-damaged").mkdir()
 
 
+def wide_store(root: Path) -> None:
+    """A check of each of ten variants, with names and promises as long as the bundled ones."""
+    for number in range(10):
+        name = f"persistent_threadlocal_{number}"
+        one = result(Variant(name=name, engine="my.engine"))
+        promises = dict.fromkeys(("bounded-sessions", "paced-reconnects", "recovers"), one.promises["recovers"])
+        Store(root).open(name, 0).finish(encode_results([msgspec.structs.replace(one, promises=promises)]))
+
+
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 """What a stranger might write wherever a store has a text."""
 

@@ -16,7 +16,7 @@ import pytest
 from lab.report.pages.folder import report_store
 from lab.report.pages.shelf import open_shelf
 from lab.report.serve import listening
-from unit.stored import hostile_store, store_of_every_kind
+from unit.stored import hostile_store, store_of_every_kind, wide_store
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "tools/browser"
@@ -71,6 +71,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> dict[str, l
         for name in ("2*/0001*.html", "replays/a-replay.html", "replays/0002-damaged.html")
     ]
     assert {page.parent.name.partition("-")[0] for page in kinds} >= KINDS
+    wide = tmp_path_factory.mktemp("wide")
+    wide_store(wide)
+    kinds.append(report_store(wide).index)
     bad = folder / "bad.html"
     bad.write_text(BAD)
     strange = tmp_path_factory.mktemp("strange")
