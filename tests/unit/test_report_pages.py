@@ -175,6 +175,18 @@ def test_index_reads_no_history(tmp_path: Path) -> None:
     assert "✗ broken" in index_page(open_shelf(tmp_path))
 
 
+def test_index_says_at_how_many_moments_what_was_replaced_and_how_long_it_took(tmp_path: Path) -> None:
+    found = result()
+    info = msgspec.structs.replace(found.variant, notes=("NAME: replaced, the server is the lab's",))
+    Store(tmp_path).open("mine", 0).finish(encode_results([msgspec.structs.replace(found, variant=info)]))
+    page = index_page(open_shelf(tmp_path))
+    text = " ".join(Page(page).text.split())
+    assert "✗ broken 1 of 2 moments" in text
+    assert 'title="at COMMIT"' in page
+    for part in ("NAME: replaced", "1.5 s", "seed 7", "Django 5.2", "psycopg2"):
+        assert part in text
+
+
 def test_second_report_draws_what_is_new_only(tmp_path: Path) -> None:
     stored(tmp_path)
     assert report_store(tmp_path).drawn == 3

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from lab.records.result import PromiseResult
 from lab.records.verdict import Verdict
 from lab.report.pages import words
 from lab.report.terminal import headline, ran_on, sentence
@@ -30,7 +31,7 @@ def environment() -> Environment:
     made.filters.update(breaks=_breaks, shown=words.shown, ms=words.milliseconds, headline=headline, sentence=sentence)
     made.filters.update(ran_on=ran_on)
     made.globals.update(mark=mark, moment_mark=moment_mark, legend=MARKS, css=_css, letter_css=_letter_css)
-    made.globals.update(broken=Verdict.BROKEN)
+    made.globals.update(broken=Verdict.BROKEN, where=_where)
     return made
 
 
@@ -54,6 +55,13 @@ def _css(word: str) -> str:
 def _breaks(name: str) -> Markup:
     """A name that may be broken after each underscore."""
     return Markup("_<wbr>").join(escape(part) for part in name.split("_"))
+
+
+def _where(promise: PromiseResult) -> list[str]:
+    """The moments at which a promise is broken, or unknown where that is the worst; [] where it is neither."""
+    if promise.verdict not in (Verdict.BROKEN, Verdict.UNKNOWN):
+        return []
+    return [moment for moment, verdict in promise.moments.items() if verdict is promise.verdict]
 
 
 def _letter_css(letter: str) -> str:
