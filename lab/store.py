@@ -43,6 +43,7 @@ from lab.records.landing import Landing
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.secret import masked
+from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 
 VARIABLE = "LAB_STORE"
@@ -152,6 +153,12 @@ class CheckFolder:
         yield from read_kept(self.path)
 
 
+def holding(root: Path, file: str) -> list[Path]:
+    """The folders of a store's variants that hold a file of this name; links are not followed."""
+    places = (path.parent for path in sorted(root.glob(f"*/*/{file}")))
+    return [each for each in places if not each.is_symlink() and not each.parent.is_symlink()]
+
+
 class _Kept(msgspec.Struct):
     findings: tuple[Finding, ...]
     record: Record
@@ -204,9 +211,12 @@ def read_file(path: Path) -> bytes:
 
 def shareable(plan: Plan) -> Plan:
     """The same plan without the secrets that stand in its settings and OPTIONS: whoever replays it has to give them."""
-    variant = plan.variant
-    without = msgspec.structs.replace(variant, settings=masked(variant.settings), options=masked(variant.options))
-    return msgspec.structs.replace(plan, variant=without)
+    return msgspec.structs.replace(plan, variant=masked_variant(plan.variant))
+
+
+def masked_variant(variant: Variant) -> Variant:
+    """The same variant without the secrets that stand in its settings and OPTIONS."""
+    return msgspec.structs.replace(variant, settings=masked(variant.settings), options=masked(variant.options))
 
 
 def expecting(plan: Plan, findings: Sequence[Finding]) -> Plan:

@@ -7,21 +7,27 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import msgspec
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
-from lab.check.claims import claiming, is_project, known_limits
+from lab.check.claims import claiming, is_project
 from lab.check.cuts import CutTrials, cut
 from lab.check.lanes import run_in_lanes
+from lab.check.part import Further, Part, conclude, keep
 from lab.check.progress import Progress, Silent
 from lab.check.search import Searched, search
 from lab.check.subjects import subjects
-from lab.check.tally import tally
 from lab.check.trial import NOT_RUN, Entry, Trial, Trials
+from lab.edition import edition
 from lab.errors import LabError, StoreUnwritable, SubjectLost
 from lab.promise import PROMISES, Promise
-from lab.records.result import Result, VariantInfo, encode_results, overall
+from lab.records.result import Result, VariantInfo, encode_results
 from lab.records.secret import masked
+from lab.records.shard import WHOLE, Shard, key_of
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.rig.capabilities import remedy
@@ -38,6 +44,9 @@ CUTS_TAKE = 4.0
 """Seconds that they mostly take: for an estimate."""
 
 
+CUTS, SEARCHED = "cuts", "random search"
+"""What the parts of a check are called that are no directed plans: each is in one shard as a whole."""
+
 AHEAD = 3
 """Rounds of the promises that begin before a plan which changes its variant's settings: its zygote is starting yet."""
 
@@ -52,6 +61,7 @@ class Options:
     `cuts`: one request is cut before each of its messages, unless less than CUTS_NEED of the budget is left for it.
     `brief`: one plan for each moment of each promise, and none once all that asked for it are known to be broken.
     `claims`: presets and promises that the variants claim; () as their rows say, or Django's documentation.
+    `shard`: the part of all plans that is run; what the others would show is unknown.
     """
 
     promises: tuple[str, ...] = ()
@@ -62,6 +72,11 @@ class Options:
     cuts: bool = True
     brief: bool = False
     claims: tuple[str, ...] = ()
+    shard: Shard = WHOLE
+
+    def deciding(self) -> dict[str, Any]:
+        """What shards of one whole have in common."""
+        return {name: value for name, value in asdict(self).items() if name not in ("shard", "budget")}
 
     def chosen(self) -> tuple[Promise, ...]:
         """The promises that are asked about; raises UnknownName."""
@@ -76,12 +91,29 @@ class _VariantPart:
 
     entry: Entry
     gathered: Gathered
-    trials: list[Trial] = field(default_factory=list)
+    shard: Shard = WHOLE
+    directed: list[Trial] = field(default_factory=list)
     cut: CutTrials = field(default_factory=CutTrials)
     searched: Searched = field(default_factory=Searched)
     skipped: list[str] = field(default_factory=list)
     begun: float | None = None
     ended: float = 0.0
+
+    def mine(self, what: str) -> bool:
+        """Whether a part of the check that is no list of plans is this shard's."""
+        return self.shard.holds(f"{what} {self.entry.variant.name}")
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """The directed plans that are this shard's."""
+        return tuple(case for case in self.gathered.cases if self.shard.holds(key_of(case.plan)))
+
+    @cached_property
+    def others(self) -> tuple[Trial, ...]:
+        """What stands for the plans of the other shards: nothing is known of them."""
+        why = f"not run: {self.shard} of all plans does not hold it"
+        mine = {case.number for case in self.cases}
+        return tuple(Trial(case, missing=why) for case in self.gathered.cases if case.number not in mine)
 
 
 def check(
@@ -119,7 +151,7 @@ def check(
             )
             for lacking, number in gathered.beyond.items():
                 progress.say(f"{variant.name}: {number} plans ask for {lacking}: {remedy([lacking])}")
-            parts.append(_VariantPart(Entry(variant, zygote, folder, promises), gathered))
+            parts.append(_VariantPart(Entry(variant, zygote, folder, promises), gathered, options.shard))
         changed = [other for part in parts for other in part.gathered.variants if other not in variants]
         others = started.later(changed)
         for part in parts:
@@ -154,6 +186,9 @@ class _Check:
         for part in self._parts:
             plans = [case.promises for case in part.gathered.cases]
             self._progress.begins(part.entry.variant, plans, part.gathered.not_applicable)
+            for other in part.others:
+                unknown = dict.fromkeys(other.case.promises, Verdict.UNKNOWN)
+                self._progress.done(part.entry.variant, other.case.title, unknown, (), "")
         self._say_how_long()
         run_in_lanes(self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None)
         for part in self._parts:
@@ -178,7 +213,7 @@ class _Check:
         jobs = []
         for order, part in enumerate(self._parts):
             seen: Counter[str] = Counter()
-            for case in part.gathered.cases:
+            for case in part.cases:
                 promise = case.made_for[0][0]
                 changed = case.plan.variant != part.entry.variant
                 jobs.append((seen[promise] + (AHEAD if changed else 0), case.number, order, part, case))
@@ -202,16 +237,18 @@ class _Check:
         trials = self._apart if self._apart is not None and self._lane(job) == "alone" else self._trials
         trial = Trial(case, missing=NOT_RUN) if self._left() <= 0 else trials.trial(case, part.entry)
         self._enter(part, trial, begun)
+        with self._lock:
+            part.directed.append(trial)
 
     def _cut(self, part: _VariantPart) -> None:
         options, entry = self._options, part.entry
-        if not options.cuts or entry.zygote.traits.read_only or self._left() < CUTS_NEED:
+        if not options.cuts or entry.zygote.traits.read_only or self._left() < CUTS_NEED or not part.mine(CUTS):
             return
         self._progress.say(f"{entry.variant.name}: one request, cut before each of its messages")
         begun = time.monotonic()
         bound = options.bound or entry.variant.bound or 10.0
         number = len(part.gathered.cases) + 1
-        with self._part("cuts", part):
+        with self._part(CUTS, part):
             part.cut = cut(entry, self._rig, self._store, bound=bound, number=number)
         part.ended = time.monotonic()
         for trial in part.cut.trials:
@@ -222,17 +259,17 @@ class _Check:
         options, entry = self._options, part.entry
         waiting = len(self._parts) - self._parts.index(part)
         seconds = options.search if options.budget is None else self._left() / waiting
-        if seconds <= 0 or entry.zygote.traits.read_only:
+        if seconds <= 0 or entry.zygote.traits.read_only or not part.mine(SEARCHED):
             return
         self._progress.say(f"{entry.variant.name}: random search from seed {options.seed}, {seconds:.0f} s")
         begun = time.monotonic()
-        with self._part("random search", part):
+        with self._part(SEARCHED, part):
             part.searched = search(
                 entry,
                 self._rig,
                 seed=options.seed,
                 seconds=seconds,
-                known={promise for trial in part.trials for promise in trial.broken},
+                known={promise for trial in (*part.directed, *part.cut.trials) for promise in trial.broken},
                 number=len(part.gathered.cases) + len(part.cut.trials) + 1,
             )
         part.ended = time.monotonic()
@@ -258,7 +295,6 @@ class _Check:
         with self._lock:
             part.begun = begun if part.begun is None else min(part.begun, begun)
             part.ended = time.monotonic()
-            part.trials.append(trial)
             self._progress.done(part.entry.variant, trial.case.title, verdicts, broken, note)
 
     def _left(self) -> float:
@@ -275,35 +311,39 @@ class _Check:
                 other.abort()
 
     def _result(self, part: _VariantPart) -> Result:
-        entry = part.entry
-        trials = sorted(part.trials, key=lambda trial: trial.case.number)
-        cuts, searched = part.cut, part.searched
-        at_stake = cuts.at_stake + searched.at_stake
-        gathered = part.gathered
-        engine, traits = entry.zygote.engine, entry.zygote.traits
-        promises = tally(
-            entry.variant,
-            entry.promises,
-            gathered.not_applicable,
-            trials,
-            at_stake,
-            project=is_project(entry.variant, engine),
-            known=known_limits(entry.variant, traits, engine),
-            chosen=bool(self._options.claims),
-        )
-        result = Result(
-            verdict=overall(promises),
-            variant=_describe(entry),
+        entry, options = part.entry, self._options
+        mine = len(part.cases)
+        found = Part(
+            edition=edition(),
+            shard=part.shard,
+            settings=options.deciding(),
+            variant=entry.variant,
+            info=_describe(entry),
+            traits=entry.zygote.traits,
+            engine=entry.zygote.engine,
             versions={**self._rig.versions(), **entry.zygote.traits.versions},
-            seed=self._options.seed,
+            promises=tuple(promise.id for promise in entry.promises),
+            not_applicable=part.gathered.not_applicable,
+            plans=tuple(key_of(case.plan) for case in part.gathered.cases),
+            trials=tuple(sorted(part.directed, key=lambda trial: trial.case.number)),
+            cuts=_further(part.cut) if part.mine(CUTS) else None,
+            search=_further(part.searched) if part.mine(SEARCHED) else None,
+            seed=options.seed,
+            chosen=bool(options.claims),
             seconds=round(part.ended - (part.begun or part.ended), 3),
-            cases=sum(trial.runs for trial in trials) + cuts.runs + searched.runs,
-            void=sum(trial.void for trial in trials) + cuts.void + searched.void,
-            promises=promises,
             skipped=tuple(part.skipped),
         )
+        if not part.shard.whole:
+            keep(found, entry.folder)
+            partial = f"the plans of other shards: this is {part.shard}, {mine} of {len(part.gathered.cases)} plans"
+            found = msgspec.structs.replace(found, skipped=(partial, *part.skipped))
+        result = conclude(found, part.others)
         entry.folder.finish(encode_results([result]))
         return result
+
+
+def _further(found: CutTrials | Searched) -> Further:
+    return Further(trials=tuple(found.trials), runs=found.runs, void=found.void, at_stake=dict(found.at_stake))
 
 
 def _describe(entry: Entry) -> VariantInfo:

@@ -42,7 +42,7 @@ def cut(entry: Entry, rig: RigProtocol, store: Store, *, bound: float, number: i
         moment = f"{example.case.way} at {example.case.point.moment}"
         case = Case(
             number + len(done.trials),
-            exploration.plan(example.case, target),
+            exploration.plan(example.case, target.variant, target.bound),
             tuple((promise, moment) for promise in each.promises),
         )
         done.trials.append(

@@ -36,6 +36,7 @@ from lab.cli.options import (
     SeedFlag,
     SettingFlag,
     SettingsFlag,
+    ShardFlag,
     StoreFlag,
     key_values,
     prepare_file,
@@ -44,6 +45,7 @@ from lab.cli.options import (
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_reports
 from lab.records.result import Result, exit_status
 from lab.records.secret import masked
+from lab.records.shard import parse
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.report.json import write_json
@@ -90,6 +92,7 @@ def check_command(
     report: ReportsFlag = HTML,
     any_password: AnyPasswordFlag = False,
     silent: QuietFlag = False,
+    shard: ShardFlag = "",
 ) -> int:
     """Judge variants: which promises they keep under faults, with evidence that replays.
 
@@ -110,7 +113,9 @@ def check_command(
     prepare_file("--json", json)
     reports = chosen_reports(report, KINDS)
     claims = checked(claim) if claim else from_project(Path.cwd())
-    options = Options(promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound, claims=claims)
+    options = Options(
+        promises=tuple(promise or ()), budget=budget, seed=seed, bound=bound, claims=claims, shard=parse(shard)
+    )
     face = quiet if silent else progress
     results = judge_variants(variants, options, store, rig, trust=any_password, face=face)
     out = console()

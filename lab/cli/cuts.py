@@ -17,6 +17,7 @@ from lab.cli.options import (
     PythonFlag,
     RigFlag,
     SettingFlag,
+    ShardFlag,
     StoreFlag,
     prepare_file,
     variants_of,
@@ -25,11 +26,12 @@ from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, folder
 from lab.explore.cuts import WAYS, Cuts, chosen_ways, where
 from lab.explore.engine import explore
 from lab.explore.points import WINDOWS, Every, Window
+from lab.records.shard import parse
 from lab.records.words import WAYS as WAY_WORDS
 from lab.report.counter import Counter
 from lab.report.cuts import print_cuts
 from lab.report.pages.tables import CUTS, keep_table
-from lab.report.terminal import console
+from lab.report.terminal import console, print_partial
 from lab.store import Store, default_root, write
 
 Name = Annotated[str, typer.Argument(metavar="VARIANT", help="A row of `lab list variants`, or any dotted ENGINE.")]
@@ -65,6 +67,7 @@ def cuts_command(
     rig: RigFlag = "",
     store: StoreFlag = None,
     report: ReportFlag = HTML,
+    shard: ShardFlag = "",
 ) -> int:
     """Cut one request at every point, in every way, in both directions, and judge what the next two see.
 
@@ -72,16 +75,18 @@ def cuts_command(
     """
     (variant,) = variants_of([name], path=path, driver=driver, python=python, setting=setting, option=option)
     prepare_file("--json", json)
+    part = parse(shard)
     reports = chosen_reports(report)
     exploration = Cuts((window,), every, chosen_ways(way or ()))  # an unknown way is said before anything starts
     folder = Store(store or default_root())
     errors = console(stderr=True)
     with one_target(variant, rig, errors, bound, promise) as target:
-        found = explore(exploration, target, folder, progress=Counter(errors, "{} of {} cases"))
+        found = explore(exploration, target, folder, progress=Counter(errors, "{} of {} cases"), shard=part)
     print_cuts(console(), variant, found, folder.root)
     if json is not None:
         write(json, found.table.encode())
     place = folder_of(each.path for each in found.examples.values())
     keep_table(place, CUTS, variant, found.table, **where(found))
     draw_pages(reports, folder.root, errors)
+    print_partial(errors, part)
     return 1 if any(variant.claimed(each) for each in found.broken) else 0

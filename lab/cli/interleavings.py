@@ -17,6 +17,7 @@ from lab.cli.options import (
     PythonFlag,
     RigFlag,
     SettingFlag,
+    ShardFlag,
     StoreFlag,
     key_values,
     prepare_file,
@@ -28,10 +29,11 @@ from lab.explore.engine import explore
 from lab.explore.interleavings import SHAPES, USUAL, USUAL_PREEMPTIONS, Interleavings, Scene, shapes
 from lab.fault import build
 from lab.records.plan import FaultSpec
+from lab.records.shard import parse
 from lab.report.counter import Counter
 from lab.report.interleavings import print_interleavings
 from lab.report.pages.tables import ORDERS, keep_table
-from lab.report.terminal import console
+from lab.report.terminal import console, print_partial
 from lab.store import Store, default_root, write
 
 Name = Annotated[str, typer.Argument(metavar="VARIANT", help="A row of `lab list variants`, or any dotted ENGINE.")]
@@ -78,6 +80,7 @@ def interleavings_command(
     rig: RigFlag = "",
     store: StoreFlag = None,
     report: ReportFlag = HTML,
+    shard: ShardFlag = "",
 ) -> int:
     """Run two or three requests at once, their database steps in every order, and judge each order.
 
@@ -85,19 +88,21 @@ def interleavings_command(
     """
     (variant,) = variants_of([name], path=path, driver=driver, python=python, setting=setting, option=option)
     prepare_file("--json", json)
+    part = parse(shard)
     reports = chosen_reports(report)
     scene = _scene(requests, request or (), with_fault, key_values("--fault-param", fault_param))
     exploration = Interleavings(scene, _preemptions(preemptions, scene))
     folder = Store(store or default_root())
     errors = console(stderr=True)
     with one_target(variant, rig, errors, bound, promise) as target:
-        found = explore(exploration, target, folder, progress=Counter(errors, "{} of {} cases"))
+        found = explore(exploration, target, folder, progress=Counter(errors, "{} of {} cases"), shard=part)
     print_interleavings(console(), variant, found, folder.root)
     if json is not None:
         write(json, found.table.encode())
     place = folder_of(each.path for each in found.examples.values())
     keep_table(place, ORDERS, variant, found.table, seconds=found.seconds)
     draw_pages(reports, folder.root, errors)
+    print_partial(errors, part)
     return 1 if any(variant.claimed(each) for each in found.broken) else 0
 
 

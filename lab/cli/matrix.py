@@ -25,12 +25,14 @@ from lab.cli.options import (
     PromiseFlag,
     RigFlag,
     SeedFlag,
+    ShardFlag,
     StoreFlag,
     prepare_file,
 )
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_reports
 from lab.errors import BadInput
 from lab.records.result import Result, exit_status
+from lab.records.shard import parse
 from lab.records.variant import Driver, Variant
 from lab.report.corners import as_record, print_corners
 from lab.report.html import write_html
@@ -89,6 +91,7 @@ def matrix(
     python: PythonsFlag = "",
     offline: OfflineFlag = False,
     yes: YesFlag = False,
+    shard: ShardFlag = "",
 ) -> int:
     """Judge every bundled variant, or those that are named, and print the table promise x variant.
 
@@ -111,7 +114,13 @@ def matrix(
         cuts=False,
         brief=True,
         claims=checked(claim or ()),
+        shard=parse(shard),
     )
+    if shard and (postgres or django or driver or python):
+        raise BadInput(
+            "--shard does not go together with --postgres, --django, --driver and --python",
+            "give each process other versions instead",
+        )
     if django or driver or python:
         if postgres:
             raise BadInput("--postgres does not go together with --django, --driver and --python", "run it twice")

@@ -113,6 +113,13 @@ RigFlag = Annotated[
     ),
 ]
 
+ShardFlag = Annotated[
+    str,
+    typer.Option(
+        "--shard", metavar="N/OF", help="Run this part of all plans alone, such as 2/5; `lab merge` joins the parts."
+    ),
+]
+
 SERVER_KEYS = ("ENGINE", "HOST", "PORT", "NAME", "USER", "PASSWORD", "OPTIONS", "TEST")
 """Keys of DATABASES[alias] that --setting may not replace: where the server is, and what has a flag of its own."""
 

@@ -9,12 +9,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+import msgspec
+
 from lab.errors import UnknownName
-from lab.explore.engine import VOID, Class, Exploration, Explored, Outcome, Saw, Table, Target, unserved
+from lab.explore.engine import NOT_RUN, VOID, Class, Exploration, Explored, Outcome, Saw, Table, Target, unserved
 from lab.explore.points import Every, Point, Window, points
 from lab.records.history import HUNG
 from lab.records.plan import Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
+from lab.records.variant import Variant
 from lab.records.words import TOWARDS, Direction, Way
 from lab.run import run
 
@@ -93,6 +96,14 @@ class CutTable(Table, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """What the cases of an exploration of cuts depend on."""
+
+    points: tuple[Point, ...]
+    atomic: bool
+
+
+@dataclass(frozen=True)
 class Cuts(Exploration[Cut, CutTable]):
     """All cuts within these windows, before every message or every byte; no `ways`: the usual ones for `every`."""
 
@@ -113,24 +124,28 @@ class Cuts(Exploration[Cut, CutTable]):
         """The windows and the width of a step; the same folder serves all ways."""
         return f"cuts-{'-'.join(self.windows)}-{self.every}"
 
-    def cases(self, target: Target) -> list[Cut]:
-        """Each way at each point of a clean run."""
+    def look(self, target: Target) -> Any:
+        """The points of a clean run, and whether requests are served under ATOMIC_REQUESTS."""
         record = _clean_run(target)
         atomic = target.zygote.traits.atomic_requests
         last = len(_served(REQUEST, atomic=atomic)) - 1
         found = [point for window in self.windows for point in points(record, window, self.every, last)]
-        once = dict.fromkeys(found)  # windows overlap
-        return [Cut(way, point, atomic) for way in self.chosen for point in once]
+        return msgspec.to_builtins(_Seen(tuple(dict.fromkeys(found)), atomic))  # windows overlap
 
-    def plan(self, case: Cut, target: Target) -> Plan:
+    def cases(self, seen: Any) -> list[Cut]:
+        """Each way at each point."""
+        found = msgspec.convert(seen, _Seen)
+        return [Cut(way, point, found.atomic) for way in self.chosen for point in found.points]
+
+    def plan(self, case: Cut, variant: Variant, bound: float) -> Plan:
         """The cut request, then the two that meet what it left behind."""
         return Plan(
-            variant=target.variant,
+            variant=variant,
             steps=case.steps,
             title=f"{case.way} at {case.point.moment}",
             moment=case.point.moment,
             source="cuts",
-            bound=target.bound,
+            bound=bound,
         )
 
     def saw(self, record: Record) -> Saw:
@@ -168,7 +183,9 @@ class Cuts(Exploration[Cut, CutTable]):
         found, atomic = points_of(outcomes), any(cut.atomic for cut in outcomes)
         strip = {
             way: {
-                direction: tuple(letters[Cut(way, point, atomic)] for point in found if point.direction == direction)
+                direction: tuple(
+                    letters.get(Cut(way, point, atomic), NOT_RUN) for point in found if point.direction == direction
+                )
                 for direction in DIRECTIONS
             }
             for way in self.chosen

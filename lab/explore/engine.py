@@ -8,6 +8,9 @@ those two:
 2. a table: a subclass of `Table`, which is what `--json` writes;
 3. a subclass of `Exploration`: its cases, the plan of a case, what a run of it saw, and the table.
 
+The cases are a pure function of the exploration and of what its `look` has seen, so that they can be counted, shared
+out and joined where there is no rig.
+
 `explore(MyExploration(...), Target(variant, rig, zygote), store)` runs it. A person who wants to start it from the
 command line adds one module to lab/cli, a line to lab/cli/explore.py, and one module to lab/report for what is printed.
 
@@ -27,28 +30,32 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
+from msgspec import Struct
 
+from lab.edition import edition
 from lab.errors import LabError
 from lab.explore.ledger import Ledger
 from lab.explore.progress import Progress, silent
 from lab.explore.threads import finish
 from lab.judging.judge import judge
 from lab.promise import Promise
+from lab.records.codec import encode
 from lab.records.plan import Plan
 from lab.records.record import Record
-from lab.records.variant import Variant
+from lab.records.shard import WHOLE, Shard
+from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding, Verdict
 from lab.rig.protocol import ProxyProtocol, RigProtocol
 from lab.run import run
-from lab.store import CheckFolder, Store, slug, unwritable
+from lab.store import CheckFolder, Store, masked_variant, slug, unwritable, write
 from lab.subject.handle import Zygote
 
 NARROW = 3
@@ -68,6 +75,10 @@ CALM: dict[Saw, str] = {"nothing": ".", "error": "e", "doubt": "?"}
 """The letters of classes in which no promise is broken; the letters of the others are A, B, C and so on."""
 VOID = "-"
 """The letter of cases that prove nothing, also when run again."""
+NOT_RUN = " "
+"""The letter of cases that are another shard's, or that a campaign had no time for."""
+SHARD = "shard.json"
+"""In the folder of a shard of an exploration: what is needed to join it with the others."""
 KEPT = {".": "kept", "e": "kept error", "?": "kept doubt"}
 """How the folder of an example begins where the letter itself would make a poor name."""
 
@@ -175,15 +186,12 @@ class Exploration(ABC, Generic[C, T]):
         """What its folder is called, within that of the variant; equal explorations have equal names."""
 
     @abstractmethod
-    def cases(self, target: Target) -> Sequence[C]:
-        """All cases in the order of the table, the simplest first; a clean run may find out what there is.
-
-        Raises LabError (see `unserved`) when the variant does not work without any fault.
-        """
+    def cases(self, seen: Any) -> Sequence[C]:
+        """All cases in the order of the table, the simplest first, by what `look` has seen; it runs nothing."""
 
     @abstractmethod
-    def plan(self, case: C, target: Target) -> Plan:
-        """The whole case as a plan."""
+    def plan(self, case: C, variant: Variant, bound: float) -> Plan:
+        """The whole case as a plan; `bound` is B in seconds."""
 
     @abstractmethod
     def saw(self, record: Record) -> Saw:
@@ -195,9 +203,16 @@ class Exploration(ABC, Generic[C, T]):
 
     # What follows has a default that most explorations keep.
 
-    def identity(self, cases: Sequence[C], target: Target) -> Any:
+    def look(self, target: Target) -> Any:
+        """What a clean run shows of the variant that the cases depend on, as JSON data; None where they do not.
+
+        Raises LabError (see `unserved`) when the variant does not work without any fault.
+        """
+        return None
+
+    def identity(self, cases: Sequence[C], variant: Variant, bound: float) -> Any:
         """What must be equal, besides variant, versions and judges, for a stopped exploration to be taken up."""
-        return [self.plan(case, target) for case in cases]
+        return [self.plan(case, variant, bound) for case in cases]
 
     def waits(self, case: C) -> bool:
         """Whether a request of the case may wait until its fault is healed: such cases run on more threads."""
@@ -232,40 +247,73 @@ def explore(
     *,
     progress: Progress = silent,
     folder: CheckFolder | None = None,
+    shard: Shard = WHOLE,
 ) -> Explored[C, T]:
     """Run all cases and store an example of each class; call it from the main thread.
 
     A stop, Ctrl-C too, is taken up where it was. The examples are stored in `folder`, or in one of the variant's own
-    that is always the same. Raises StoreUnwritable, SubjectLost, BadInput for a fault that does not exist or that the
-    rig cannot do, or LabError when the variant does not work without any fault.
+    that is always the same; of a `shard` of all cases its outcomes stay there, too, for `lab merge`. Raises
+    StoreUnwritable, SubjectLost, BadInput for a fault that does not exist or that the rig cannot do, or LabError when
+    the variant does not work without any fault.
     """
     begun = time.monotonic()
-    cases = exploration.cases(target)
-    place = folder or CheckFolder(store.root, _folder(store, target.variant, exploration.name))
-    ledger = Ledger(place.path / exploration.ledger, _fingerprint(exploration, cases, target))
+    seen = exploration.look(target)
+    every = exploration.cases(seen)
+    cases = share(exploration, target.variant, every, shard)
+    place = folder or place_of(exploration, target.variant, store, shard)
+    head = fingerprint(exploration, every, target.variant, about(target), target.bound)
+    ledger = Ledger(place.path / exploration.ledger, [head, shard] if shard.of > 1 else head)
     resumed = len(ledger.done)
-    runs = _Runs(exploration, target)
-    runs.all(cases, ledger, progress)
+    runs = Runs(exploration, target)
+
+    def done(case: C, outcome: Outcome) -> None:
+        ledger.add(case.name, outcome)
+        progress(len(ledger.done), len(cases))
+
+    runs.all([case for case in cases if case.name not in ledger.done], done)
     outcomes = {case: msgspec.convert(ledger.done[case.name], Outcome) for case in cases}
-    letters = letters_of(outcomes)
     if folder is None:
-        _empty(place.path / "cases")
+        empty(place.path / "cases")
+    firsts = first_cases(letters_of(outcomes))
     examples = {
-        letter: runs.example(place, letter, case, outcomes[case]) for letter, case in first_cases(letters).items()
+        letter: runs.example(case, outcomes[case]).kept(exploration, place, letter) for letter, case in firsts.items()
     }
+    found = conclude(exploration, outcomes, examples, store, at_stake=runs.at_stake)
+    if shard.whole:
+        ledger.finish()
+    else:
+        keep_shard(place, exploration, target, seen, shard, head, examples)
+    return replace(found, seconds=time.monotonic() - begun, cases=len(cases) - resumed, resumed=resumed)
+
+
+def conclude(
+    exploration: Exploration[C, T],
+    outcomes: Mapping[C, Outcome],
+    examples: Mapping[str, Example[C]],
+    store: Store,
+    *,
+    at_stake: Counter[str] | None = None,
+) -> Explored[C, T]:
+    """What outcomes of cases, in the order of the cases, and an example of each class come to."""
+    letters = letters_of(outcomes)
     classes = _classes(outcomes, letters, examples, store)
-    table = exploration.table(outcomes, letters, classes)
-    ledger.finish()
     return Explored(
-        table=table,
+        table=exploration.table(outcomes, letters, classes),
         classes=classes,
-        examples=examples,
-        outcomes=outcomes,
-        at_stake=runs.at_stake,
-        seconds=time.monotonic() - begun,
-        cases=len(cases) - resumed,
-        resumed=resumed,
+        examples=dict(examples),
+        outcomes=dict(outcomes),
+        at_stake=at_stake or Counter(),
+        seconds=0.0,
+        cases=len(outcomes),
+        resumed=0,
     )
+
+
+def share(exploration: Exploration[C, T], variant: Variant, cases: Sequence[C], shard: Shard) -> Sequence[C]:
+    """The cases that are in a shard: by the variant, the exploration and the case's name, which stand for its plan."""
+    if shard.whole:
+        return cases
+    return [case for case in cases if shard.holds(f"{variant.name} {exploration.name} {case.name}")]
 
 
 def unserved(variant: Variant, record: Record) -> LabError:
@@ -324,35 +372,59 @@ def _classes(
 # -- runs -------------------------------------------------------------------------------------------------------------
 
 
-class _Runs(Generic[C, T]):
-    """Runs the cases of one exploration. Used by many threads."""
+@dataclass(frozen=True)
+class Ran(Generic[C]):
+    """The last of `runs` further runs of a case; `agreed` of them came to what was expected."""
 
-    def __init__(self, exploration: Exploration[C, T], target: Target) -> None:
+    case: C
+    expected: Outcome
+    agreed: int
+    runs: int
+    record: Record
+    findings: tuple[Finding, ...]
+
+    def kept(self, exploration: Exploration[C, Any], folder: CheckFolder, letter: str) -> Example[C]:
+        """Store it as the example of a class."""
+        agreement = dict.fromkeys(self.expected.promises, f"{self.agreed} of {self.runs} further runs agree")
+        name = exploration.example_name(KEPT.get(letter, letter), self.case)
+        path = folder.keep(name, self.record, self.findings, agreement)
+        return Example(self.case, self.agreed, self.runs, path, self.findings)
+
+
+class Runs(Generic[C, T]):
+    """Runs cases of one exploration, `narrow` at once that compute and WIDE that wait. Used by many threads.
+
+    A case is run `again` times at most until a run proves something.
+    """
+
+    def __init__(
+        self, exploration: Exploration[C, T], target: Target, *, narrow: int = NARROW, again: int = AGAIN
+    ) -> None:
         self._exploration = exploration
         self._target = target
+        self._narrow = narrow
+        self._again = again
         self._proxies: queue.SimpleQueue[ProxyProtocol] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self.at_stake: Counter[str] = Counter()
 
-    def all(self, cases: Sequence[C], ledger: Ledger, progress: Progress) -> None:
-        """Run what is not done yet, in the order of the cases."""
+    def all(self, cases: Sequence[C], done: Callable[[C, Outcome], None]) -> None:
+        """Run these, in their order; `done` hears of each, from any thread."""
         ended = threading.Event()
-        todo = [case for case in cases if case.name not in ledger.done]
-        waits = {case: self._exploration.waits(case) for case in todo}
-        threads = NARROW * (False in waits.values()) + WIDE * (True in waits.values())
+        waits = {case: self._exploration.waits(case) for case in cases}
+        threads = self._narrow * (False in waits.values()) + WIDE * (True in waits.values())
 
         def work(case: C) -> None:
             if not ended.is_set():
-                ledger.add(case.name, self._until_it_counts(case))
-                progress(len(ledger.done), len(cases))
+                done(case, self._until_it_counts(case))
 
         with (
             self._with_proxies(threads),
-            ThreadPoolExecutor(NARROW, "cases") as narrow,
+            ThreadPoolExecutor(self._narrow, "cases") as narrow,
             ThreadPoolExecutor(WIDE, "waiting cases") as wide,
         ):
             try:
-                finish((wide if waits[case] else narrow).submit(work, case) for case in todo)
+                finish((wide if waits[case] else narrow).submit(work, case) for case in cases)
             except BaseException:
                 ended.set()
                 for pool in (narrow, wide):
@@ -360,10 +432,10 @@ class _Runs(Generic[C, T]):
                 self._target.zygote.close()  # every run in progress then ends at its next step
                 raise
 
-    def example(self, folder: CheckFolder, letter: str, case: C, expected: Outcome) -> Example[C]:
-        """Run the case as `lab replay` does until a run agrees, and store that run."""
+    def example(self, case: C, expected: Outcome) -> Ran[C]:
+        """Run a case as `lab replay` does until a run agrees with what it came to before."""
         target = self._target
-        plan = self._exploration.plan(case, target)
+        plan = self._exploration.plan(case, target.variant, target.bound)
         agreed = runs = 0
         while not agreed and runs < CONFIRM:
             record = run(plan, target.rig, target.zygote)
@@ -371,14 +443,12 @@ class _Runs(Generic[C, T]):
             runs += 1
             again = self._outcome(case, record, findings)
             agreed += again.counted and self._exploration.agrees(expected, again)
-        agreement = dict.fromkeys(expected.promises, f"{agreed} of {runs} further runs agree")
-        name = self._exploration.example_name(KEPT.get(letter, letter), case)
-        return Example(case, agreed, runs, folder.keep(name, record, findings, agreement), findings)
+        return Ran(case, expected, agreed, runs, record, findings)
 
     def _until_it_counts(self, case: C) -> Outcome:
-        """Run a case, AGAIN times at most."""
-        plan = self._exploration.plan(case, self._target)
-        for _ in range(AGAIN):
+        """Run a case, so many times at most."""
+        plan = self._exploration.plan(case, self._target.variant, self._target.bound)
+        for _ in range(self._again):
             record = self._record(plan)
             findings = self._target.judge(record)
             outcome = self._outcome(case, record, findings)
@@ -419,27 +489,91 @@ class _Runs(Generic[C, T]):
 # -- where it is kept -------------------------------------------------------------------------------------------------
 
 
-def _folder(store: Store, variant: Variant, name: str) -> Path:
-    return store.root / slug(variant.name, keep="._") / slug(name)
+def place_of(
+    exploration: Exploration[C, T], variant: Variant, store: Store, shard: Shard = WHOLE, suffix: str = ""
+) -> CheckFolder:
+    """The folder of an exploration within that of its variant; equal ones have the same, each shard one of its own."""
+    name = exploration.name + suffix + ("" if shard.whole else f" shard {shard.index} of {shard.of}")
+    return CheckFolder(store.root, store.root / slug(variant.name, keep="._") / slug(name))
 
 
-def _fingerprint(exploration: Exploration[C, T], cases: Sequence[C], target: Target) -> str:
+class About(Struct, frozen=True):
+    """What an outcome depends on besides the plans: what was found of the variant, versions of the rig, the judges."""
+
+    traits: Traits
+    versions: dict[str, str]
+    promises: tuple[str, ...] = ()
+
+
+def about(target: Target) -> About:
+    """The same of what is explored."""
+    return About(target.zygote.traits, target.rig.versions(), tuple(promise.id for promise in target.promises or ()))
+
+
+def fingerprint(exploration: Exploration[C, T], cases: Sequence[C], variant: Variant, what: About, bound: float) -> str:
     """Another variant, another version of anything, other judges or other cases are another exploration.
 
     The fields of an outcome are part of it: a ledger that was written with other fields is begun anew.
     """
-    what = (
-        target.zygote.traits,
-        target.rig.versions(),
-        [promise.id for promise in target.promises or ()],
+    all_of_it = (
+        what.traits,
+        what.versions,
+        what.promises,
         [case.name for case in cases],
-        exploration.identity(cases, target),
+        exploration.identity(cases, variant, bound),
         Outcome.__struct_fields__,
     )
-    return hashlib.sha256(msgspec.json.encode(what, order="deterministic")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(all_of_it, order="deterministic")).hexdigest()
 
 
-def _empty(folder: Path) -> None:
+class ShardFile(Struct, frozen=True, kw_only=True):
+    """What lies beside the outcomes of a shard, so that they can be joined with those of the others.
+
+    `kind` is the exploration's class, `exploration` its fields, `seen` what `look` has seen. `examples`, by the name of
+    a case: the folder of its run, how many further runs agreed, and how many there were.
+    """
+
+    edition: str
+    shard: Shard
+    kind: str
+    exploration: Any
+    seen: Any
+    head: str
+    variant: Variant
+    versions: dict[str, str]
+    bound: float
+    promises: tuple[str, ...]
+    examples: dict[str, tuple[str, int, int]]
+
+
+def keep_shard(
+    place: CheckFolder,
+    exploration: Exploration[C, T],
+    target: Target,
+    seen: Any,
+    shard: Shard,
+    head: str,
+    examples: Mapping[str, Example[C]],
+) -> None:
+    """Write it, the last thing of a shard: one without it was stopped. Raises StoreUnwritable."""
+    what = about(target)
+    document = ShardFile(
+        edition=edition(),
+        shard=shard,
+        kind=type(exploration).__name__,
+        exploration=exploration,
+        seen=seen,
+        head=head,
+        variant=masked_variant(target.variant),
+        versions={**what.versions, **what.traits.versions},
+        bound=target.bound,
+        promises=what.promises,
+        examples={each.case.name: (each.path.parent.name, each.agreed, each.runs) for each in examples.values()},
+    )
+    write(place.path / SHARD, encode(document))
+
+
+def empty(folder: Path) -> None:
     """A folder without what an earlier exploration left in it."""
     with unwritable(folder):
         shutil.rmtree(folder, ignore_errors=True)

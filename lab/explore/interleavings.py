@@ -14,6 +14,7 @@ from lab.explore.orders import Order, Schedule, follow, number_of, schedules
 from lab.fault import build
 from lab.records.plan import Begin, Close, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
+from lab.records.variant import Variant
 from lab.run import run
 
 Shape = Literal["rollback", "close", "read", "commit", "close-inside"]
@@ -172,32 +173,36 @@ class Interleavings(Exploration[Interleaving, InterleavingTable]):
         words = ["interleavings", *self.scene.shapes, "all" if self.preemptions is None else str(self.preemptions)]
         return "-".join(words if self.scene.fault is None else [*words, self.scene.fault.kind])
 
-    def cases(self, target: Target) -> list[Interleaving]:
-        """Those of the scene; before them a sequential order must succeed without a fault, at least in part."""
+    def look(self, target: Target) -> None:
+        """A sequential order must succeed without a fault, at least in part."""
         calm = Interleavings(Scene(self.scene.shapes), 0)
-        record = run(calm.plan(calm.scene.cases(0)[0], target), target.rig, target.zygote, liveness=False)
+        plan = calm.plan(calm.scene.cases(0)[0], target.variant, target.bound)
+        record = run(plan, target.rig, target.zygote, liveness=False)
         # Not every step: a variant that breaks at the second request is what an exploration is for.
         if record.void or not any(op.type == "ok" and op.f in ("read", "write") for op in record.ops):
             raise unserved(target.variant, record)
+
+    def cases(self, seen: Any) -> list[Interleaving]:
+        """Those of the scene."""
         return self.scene.cases(self.preemptions)
 
-    def plan(self, case: Interleaving, target: Target) -> Plan:
+    def plan(self, case: Interleaving, variant: Variant, bound: float) -> Plan:
         """The requests in the order of the case."""
         return Plan(
-            variant=target.variant,
+            variant=variant,
             steps=self.scene.steps(case),
             title=f"interleaving {case.name}",
             source="interleavings",
-            bound=target.bound,
+            bound=bound,
         )
 
     def saw(self, record: Record) -> Saw:
         """Whether any step of any request failed."""
         return "error" if any(op.type in ("fail", "info") for op in record.ops) else "nothing"
 
-    def identity(self, cases: Sequence[Interleaving], target: Target) -> Any:
+    def identity(self, cases: Sequence[Interleaving], variant: Variant, bound: float) -> Any:
         """The scene and one plan: the names of the cases say the rest, and all plans of 34,650 orders take long."""
-        return self.scene.programs, self.scene.fault, self.plan(cases[0], target)
+        return self.scene.programs, self.scene.fault, self.plan(cases[0], variant, bound)
 
     def waits(self, case: Interleaving) -> bool:
         """Whether the fault makes requests wait."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from lab.store import unwritable
+from lab.store import read_file, unwritable
 
 
 class Ledger:
@@ -46,3 +46,11 @@ class Ledger:
         """All is done: the next exploration begins anew."""
         with unwritable(self.path):
             self.path.unlink(missing_ok=True)
+
+
+def read_ledger(path: Path, exploration: Any) -> dict[str, Any]:
+    """What is written in a ledger, {} where it is another exploration's; raises OSError or msgspec.DecodeError."""
+    head, *lines = read_file(path).split(b"\n")
+    if head != msgspec.json.encode(exploration, order="deterministic"):
+        return {}
+    return dict(msgspec.json.decode(line, type=tuple[str, Any]) for line in lines[:-1])

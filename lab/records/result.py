@@ -59,7 +59,8 @@ class Result(Struct, frozen=True, kw_only=True):
     """One variant judged. `verdict` is the worst over the promises that it claims; n/a where it claims none of them.
 
     `seconds` is the wall time from the first plan to the last. A promise that is not implemented is absent. `skipped`
-    says which parts of the check could not be run, and why; all others were.
+    says which parts of the check could not be run, and why; all others were. `shard`, such as "2/5", is the part of all
+    plans that was run; "" for all of them.
     """
 
     verdict: Verdict
@@ -71,6 +72,7 @@ class Result(Struct, frozen=True, kw_only=True):
     void: int
     promises: dict[str, PromiseResult]
     skipped: tuple[str, ...] = ()
+    shard: str = ""
 
     @property
     def status(self) -> int:

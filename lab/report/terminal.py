@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.records.result import PromiseResult, Result
+from lab.records.shard import Shard
 from lab.records.verdict import Verdict
 from lab.report.verdict_mark import BROKEN, KEPT, LIMIT, MARKS, NA, UNKNOWN, Mark, mark, moment_mark
 
@@ -46,6 +47,12 @@ def short(path: str) -> str:
     except ValueError:
         return path
     return min(relative, path, key=len)
+
+
+def print_partial(out: Console, shard: Shard) -> None:
+    """Of a part of all plans: that it is one."""
+    if not shard.whole:
+        _line(out, Text(f"partial: this is {shard} of all cases; `lab merge` joins the parts"))
 
 
 def print_result(out: Console, result: Result) -> None:

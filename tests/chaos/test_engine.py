@@ -17,6 +17,7 @@ from lab.promise import PROMISES
 from lab.records.codec import decode_plan
 from lab.records.plan import Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
+from lab.records.variant import Variant
 from lab.rig.embedded.rig import Rig
 from lab.store import Store
 from lab.subject.handle import Zygote
@@ -47,12 +48,12 @@ class SeveredTable(Table, frozen=True, kw_only=True):
 class EveryStep(Exploration[Severed, SeveredTable]):
     name = "every-step"
 
-    def cases(self, target: Target) -> list[Severed]:
+    def cases(self, seen: object) -> list[Severed]:
         return [Severed(step) for step in range(FIRST, LAST)]
 
-    def plan(self, case: Severed, target: Target) -> Plan:
+    def plan(self, case: Severed, variant: Variant, bound: float) -> Plan:
         steps = (*REQUEST[: case.before], Inject(FaultSpec("sever-fin")), *REQUEST[case.before :], *NEXT)
-        return Plan(variant=target.variant, steps=steps, title=case.name, source="test", bound=target.bound)
+        return Plan(variant=variant, steps=steps, title=case.name, source="test", bound=bound)
 
     def saw(self, record: Record) -> Saw:
         return "error" if any(op.type in ("fail", "info") for op in record.ops) else "nothing"
@@ -97,13 +98,13 @@ def test_a_case_that_never_proves_anything_is_void(rig: Rig, tmp_path: Path) -> 
     plans = []
 
     class AtNoCommit(EveryStep):
-        def cases(self, target: Target) -> list[Severed]:
+        def cases(self, seen: object) -> list[Severed]:
             return [Severed(0)]
 
-        def plan(self, case: Severed, target: Target) -> Plan:
+        def plan(self, case: Severed, variant: Variant, bound: float) -> Plan:
             never = FaultSpec("cut-fin", {"moment": "commit-sent+0"})
             steps = (Inject(never), Begin("t0"), Read("t0"), End("t0"), Heal(), *NEXT)
-            return Plan(variant=target.variant, steps=steps)
+            return Plan(variant=variant, steps=steps)
 
         def missed(self, case: Severed, record: Record) -> bool:
             plans.append(record.void)

@@ -212,7 +212,7 @@ def test_cuts_and_random_plans_are_atomic_there_too(lab: LabSession, tmp_path: P
         (zygote,) = started.start([variant])
         target = Target(variant, lab.rig(), zygote, 10.0)
         cuts = Cuts(windows=("commit",), ways=("fin",))
-        plans = [cuts.plan(case, target) for case in cuts.cases(target)]
+        plans = [cuts.plan(case, variant, 10.0) for case in cuts.cases(cuts.look(target))]
         drawn: list[Plan] = []
         search(
             *(variant, lab.rig(), zygote),
