@@ -61,6 +61,10 @@ COMMANDS = {
         "Say what changed between two checks: what is broken that was not, what is fixed, what is not known any more.",
     ),
     "judge": Command("judge", "Judge every stored run again, by the judges of today, and say which verdicts differ."),
+    "campaign": Command(
+        "campaign",
+        "Run what is too long for a check, in slices, on the workers of this machine or of a Dask cluster.",
+    ),
     "merge": Command("merge", "Join the stores of shards into one, and print what the whole run would have printed."),
     "demo": Command("demo", "Tell a story step by step: what breaks on which backend, and the same on a repaired one."),
     "explore": Command("explore", "Try everything there is of one kind."),

@@ -1,0 +1,64 @@
+"""What a campaign runs of each variant, and which cases are chosen where it is not all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+from lab.errors import UnknownName
+from lab.explore.cuts import Cuts
+from lab.explore.engine import C, Exploration
+from lab.explore.interleavings import USUAL, Interleavings, Scene
+from lab.records.plan import FaultSpec
+from lab.records.shard import Shard, place
+from lab.records.variant import Variant
+
+Kind = Literal["bytes", "orders", "search"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MEANING: dict[Kind, str] = {
+    "bytes": "one request, cut before each byte, from its connection's first to its last",
+    "orders": "three requests in every order, with one fault at every position",
+    "search": "random plans, from many seeds",
+}
+FAULT = "sever-fin"
+"""The fault of the orders: the connections end, as when a server or a proxy goes away."""
+EXAMPLES = 50
+"""Random plans that are drawn for each seed, at most."""
+SEEDS = 64
+"""Seeds for each variant where no number of cases is given."""
+
+
+def chosen(names: Sequence[str]) -> tuple[Kind, ...]:
+    """The kinds of these names, all where none is given; raises UnknownName."""
+    for name in names:
+        if name not in KINDS:
+            raise UnknownName(f"there is no kind {name!r}", f"known: {', '.join(KINDS)}")
+    return tuple(kind for kind in KINDS if not names or kind in names)
+
+
+def exploration(kind: Kind, preemptions: int | None = None) -> Exploration[Any, Any]:
+    """The exploration that a kind is; `preemptions` is the bound of the orders, None: all of them."""
+    if kind == "bytes":
+        return Cuts(("connect", "request"), "byte")
+    assert kind == "orders"
+    return Interleavings(Scene(USUAL[3], FaultSpec(FAULT)), preemptions)
+
+
+def sample(cases: Sequence[C], variant: Variant, what: Exploration[C, Any], quota: int | None, shard: Shard) -> list[C]:
+    """So many of the cases, None: all, and of those the ones of this shard; in their order.
+
+    The choice is by a hash: even over all cases, the same everywhere, and a larger quota adds to a smaller one.
+    """
+    if quota is None and shard.whole:
+        return list(cases)
+    keys = {case: f"{variant.name} {what.name} {case.name}" for case in cases}
+    few = cases if quota is None else sorted(cases, key=lambda case: place(keys[case]))[:quota]
+    wanted = {case for case in few if shard.whole or shard.holds(keys[case])}
+    return [case for case in cases if case in wanted]
+
+
+def seeds(first: int, quota: int | None, variant: Variant, shard: Shard) -> list[int]:
+    """The seeds of a variant's search in this shard. The first one is in all: the others look for what it missed."""
+    number = SEEDS if quota is None else max(1, quota // EXAMPLES)
+    rest = [seed for seed in range(first + 1, first + number) if shard.holds(f"{variant.name} search {seed}")]
+    return [first, *rest]
