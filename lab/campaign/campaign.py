@@ -11,16 +11,28 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from hypothesis.database import DirectoryBasedExampleDatabase
 
 from lab.campaign import keeping
 from lab.campaign.cluster import Cluster
-from lab.campaign.keeping import EXAMPLES, FILE, LEDGER, SUFFIX, PartFile, SeedDone, Settings, place_of_search
-from lab.campaign.kinds import EXAMPLES as DRAWN
+from lab.campaign.keeping import (
+    EXAMPLES,
+    FILE,
+    LEDGER,
+    SHOWN,
+    SKIPPED,
+    SUFFIX,
+    PartFile,
+    SeedDone,
+    Settings,
+    drawn,
+    head_of_search,
+    place_of_search,
+    shown,
+    simplest,
+)
 from lab.campaign.kinds import Kind, exploration, sample, seeds
 from lab.campaign.progress import Progress
 from lab.campaign.slices import Cases, Example, Look, Outcomes, Searched, Seed, Seen, Slice
@@ -36,8 +48,6 @@ SLICE_SECONDS = 8.0
 FIRST = 8
 """Cases of the first slices, while nothing is known of how long one takes."""
 LARGEST = 2000
-SHOWN = "examples.json"
-"""By the name of a case: the folder of its run, how many further runs agreed, and how many there were."""
 
 
 class Part(ABC):
@@ -190,13 +200,15 @@ class Search(Part):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
+        from hypothesis.database import DirectoryBasedExampleDatabase  # noqa: PLC0415 - late: it takes a while
+
         quota = self.settings.quota
         self.seeds = seeds(self.settings.seed, quota, self.variant, self.settings.shard)
         self.place = CheckFolder(self.store.root, place_of_search(self.store, self.variant))
         with unwritable(self.place.path):
             (self.place.path / CASES).mkdir(parents=True, exist_ok=True)
-        self._drawn = min(DRAWN, quota or DRAWN)
-        self._ledger = Ledger(self.place.path / LEDGER, [self.settings.edition, self.settings.seed, self._drawn])
+        self._drawn = drawn(self.settings)
+        self._ledger = Ledger(self.place.path / LEDGER, head_of_search(self.settings))
         self._database = DirectoryBasedExampleDatabase(self.store.root / EXAMPLES)
         self._todo = deque(seed for seed in self.seeds if str(seed) not in self._ledger.done)
 
@@ -226,25 +238,6 @@ class Search(Part):
         self._ledger.add_all([(str(piece.seed), done)], result.at_stake)
         self._tell(tuple(finds), f"random search from seed {piece.seed}")
         self.progress.part(self.name, len(self._ledger.done), len(self.seeds), result.seconds)
-
-
-def simplest(done: dict[str, Any], promise: str) -> tuple[float, int]:
-    """The number of steps of the simplest plan that breaks a promise, and its seed; of two equal ones the first."""
-    found = [
-        (float(steps), int(seed))
-        for seed, each in done.items()
-        if (steps := msgspec.convert(each, SeedDone).finds.get(promise)) is not None
-    ]
-    return min(found, default=(float("inf"), 0))
-
-
-def shown(folder: Path) -> dict[str, tuple[str, int, int]]:
-    """The examples that are stored in the folder of a part."""
-    path = folder / SHOWN
-    if not path.exists():
-        return {}
-    found: dict[str, tuple[str, int, int]] = keeping.read(path, dict[str, tuple[str, int, int]])
-    return found
 
 
 def run_campaign(
@@ -289,4 +282,4 @@ def run_campaign(
             part.take(piece, result)
         ended(piece, result)
     skipped = {part.name: part.skipped for part in parts if part.skipped}
-    write(store.root / "campaign-skipped.json", encode(skipped))
+    write(store.root / SKIPPED, encode(skipped))

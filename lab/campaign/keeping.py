@@ -11,15 +11,18 @@ store/
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
+from lab.campaign.kinds import EXAMPLES as DRAWN
 from lab.campaign.kinds import Kind
 from lab.errors import BadInput
 from lab.explore.engine import About
+from lab.explore.ledger import read_all
 from lab.records.codec import encode
 from lab.records.shard import WHOLE, Shard
 from lab.records.variant import Variant
@@ -31,6 +34,9 @@ EXAMPLES = "examples"
 SUFFIX = "-campaign"
 SEARCH = "search"
 LEDGER = "done.jsonl"
+SKIPPED = "campaign-skipped.json"
+SHOWN = "examples.json"
+"""By the name of a case: the folder of its run, how many further runs agreed, and how many there were."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -109,6 +115,40 @@ def read(path: Path, kind: type[Any]) -> Any:
 def place_of_search(store: Store, variant: Variant) -> Path:
     """The folder of a variant's seeds."""
     return store.root / slug(variant.name, keep="._") / slug(SEARCH + SUFFIX)
+
+
+def drawn(settings: Settings) -> int:
+    """Random plans that are drawn for each seed, at most."""
+    return min(DRAWN, settings.quota or DRAWN)
+
+
+def head_of_search(settings: Settings) -> list[Any]:
+    """The first line of the ledger of a variant's seeds."""
+    return [settings.edition, settings.seed, drawn(settings)]
+
+
+def read_seeds(settings: Settings, place: Path) -> tuple[dict[str, Any], Counter[str]]:
+    """The seeds that are done, with what each came to, and how many runs put each promise at stake."""
+    return read_all(place / LEDGER, head_of_search(settings))
+
+
+def simplest(done: dict[str, Any], promise: str) -> tuple[float, int]:
+    """The number of steps of the simplest plan that breaks a promise, and its seed; of two equal ones the first."""
+    found = [
+        (float(steps), int(seed))
+        for seed, each in done.items()
+        if (steps := msgspec.convert(each, SeedDone).finds.get(promise)) is not None
+    ]
+    return min(found, default=(float("inf"), 0))
+
+
+def shown(folder: Path) -> dict[str, tuple[str, int, int]]:
+    """The examples that are stored in the folder of a part."""
+    path = folder / SHOWN
+    if not path.exists():
+        return {}
+    found: dict[str, tuple[str, int, int]] = read(path, dict[str, tuple[str, int, int]])
+    return found
 
 
 def _shareable(settings: Settings) -> Settings:

@@ -1,8 +1,8 @@
 """What a store's campaign comes to: read from its ledgers alone, and the same however it was run.
 
-A promise is `broken` when a case broke it, and has `held` only when all cases of the campaign were run, and some of them
-put it at stake. That is less than kept: a campaign does not go through the moments that a promise names, as a check
-does. What it never put at stake is not among its promises: it says nothing of them.
+A promise is `broken` when a case broke it, and has `held` only when all cases of the campaign were run, and some of
+them put it at stake. That is less than kept: a campaign does not go through the moments that a promise names, as a
+check does. What it never put at stake is not among its promises: it says nothing of them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import msgspec
 from msgspec import Struct, field
 
 from lab.campaign import keeping
-from lab.campaign.campaign import shown, simplest
-from lab.campaign.keeping import FILE, LEDGER, SUFFIX, PartFile, SeedDone, Settings, place_of_search
-from lab.campaign.kinds import EXAMPLES, Kind, exploration, sample, seeds
+from lab.campaign.keeping import FILE, LEDGER, SUFFIX, PartFile, SeedDone, Settings, place_of_search, shown, simplest
+from lab.campaign.kinds import Kind, exploration, sample, seeds
 from lab.explore import engine
 from lab.explore.engine import Class, Example, Outcome, first_cases, letters_of, place_of
 from lab.explore.ledger import read_all
@@ -185,8 +184,7 @@ def _search(settings: Settings, variant: Variant, store: Store, why: str) -> Kin
     of = len(seeds(settings.seed, settings.quota, variant, settings.shard))
     if not (place / LEDGER).exists():
         return KindFound(cases=0, of=of, skipped=why)
-    drawn = min(EXAMPLES, settings.quota or EXAMPLES)
-    done, at_stake = read_all(place / LEDGER, [settings.edition, settings.seed, drawn])
+    done, at_stake = keeping.read_seeds(settings, place)
     mine = {str(seed) for seed in seeds(settings.seed, settings.quota, variant, settings.shard)}
     counted = {seed: each for seed, each in done.items() if seed in mine}
     broken = Counter(name for each in counted.values() for name in msgspec.convert(each, SeedDone).finds)
@@ -206,7 +204,7 @@ def _search(settings: Settings, variant: Variant, store: Store, why: str) -> Kin
 
 
 def _skipped(root: Path) -> dict[str, str]:
-    path = root / "campaign-skipped.json"
+    path = root / keeping.SKIPPED
     if not path.exists():
         return {}
     found: dict[str, str] = keeping.read(path, dict[str, str])

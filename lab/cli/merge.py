@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lab.campaign.join import is_campaign
+from lab.campaign.join import join as join_campaign
+from lab.campaign.keeping import VERDICTS
+from lab.campaign.verdicts import found as campaign_found
 from lab.check.merge import merge, pieces
 from lab.cli.options import JsonFlag, prepare_file
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, folder_of, write_reports
@@ -15,13 +19,15 @@ from lab.errors import BadInput
 from lab.explore.cuts import CutTable, where
 from lab.explore.join import Joined, join
 from lab.explore.join import pieces as explored_pieces
+from lab.records.codec import encode
 from lab.records.result import exit_status
+from lab.report.campaign import print_campaign
 from lab.report.cuts import print_cuts
 from lab.report.interleavings import print_interleavings
 from lab.report.json import write_json
 from lab.report.pages.tables import CUTS, ORDERS, keep_table
 from lab.report.terminal import console, print_matrix, print_result, short
-from lab.store import Store
+from lab.store import Store, write
 
 Stores = Annotated[list[Path], typer.Argument(metavar="STORE…", help="The stores that shards have written, each once.")]
 IntoFlag = Annotated[Path, typer.Option("--into", metavar="STORE", help="The store in which they are joined.")]
@@ -44,6 +50,8 @@ def merge_command(stores: Stores, into: IntoFlag, json: JsonFlag = None, report:
     for store in stores:
         if not store.is_dir():
             raise BadInput(f"{store} is no store: there is no such folder", "give the folder that --store named")
+    if any(map(is_campaign, stores)):
+        return _merge_campaign(stores, into)
     found, explored = pieces(stores), explored_pieces(stores)
     if not found and not explored:
         raise BadInput("these stores hold no shard", "give stores that were written with --shard")
@@ -60,6 +68,15 @@ def merge_command(stores: Stores, into: IntoFlag, json: JsonFlag = None, report:
     errors.print(f"evidence: {short(str(root.root))}", markup=False, soft_wrap=True)
     write_reports(reports, results, root.root, out, errors)
     return 1 if any(broken) else exit_status(results)
+
+
+def _merge_campaign(stores: list[Path], into: Path) -> int:
+    store = join_campaign(stores, into)
+    what = campaign_found(store)
+    write(store.root / VERDICTS, encode(what))
+    print_campaign(console(), what, store.root)
+    console(stderr=True).print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
+    return what.status
 
 
 def _print_joined(out: Console, joined: Joined, store: Store) -> bool:
