@@ -120,7 +120,7 @@ class Cluster:
                     time.sleep(LOOK)
                     continue
                 yield from self._over(distributed, running)
-        except (OSError, distributed.client.FutureCancelledError, distributed.CommClosedError) as error:
+        except (OSError, distributed.client.FutureCancelledError) as error:  # a closed connection is an OSError here
             raise LabError(
                 f"the scheduler has gone: {error}", "start it, and the same command again: it goes on from its store"
             ) from None

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import msgspec
+import psutil
 
 from lab.campaign.slices import Slice, Versions
 from lab.check.subjects import Subjects, subjects
@@ -45,6 +46,11 @@ class _Held:
         self._rig: BaseRig | None = None
         self._subjects: Subjects
         self._zygotes: dict[bytes, Zygote] = {}
+
+    @property
+    def there(self) -> BaseRig | None:
+        """The rig, where it has been started."""
+        return self._rig
 
     def rig(self) -> BaseRig:
         """The rig, started where it is not there. Raises LabError."""
@@ -83,6 +89,11 @@ class _Place:
         self._held = _Held()
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+
+    @property
+    def rig(self) -> BaseRig | None:
+        """The rig, where it is there."""
+        return self._held.there
 
     def submit(self, work: Callable[[_Held], T]) -> Future[T]:
         """Let the thread do it; for IDLE seconds after that the rig stays."""
@@ -147,11 +158,10 @@ async def leave() -> None:
     await asyncio.wrap_future(_here().submit(_Held.close))
 
 
-def about_process() -> tuple[int, int]:
-    """This process and the bytes that it holds in memory: for a measurement."""
-    import psutil  # noqa: PLC0415
-
-    return os.getpid(), psutil.Process().memory_info().rss
+def about_process() -> tuple[int, int, str]:
+    """This process, the bytes that it holds in memory, and the id of its rig: for who measures or watches it."""
+    rig = _here().rig
+    return os.getpid(), psutil.Process().memory_info().rss, rig.lab_id if rig else ""
 
 
 def _key(variant: Variant) -> bytes:

@@ -1,0 +1,179 @@
+"""Campaigns on real workers: processes with a rig each, one of which is killed, refused, or stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fix_cli import Lab
+from fix_terminal import Terminal
+from lab.campaign import cluster as module
+from lab.campaign.campaign import run_campaign
+from lab.campaign.cluster import Cluster, workers
+from lab.campaign.keeping import VERDICTS, Settings, open_campaign
+from lab.campaign.progress import Silent
+from lab.campaign.slices import Cases, Slice
+from lab.campaign.verdicts import Found, found
+from lab.campaign.worker import about_process
+from lab.check.variants import find
+from lab.edition import edition
+from lab.errors import LabError
+from lab.records.codec import encode
+from lab.rig.machine import process
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+
+
+def settings(cases: int) -> Settings:
+    return Settings(edition=edition(), variants=(find("published_threadlocal"),), kinds=("bytes",), cases=cases)
+
+
+def ran(root: Path, cluster: Cluster, cases: int, **options: Any) -> Found:
+    store = open_campaign(root, settings(cases))
+    run_campaign(settings(cases), store, cluster, Silent(), **options)
+    return found(store)
+
+
+def rigs(cluster: Cluster) -> dict[int, str]:
+    """The rig of each worker that has one, by the worker's pid."""
+    said = cluster.client.run(about_process, on_error="ignore")
+    return {pid: rig for pid, _, rig in said.values() if rig}
+
+
+def left_over(lab_ids: set[str]) -> list[str]:
+    """The processes of these rigs that there are."""
+    found = []
+    for each in psutil.process_iter(["cmdline"]):
+        try:
+            if each.environ().get(process.LAB_ID) in lab_ids:
+                found.append(" ".join(each.info["cmdline"]))
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def two(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    with workers(2, lambda line: None) as cluster:
+        yield cluster
+
+
+def test_a_killed_worker_costs_its_slice_alone_and_leaves_no_server(two: Cluster, tmp_path: Path) -> None:
+    """The slice is run again elsewhere, the result is as if nothing had been."""
+    killed: dict[int, str] = {}
+
+    def kill(piece: Slice[Any], _result: Any) -> None:
+        if isinstance(piece, Cases) and not killed:
+            busy = [address for address, keys in two.client.processing().items() if keys]
+            said = two.client.run(about_process, workers=busy)
+            pid, _, rig = next(iter(said.values()))
+            killed[pid] = rig
+            os.kill(pid, signal.SIGKILL)
+
+    undisturbed = ran(tmp_path / "a", two, 40)
+    disturbed = ran(tmp_path / "b", two, 40, ended=kill)
+    assert killed
+    assert encode(disturbed) == encode(undisturbed)
+    (variant,) = disturbed.variants
+    assert (variant.kinds["bytes"].cases, variant.verdict) == (40, "broken")
+    gone = process.wait_until(lambda: not left_over(set(killed.values())), 20.0)
+    assert gone, left_over(set(killed.values()))
+    assert killed.keys().isdisjoint(rigs(two))
+    mine = set(rigs(two).values())
+    two.__exit__()  # what a campaign does at its end: the workers stay, their servers do not
+    assert process.wait_until(lambda: not left_over(mine), 20.0), left_over(mine)
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(module, "ALONE", 1.0)
+    return []
+
+
+def test_a_worker_with_another_lab_is_refused_by_name(
+    alone: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "edition", lambda: "0.1.0+000000000000")
+    with workers(1, alone.append) as cluster, pytest.raises(LabError, match="no worker may work; start one"):
+        ran(tmp_path, cluster, 8)
+    (line,) = alone
+    assert re.match(r"worker 0 at tls://127\.0\.0\.1:\d+ is refused: it has the lab ", line)
+    assert "the campaign is by 0.1.0+000000000000: install the same one there" in line
+
+
+def test_a_worker_without_postgresql_is_refused_by_name(
+    alone: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LAB_PG_BINDIR", "/nonexistent")
+    with workers(1, alone.append) as cluster, pytest.raises(LabError, match="no worker may work"):
+        ran(tmp_path, cluster, 8)
+    (line,) = alone
+    assert "worker 0 at tls://127.0.0.1:" in line
+    assert "/nonexistent" in line
+
+
+@pytest.mark.nightly
+def test_one_two_and_four_workers_give_equal_bytes(lab_command: Lab, tmp_path: Path) -> None:
+    texts = set()
+    for number in (1, 2, 4):
+        store = tmp_path / str(number)
+        done = lab_command(
+            *("campaign", "published_threadlocal", "persistent_threadlocal", "--cases", "240"),
+            *("--workers", str(number), "--store", str(store)),
+            timeout=900.0,
+        )
+        assert done.returncode == 1, done.stderr
+        assert "dashboard: http://127.0.0.1:" in done.stderr
+        texts.add((store / VERDICTS).read_bytes())
+    assert len(texts) == 1
+
+
+@pytest.mark.nightly
+def test_ctrl_c_keeps_what_there_is_and_the_same_command_goes_on(terminal: Terminal, tmp_path: Path) -> None:
+    command = ("campaign", "published_threadlocal", "--kind", "bytes", "--cases", "60", "--workers", "2")
+    lab = terminal(*command)
+    lab.until("recovers is broken")
+    lab.type("\x03")
+    assert lab.status() == 130
+    assert "Traceback" not in lab.seen
+    assert "the same command goes on from there" in lab.seen
+    kept = sum(path.read_bytes().count(b"\n") for path in tmp_path.rglob("done.jsonl"))
+    assert kept > 1
+    again = terminal(*command)
+    assert again.status() == 1
+    assert "60 of 60 cases" in again.seen
+
+
+@pytest.mark.nightly
+def test_workers_of_a_scheduler_elsewhere_are_used(lab_command: Lab, tmp_path: Path) -> None:
+    scheduler_file = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(scheduler_file)]
+    with psutil.Popen([*dask, *options]) as scheduler:
+        try:
+            assert process.wait_until(scheduler_file.exists, 30.0)
+            worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(scheduler_file)]
+            with psutil.Popen([*worker, "--no-dashboard", "--host", "127.0.0.1", "--nthreads", "1"]) as one:
+                try:
+                    address = re.search(r"tcp://[\d.:]+", scheduler_file.read_text())
+                    assert address
+                    done = lab_command(
+                        *("campaign", "published_threadlocal", "--kind", "bytes", "--cases", "16"),
+                        *("--cluster", address[0]),
+                    )
+                    assert done.returncode == 1, done.stderr
+                    assert "1 workers" in done.stderr
+                finally:
+                    one.terminate()
+        finally:
+            scheduler.terminate()
+    assert time.monotonic()
