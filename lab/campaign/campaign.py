@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +48,8 @@ SLICE_SECONDS = 8.0
 FIRST = 8
 """Cases of the first slices, while nothing is known of how long one takes."""
 LARGEST = 2000
+TRIES = 3
+"""Times that a slice is tried: a machine that is busy can hold a lab up for so long that it says nothing."""
 
 
 class Part(ABC):
@@ -262,10 +264,14 @@ def run_campaign(
     until = float("inf") if seconds is None else time.monotonic() + seconds
     turn: deque[Part] = deque(parts)
     owner: dict[int, Part] = {}
+    failed: Counter[int] = Counter()
+    again: deque[Slice[Any]] = deque()
 
     def more() -> Slice[Any] | None:
         """Of the next part that has one: parts take turns, so that time that is over has been shared."""
         progress.workers(cluster.workers)
+        if again:
+            return again.popleft()
         for _ in range(len(turn)):
             part = turn[0]
             turn.rotate(-1)
@@ -275,7 +281,13 @@ def run_campaign(
         return None
 
     for piece, result in cluster.results(more):
+        failed[id(piece)] += isinstance(result, LabError)
+        if isinstance(result, LabError) and failed[id(piece)] < TRIES:
+            again.append(piece)
+            progress.say(f"{piece.title}: {result}; it is tried again")
+            continue
         part = owner.pop(id(piece))
+        del failed[id(piece)]
         if isinstance(result, LabError):
             part.lost(piece, result)
         else:

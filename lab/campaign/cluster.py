@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from lab.campaign.slices import Slice, Versions
 from lab.campaign.worker import RESOURCE, admit, leave, standing, work
@@ -136,15 +136,13 @@ class Cluster:
             piece = running.pop(future)
             yield piece, _result(distributed, future, piece)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
+    def leave(self) -> None:
+        """Let workers that stay end their servers; one that is busy yet does it when it has been idle for a while."""
         try:
             mine = [address for address, may in self._known.items() if may]
-            self.client.run(leave, workers=mine, on_error="ignore", wait=True)
-        except Exception:  # noqa: BLE001 - what is left over ends with its worker, or when it has been idle for a while
-            return
+            self.client.run(leave, LEAVE, workers=mine, on_error="ignore")
+        except (OSError, TimeoutError):
+            return  # the scheduler has gone, and what was to be said of that has been
 
 
 def _result(distributed: Any, future: Any, piece: Slice[Any]) -> Any:
@@ -174,8 +172,7 @@ def workers(number: int, say: Callable[[str], None]) -> Iterator[Cluster]:
                 silence_logs=logging.CRITICAL,
             )
         )
-        client = stack.enter_context(distributed.Client(cluster))
-        yield stack.enter_context(Cluster(client, say))
+        yield Cluster(stack.enter_context(distributed.Client(cluster)), say)
 
 
 @contextmanager
@@ -189,5 +186,9 @@ def at(address: str, say: Callable[[str], None]) -> Iterator[Cluster]:
             f"no scheduler answers at {address}: {error}",
             "start one with `dask scheduler`, or leave --cluster out and give --workers N",
         ) from None
-    with client, Cluster(client, say) as cluster:
-        yield cluster
+    with client:
+        cluster = Cluster(client, say)
+        try:
+            yield cluster
+        finally:
+            cluster.leave()

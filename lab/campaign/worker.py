@@ -153,9 +153,10 @@ async def admit(dask_worker: Any) -> None:
     await dask_worker.set_resources(**{RESOURCE: 1})
 
 
-async def leave() -> None:
-    """End the servers."""
-    await asyncio.wrap_future(_here().submit(_Held.close))
+async def leave(seconds: float) -> None:
+    """End the servers, within so many seconds; raises TimeoutError where a slice is running yet."""
+    ended = asyncio.wrap_future(_here().submit(_Held.close))
+    await asyncio.wait_for(asyncio.shield(ended), seconds)
 
 
 def about_process() -> tuple[int, int, str]:

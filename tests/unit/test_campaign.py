@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,6 +197,16 @@ def test_a_killed_slice_ends_its_part_alone_and_is_told(tmp_path: Path) -> None:
     assert "every worker that ran it ended" in second.kinds["bytes"].skipped
     assert (second.kinds["bytes"].cases, second.kinds["orders"].complete) == (0, True)
     assert second.verdict == "unknown"
+
+
+def test_what_a_busy_machine_spoils_is_tried_again(tmp_path: Path) -> None:
+    tries: Counter[str] = Counter()
+
+    def busy(piece: Slice[Any]) -> Any:
+        tries[piece.title] += 1
+        return LabError("the lab itself was held up") if tries[piece.title] < 3 else answer(piece)
+
+    assert encode(ran(tmp_path / "a", Answering(answer=busy))) == encode(ran(tmp_path / "b", Answering()))
 
 
 @pytest.mark.parametrize("of", [2, 3])
