@@ -48,6 +48,8 @@ from lab.records.verdict import Finding, Verdict
 
 VARIABLE = "LAB_STORE"
 CASES = "cases"
+LATEST = "latest"
+"""The links to the check that ended last."""
 TABLE = "table.json"
 """What an exploration found, in its own folder."""
 STRIP = "cuts.json"
@@ -142,8 +144,8 @@ class CheckFolder:
         path = self.path / "verdicts.json"
         write(path, document)
         with self._lock, unwritable(path):
-            _point(self.path.parent / "latest", Path(self.path.name))
-            _point(self._root / "latest", self.path.relative_to(self._root))
+            _point(self.path.parent / LATEST, Path(self.path.name))
+            _point(self._root / LATEST, self.path.relative_to(self._root))
         return path
 
     def records(self) -> Iterator[tuple[Record, tuple[Finding, ...]]]:
@@ -154,9 +156,10 @@ class CheckFolder:
 
 
 def holding(root: Path, file: str) -> list[Path]:
-    """The folders of a store's variants that hold a file of this name; links are not followed."""
+    """The folders of a store's variants that hold a file of this name; what `latest` names is not taken twice."""
     places = (path.parent for path in sorted(root.glob(f"*/*/{file}")))
-    return [each for each in places if not each.is_symlink() and not each.parent.is_symlink()]
+    # By its name, too: a store that came as an archive may hold what the link pointed at instead of the link.
+    return [each for each in places if not any(one.is_symlink() or one.name == LATEST for one in (each, each.parent))]
 
 
 class _Kept(msgspec.Struct):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -190,6 +191,16 @@ def test_a_merge_that_cannot_be_written_leaves_the_shards_and_no_half(
         merge(found, Store(tmp_path / "all"))
     assert not list((tmp_path / "all").glob("v/*"))
     assert list(pieces(stores))
+
+
+def test_a_store_that_came_as_an_archive_without_links_is_joined(stores: tuple[Path, Path], tmp_path: Path) -> None:
+    for store in stores:
+        CheckFolder(store, next(store.glob("v/*"))).finish(b"{}")
+        shutil.copytree(store, tmp_path / "archive" / store.name)  # follows the links
+    archived = [tmp_path / "archive" / store.name for store in stores]
+    assert (archived[0] / "v" / "latest" / "part.json").is_file()
+    assert not (archived[0] / "v" / "latest").is_symlink()
+    assert [piece.part.shard.index for piece in pieces(archived)["v"]] == [1, 2]
 
 
 def test_a_damaged_shard_is_said(stores: tuple[Path, Path]) -> None:
