@@ -242,7 +242,7 @@ def test_broken_variant_outweighs_an_unknown_one() -> None:
 def test_document_has_exactly_the_fields_of_the_issue() -> None:
     document = msgspec.json.decode(encode_results([result(alpha=promise(KEPT))]))
     assert set(document) == {
-        "verdict", "variant", "versions", "seed", "seconds", "cases", "void", "promises", "skipped",
+        "verdict", "variant", "versions", "seed", "seconds", "cases", "void", "promises", "skipped", "shard",
     }  # fmt: skip
     assert set(document["variant"]) == {
         "name", "engine", "driver", "settings", "options", "keeping", "notes", "project",
