@@ -168,6 +168,7 @@ def workers(number: int, say: Callable[[str], None]) -> Iterator[Cluster]:
                 dashboard_address="127.0.0.1:0",
                 worker_dashboard_address=None,
                 memory_limit=None,
+                preload=["lab.campaign.preload"],
                 security=distributed.Security.temporary(),  # others of this machine must not run code as this user
                 silence_logs=logging.CRITICAL,
             )
