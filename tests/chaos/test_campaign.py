@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,8 +62,8 @@ def left_over(lab_ids: set[str]) -> list[str]:
     return found
 
 
-@pytest.fixture
-def two(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def two() -> Iterator[Cluster]:
     with workers(2, lambda line: None) as cluster:
         yield cluster
 
@@ -90,6 +92,28 @@ def test_a_killed_worker_costs_its_slice_alone_and_leaves_no_server(two: Cluster
     mine = set(rigs(two).values())
     two.leave()  # as where the workers stay: their servers do not
     assert process.wait_until(lambda: not left_over(mine), 20.0), left_over(mine)
+
+
+def test_workers_listen_on_loopback_and_take_code_from_nobody_else(two: Cluster) -> None:
+    pids = [os.getpid(), *(pid for pid, _, _ in two.client.run(about_process).values())]
+    listening = [
+        each.laddr
+        for pid in pids
+        for each in psutil.Process(pid).net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 4, "the scheduler, its dashboard, two workers"
+    assert {ip for ip, _ in listening} == {"127.0.0.1"}
+    scheduler = re.fullmatch(r"tls://127\.0\.0\.1:(\d+)", two.client.scheduler.address)
+    assert scheduler
+    stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", int(scheduler[1])), 5.0) as plain,
+        pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"),
+        stranger.wrap_socket(plain) as encrypted,
+    ):
+        encrypted.recv(1)
 
 
 @pytest.fixture
