@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
-from lab.check.claims import claiming, is_project
+from lab.check.claims import claiming, is_project, suspicion
 from lab.check.cuts import CutTrials, cut
 from lab.check.lanes import run_in_lanes
 from lab.check.part import Further, Part, conclude, keep
@@ -208,12 +208,14 @@ class _Check:
     def _jobs(self) -> list[tuple[_VariantPart, Case]]:
         """The variants take turns, so that a budget that is spent costs all of them the same.
 
-        The promises take turns too: whoever watches sees something of each of them soon.
+        The promises take turns too: whoever watches sees something of each of them soon, of each first what stock
+        Django is known to break, because most of what breaks at all breaks there.
         """
         jobs = []
         for order, part in enumerate(self._parts):
             seen: Counter[str] = Counter()
-            for case in part.cases:
+            traits = part.entry.zygote.traits
+            for case in sorted(part.cases, key=lambda each: suspicion(traits, each.made_for)):
                 promise = case.made_for[0][0]
                 changed = case.plan.variant != part.entry.variant
                 jobs.append((seen[promise] + (AHEAD if changed else 0), case.number, order, part, case))

@@ -6,9 +6,10 @@ connection), `strict` (every promise).
 
 from __future__ import annotations
 
+import functools
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +104,28 @@ def known_limits(variant: Variant, traits: Traits, engine: str) -> Known | None:
     """
     if is_row(variant) or not variant.module or (engine in STOCK and not traits.overrides and not traits.receivers):
         return None
+    return _limits()[_kind(traits)]
+
+
+def suspicion(traits: Traits, asked: Iterable[tuple[str, str]]) -> int:
+    """How likely a plan is to break one of the promises, with their moments, that asked for it; 0 is the likeliest.
+
+    0: stock Django with such settings is known to break one there; 1: with other settings; 2: nothing is known. A guess
+    for the order of plans, and for nothing else.
+    """
+    found = _limits()
+    own = found[_kind(traits)]
+    asked = list(asked)
+    if any(moment in own.get(promise, ()) for promise, moment in asked):
+        return 0
+    return 2 - any(moment in each.get(promise, ()) for each in found.values() for promise, moment in asked)
+
+
+@functools.cache
+def _limits() -> dict[str, dict[str, list[str]]]:
     path = Path(str(beside(ROWS_MODULE).__file__)).with_name(LIMITS)
     found: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
-    return found[_kind(traits)]
+    return found
 
 
 def _kind(traits: Traits) -> str:

@@ -17,7 +17,7 @@ from lab.check.subjects import Later
 from lab.check.trial import Entry, Trials
 from lab.errors import EngineUnusable
 from lab.records.plan import Begin, End, Plan
-from lab.records.variant import Variant
+from lab.records.variant import Traits, Variant
 from lab.store import Store
 from lab.subject.handle import Zygote
 
@@ -31,7 +31,7 @@ def case(number: int, promise: str, variant: Variant = OWN) -> Case:
 
 
 def entry(store: Store, *others: Later) -> Entry:
-    zygote: Any = SimpleNamespace(variant=OWN, secrets=())
+    zygote: Any = SimpleNamespace(variant=OWN, secrets=(), traits=Traits())
     return Entry(OWN, zygote, store.open("v", 0), (), others)
 
 
@@ -52,6 +52,22 @@ def test_plans_that_change_settings_come_some_rounds_later(tmp_path: Path) -> No
     found = order(Store(tmp_path), first, *others)
     assert found.index(1) == AHEAD, found
     assert sorted(found) == [1, *(each.number for each in others)]
+
+
+def test_what_stock_django_is_known_to_break_comes_first(tmp_path: Path) -> None:
+    """Of the same settings, then of any; the promises take turns all the same."""
+
+    def at(number: int, promise: str, moment: str) -> Case:
+        return Case(number, Plan(variant=OWN, steps=(Begin("t0"), End("t0"))), ((promise, moment),))
+
+    cases = [
+        at(1, "hooks-once", "no moment of a known limit"),
+        at(2, "hooks-once", "statement error swallowed"),
+        at(3, "initialised", "no moment of a known limit"),
+        at(4, "initialised", "role, after a rollback"),  # a pool's limit
+        at(5, "initialised", "a savepoint rolled back"),  # a limit without kept connections, as here
+    ]
+    assert order(Store(tmp_path), *cases) == [2, 5, 1, 4, 3]
 
 
 def test_one_whose_zygote_cannot_start_ends_the_check(tmp_path: Path) -> None:
