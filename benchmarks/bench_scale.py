@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from lab.campaign.campaign import run_campaign
+from lab.campaign.campaign import run_campaign, slice_seconds
 from lab.campaign.cluster import Cluster, workers
 from lab.campaign.keeping import Settings, open_campaign
 from lab.campaign.kinds import Kind
@@ -175,13 +175,19 @@ def main() -> None:
         print(f"simulated, cases of {median * 1e3:.0f} ms, {PER_WORKER} slices a worker:")
         for number in SIMULATED:
             size, reached = smallest(number, case_seconds, cost)
-            chosen = max(1, round(8.0 / median))
+            length = slice_seconds(number)
+            chosen = max(1, round(length / median))
             as_it_is = simulate(number, chosen, case_seconds, cost)
             print(
                 f"  {number} workers: slices of {size} cases ({size * median:.1f} s) reach {reached:.2f}; "
-                f"as the lab cuts them ({chosen} cases, 8 s) {as_it_is:.2f}"
+                f"as the lab cuts them ({chosen} cases, {length:.0f} s) {as_it_is:.2f}"
             )
-            figures[f"simulated_{number}"] = {"cases": size, "efficiency": reached, "eight_seconds": as_it_is}
+            figures[f"simulated_{number}"] = {
+                "cases": size,
+                "efficiency": reached,
+                "seconds": length,
+                "as_cut": as_it_is,
+            }
         if options.memory_cases:
             with workers(1, say) as cluster:
                 root = Path(folder) / "memory"

@@ -44,12 +44,19 @@ from lab.records.variant import Variant
 from lab.store import CASES, CheckFolder, Store, slug, unwritable, write
 
 SLICE_SECONDS = 8.0
-"""How long a slice of cases is to take: much beside what the scheduler costs, little as a killed worker's loss."""
+"""How long a slice of cases is to take at least: little enough as a killed worker's loss."""
+COST = 0.02
+"""Seconds that a slice costs the scheduler and the campaign on a busy machine, all slices one after the other."""
 FIRST = 8
 """Cases of the first slices, while nothing is known of how long one takes."""
 LARGEST = 2000
 TRIES = 3
 """Times that a slice is tried: a machine that is busy can hold a lab up for so long that it says nothing."""
+
+
+def slice_seconds(workers: int) -> float:
+    """How long a slice is to take, so that so many workers keep the scheduler busy for half of its time at most."""
+    return max(SLICE_SECONDS, 2 * COST * workers)
 
 
 class Part(ABC):
@@ -70,8 +77,11 @@ class Part(ABC):
         return f"{self.variant.name}: {self.kind}"
 
     @abstractmethod
-    def next(self, *, late: bool) -> Slice[Any] | None:
-        """The next slice; None where there is none now. `late`: the time is over, and only examples are run."""
+    def next(self, *, late: bool, seconds: float) -> Slice[Any] | None:
+        """The next slice, of about so many seconds; None where there is none now.
+
+        `late`: the time is over, and only examples are run.
+        """
 
     @abstractmethod
     def take(self, piece: Slice[Any], result: Any) -> None:
@@ -105,7 +115,7 @@ class Explored(Part):
         self._rate = 0.0
         self._same: dict[Outcome, Outcome] = {}
 
-    def next(self, *, late: bool) -> Slice[Any] | None:
+    def next(self, *, late: bool, seconds: float) -> Slice[Any] | None:
         if self.skipped:
             return None
         if self._cases is None:
@@ -114,7 +124,7 @@ class Explored(Part):
             self._looked = True
             return Look(self.variant, self.kind, self.settings.preemptions)
         if self._todo and not late:
-            size = min(LARGEST, max(1, round(SLICE_SECONDS / self._rate))) if self._rate else FIRST
+            size = min(LARGEST, max(1, round(seconds / self._rate))) if self._rate else FIRST
             cases = tuple(self._todo.popleft() for _ in range(min(size, len(self._todo))))
             self._running += 1
             self._flying += len(cases)
@@ -214,7 +224,7 @@ class Search(Part):
         self._database = DirectoryBasedExampleDatabase(self.store.root / EXAMPLES)
         self._todo = deque(seed for seed in self.seeds if str(seed) not in self._ledger.done)
 
-    def next(self, *, late: bool) -> Slice[Any] | None:
+    def next(self, *, late: bool, seconds: float) -> Slice[Any] | None:
         if late or self.skipped or not self._todo:
             return None
         first = str(self.seeds[0])
@@ -272,10 +282,11 @@ def run_campaign(
         progress.workers(cluster.workers)
         if again:
             return again.popleft()
+        late, length = time.monotonic() > until, slice_seconds(cluster.workers)
         for _ in range(len(turn)):
             part = turn[0]
             turn.rotate(-1)
-            if (piece := part.next(late=time.monotonic() > until)) is not None:
+            if (piece := part.next(late=late, seconds=length)) is not None:
                 owner[id(piece)] = part
                 return piece
         return None

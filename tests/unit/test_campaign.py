@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from lab.campaign.campaign import run_campaign
+from lab.campaign.campaign import COST, SLICE_SECONDS, run_campaign, slice_seconds
 from lab.campaign.join import join
 from lab.campaign.keeping import LEDGER, Settings, open_campaign
 from lab.campaign.kinds import KINDS, exploration, sample, seeds
@@ -314,6 +314,13 @@ def test_lines_that_could_not_be_written_whole_are_taken_back(tmp_path: Path, mo
     monkeypatch.undo()
     assert ledger.path.read_bytes() == before
     assert Ledger(tmp_path / "done.jsonl", "head").done == {"a": 1}
+
+
+@pytest.mark.parametrize("number", [1, 8, 64, 512, 4096])
+def test_slices_are_long_enough_for_one_scheduler(number: int) -> None:
+    """One scheduler hands out all slices: it must not be busy for more than half of the time."""
+    assert slice_seconds(number) >= SLICE_SECONDS
+    assert number * COST / slice_seconds(number) <= 0.5
 
 
 def test_more_cases_add_to_those_that_are_done() -> None:
