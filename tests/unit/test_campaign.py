@@ -37,7 +37,7 @@ from lab.records.verdict import Finding, Verdict
 from lab.store import Store
 
 FIRST, SECOND = Variant(name="first", claims=("recovers",)), Variant(name="second", claims=("durable",))
-POINTS = [{"direction": "upstream", "name": "c1:query-sent", "byte": n, "step": 1} for n in range(30)]
+POINTS = [{"direction": "upstream", "name": "c1:query-sent", "byte": n, "step": 1} for n in range(20)]
 SEEN = {"points": POINTS, "atomic": False}
 
 
@@ -94,7 +94,7 @@ class Answering:
 
 
 def settings(**fields: Any) -> Settings:
-    given = {"edition": "1+abc", "variants": (FIRST, SECOND), "kinds": KINDS, "cases": 600, "preemptions": 0}
+    given = {"edition": "1+abc", "variants": (FIRST, SECOND), "kinds": KINDS, "cases": 300, "preemptions": 0}
     return Settings(**{**given, **fields})
 
 
@@ -119,11 +119,11 @@ def test_the_order_and_the_number_of_workers_show_nowhere(tmp_path: Path) -> Non
     document = msgspec.json.decode(text, type=Found)
     first, second = document.variants
     assert (first.verdict, second.verdict) == ("broken", "held")
-    assert first.kinds["bytes"].cases == first.kinds["bytes"].of == 60  # each point by FIN and by RST
+    assert first.kinds["bytes"].cases == first.kinds["bytes"].of == 40  # each point by FIN and by RST
     orders = exploration("orders", 0)
     cases = {
         "bytes": exploration("bytes").cases(SEEN),
-        "orders": sample(orders.cases(None), FIRST, orders, 100, WHOLE),
+        "orders": sample(orders.cases(None), FIRST, orders, 50, WHOLE),
     }
     assert first.kinds["orders"].cases == first.kinds["orders"].of == len(cases["orders"])
     assert first.promises["recovers"].broken == {
@@ -138,7 +138,7 @@ def test_the_order_and_the_number_of_workers_show_nowhere(tmp_path: Path) -> Non
 def test_all_found_examples_are_in_one_database(tmp_path: Path) -> None:
     ran(tmp_path, Answering())
     database = DirectoryBasedExampleDatabase(tmp_path / "examples")
-    assert set(database.fetch(b"key")) == {b"0", b"1"}
+    assert set(database.fetch(b"key")) == {str(seed).encode() for seed in seeds(0, settings().quota, FIRST, WHOLE)}
 
 
 def test_of_several_seeds_the_simplest_plan_is_kept(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_of_several_seeds_the_simplest_plan_is_kept(tmp_path: Path) -> None:
     assert steps == min(3 + place(str(seed)) % 5 for seed in (3, 6))
 
 
-@pytest.mark.parametrize("after", [0, 1, 5, 12])
+@pytest.mark.parametrize("after", [0, 1, 9])
 def test_a_stop_keeps_what_there_is_and_it_goes_on_from_there(tmp_path: Path, after: int) -> None:
     left = itertools.count()
 
@@ -170,7 +170,7 @@ def test_a_stop_keeps_what_there_is_and_it_goes_on_from_there(tmp_path: Path, af
     assert encode(ran(tmp_path / "a", again)) == encode(ran(tmp_path / "b", Answering()))
     done = sum(kind.cases for variant in partly.variants for name, kind in variant.kinds.items() if name != "search")
     rerun = sum(len(piece.cases) for piece in again.seen if isinstance(piece, Cases))
-    assert done + rerun == 2 * (60 + len(exploration("orders", 0).cases(None)))
+    assert done + rerun == 2 * (40 + 50)  # each case once
 
 
 def test_time_that_is_over_ends_it_with_examples_of_what_there_is(
@@ -178,10 +178,10 @@ def test_time_that_is_over_ends_it_with_examples_of_what_there_is(
 ) -> None:
     clock = itertools.count(0.0, 1.0)
     monkeypatch.setattr("lab.campaign.campaign.time.monotonic", lambda: next(clock))
-    what = ran(tmp_path, Answering(1), seconds=24.0)
+    what = ran(tmp_path, Answering(1), seconds=10.0)
     first = what.variants[0]
     assert not first.complete
-    assert 0 < first.kinds["bytes"].cases < 60
+    assert 0 < first.kinds["bytes"].cases < 40
     assert all((tmp_path / each.evidence).is_file() for each in first.kinds["bytes"].classes)
 
 
@@ -209,9 +209,8 @@ def test_what_a_busy_machine_spoils_is_tried_again(tmp_path: Path) -> None:
     assert encode(ran(tmp_path / "a", Answering(answer=busy))) == encode(ran(tmp_path / "b", Answering()))
 
 
-@pytest.mark.parametrize("of", [2, 3])
-def test_shards_joined_are_the_whole(tmp_path: Path, of: int) -> None:
-    roots = []
+def test_shards_joined_are_the_whole(tmp_path: Path) -> None:
+    of, roots = 3, []
     for index in range(1, of + 1):
         roots.append(tmp_path / str(index))
         alone = ran(roots[-1], Answering(), settings(shard=Shard(index, of)))
