@@ -1,6 +1,6 @@
 """A campaign's result: the same in whatever order its slices end, whatever stops it, and however it is shared out.
 
-The workers here answer at once, by a rule: what a real one runs is for tests/chaos/test_campaign.py.
+The workers here answer at once, by a rule: what a real one runs is for tests/chaos/test_campaign_workers.py.
 """
 
 from __future__ import annotations
