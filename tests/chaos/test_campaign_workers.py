@@ -80,12 +80,12 @@ def test_a_killed_worker_costs_its_slice_alone_and_leaves_no_server(two: Cluster
             killed[pid] = rig
             os.kill(pid, signal.SIGKILL)
 
-    undisturbed = ran(tmp_path / "a", two, 40)
-    disturbed = ran(tmp_path / "b", two, 40, ended=kill)
+    undisturbed = ran(tmp_path / "a", two, 24)
+    disturbed = ran(tmp_path / "b", two, 24, ended=kill)
     assert killed
     assert encode(disturbed) == encode(undisturbed)
     (variant,) = disturbed.variants
-    assert (variant.kinds["bytes"].cases, variant.verdict) == (40, "broken")
+    assert (variant.kinds["bytes"].cases, variant.verdict) == (24, "broken")
     gone = process.wait_until(lambda: not left_over(set(killed.values())), 20.0)
     assert gone, left_over(set(killed.values()))
     assert killed.keys().isdisjoint(rigs(two))
