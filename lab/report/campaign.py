@@ -67,7 +67,7 @@ class CampaignProgress:
         elif time.monotonic() - self._last > EVERY:
             self._last = time.monotonic()
             parts = ", ".join(f"{each} {n} of {total}" for each, (n, total) in self._parts.items())
-            self.say(f"{self._workers} workers: {parts}")
+            self.say(f"{_many(self._workers, 'worker')}: {parts}")
 
     def broken(self, variant: str, promise: str, where: str) -> None:
         """Say it."""
@@ -77,7 +77,7 @@ class CampaignProgress:
         """Say how many there are, when that has changed."""
         if number != self._workers:
             self._workers = number
-            self.say(f"{number} workers")
+            self.say(_many(number, "worker"))
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -95,7 +95,7 @@ def print_campaign(out: Console, found: Found, root: Path) -> None:
             table.add_column(title, no_wrap=title != "broken in")
         for name, promise in variant.promises.items():
             mark = moment_mark(MARKED[promise.verdict], promise.claimed)
-            where = ", ".join(f"{number} {_unit(kind)} of {kind}" for kind, number in promise.broken.items())
+            where = ", ".join(f"{_many(number, _unit(kind))} of {kind}" for kind, number in promise.broken.items())
             words = WORDS.get(promise.verdict, mark.word)
             table.add_row(name, Text(f"{mark.sign} {words}", mark.style), where)
         out.print(table)
@@ -115,8 +115,12 @@ def _ran(name: str, kind: KindFound) -> str:
     of = "?" if kind.of is None else str(kind.of)
     void = f", {kind.void} void" if kind.void else ""
     skipped = f"; not run: {kind.skipped}" if kind.skipped else ""
-    return f"{kind.cases} of {of} {_unit(name)}{void}{skipped}"
+    return f"{kind.cases} of {of} {_unit(name)}s{void}{skipped}"
 
 
 def _unit(kind: str) -> str:
-    return "seeds" if kind == "search" else "cases"
+    return "seed" if kind == "search" else "case"
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
