@@ -25,6 +25,7 @@ from lab.cli.options import (
     StoreFlag,
     variants_of,
 )
+from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages
 from lab.edition import edition
 from lab.errors import BadInput
 from lab.records.codec import encode
@@ -83,6 +84,7 @@ def campaign_command(
     option: OptionFlag = None,
     seed: SeedFlag = 0,
     shard: ShardFlag = "",
+    report: ReportFlag = HTML,
     store: StoreFlag = None,
 ) -> int:
     """Run what is too long for a check, in slices, on the workers of this machine or of a Dask cluster.
@@ -90,6 +92,7 @@ def campaign_command(
     A stop, Ctrl-C too, keeps what is done; the same command goes on from the store. The result is the same whatever the
     number of workers. Exit status 1: a claimed promise is broken; 2: not all was run, or one is unknown.
     """
+    reports = chosen_reports(report)
     variants = variants_of(names, path=path, driver=driver, python=python, setting=setting, option=option)
     if cluster and number:
         raise BadInput("--cluster and --workers are given", "give one of them: a cluster has workers of its own")
@@ -117,6 +120,7 @@ def campaign_command(
     write(folder.root / VERDICTS, encode(what))
     print_campaign(out, what, folder.root)
     errors.print(f"evidence: {short(str(folder.root))}", markup=False, soft_wrap=True)
+    draw_pages(reports, folder.root, errors)
     if stopped:
         errors.print("stopped: the same command goes on from there", markup=False)
         return 130

@@ -195,6 +195,7 @@ def test_workers_of_a_scheduler_elsewhere_are_used(lab_command: Lab, tmp_path: P
                     )
                     assert done.returncode == 1, done.stderr
                     assert "1 worker\n" in done.stderr
+                    assert "report: " in done.stderr
                 finally:
                     one.terminate()
         finally:
