@@ -12,8 +12,7 @@ import socket
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -160,26 +159,21 @@ class Sources:
             wrapper, sql = about(self_, args)
             if id(wrapper) in self.apart or (what == "check" and not _will_check(wrapper)):
                 return original(self_, *args, **kwargs)
-            with self._noting(wrapper.alias, what, sql):
+            thread = threading.get_ident()
+            note = Note(thread, wrapper.alias, what, sql, self.place(sys._getframe(1)), clock.now_ns())  # noqa: SLF001
+            self.notes.append(note)
+            stack = self._inside.setdefault(thread, [])
+            stack.append(note)
+            try:
                 result = original(self_, *args, **kwargs)
                 if what == "connect":
-                    self.holders[local_port(wrapper.connection)] = threading.get_ident()
+                    self.holders[local_port(wrapper.connection)] = thread
                 return result
+            finally:
+                note.ended_ns = clock.now_ns()
+                stack.pop()
 
         setattr(owner, name, noted)
-
-    @contextmanager
-    def _noting(self, alias: str, what: What, sql: str) -> Iterator[None]:
-        thread = threading.get_ident()
-        note = Note(thread, alias, what, sql, self.place(sys._getframe(3)), clock.now_ns())  # noqa: SLF001
-        self.notes.append(note)
-        stack = self._inside.setdefault(thread, [])
-        stack.append(note)
-        try:
-            yield
-        finally:
-            note.ended_ns = clock.now_ns()
-            stack.pop()
 
 
 def _will_check(wrapper: Any) -> bool:

@@ -239,9 +239,10 @@ class Flow:
                 return
             if frame.ordinal > self._asked:
                 self._asked = frame.ordinal
-                if frame.start >= self.passed:
-                    if found := self.relay.arming.stops(self.relay.ordinal, self.direction, frame):
-                        self.stops = sorted(self.stops + found, key=lambda stop: stop.offset)
+                if frame.start < self.passed:
+                    continue
+                if found := self.relay.arming.stops(self.relay.ordinal, self.direction, frame):
+                    self.stops = sorted(self.stops + found, key=lambda stop: stop.offset)
 
     def _send(self, count: int) -> bool:
         """Hand on up to `count` bytes; False when the sink takes no more for now."""
