@@ -79,6 +79,8 @@ class Actor:
     state: State = "arriving"
     place: Place | None = None
     act: Act | None = None
+    behind: list[tuple[Place, Act]] = field(default_factory=list)
+    """Statements of its other threads that are held meanwhile: one goes after the other."""
     answer: Answer | None = None
     since: float = 0.0
     """When its statement was let go."""
@@ -138,6 +140,7 @@ class Played:
     answers: tuple[Answer, ...]
     held_open: int
     astray: str
+    swallowed: dict[int, str]
     deadlock_at: int | None
     """How many steps there had been when the server ended a deadlock: which statement it ended was its own choice."""
 
@@ -194,6 +197,7 @@ class _Play:
         self._choices: list[Choice] = []
         self._deadlock_at: int | None = None
         self._held_open = 0
+        self._swallowed: dict[int, str] = {}
         self._waiting: dict[int, int] = {}
         """What the actors' threads had used of the processor when they were last seen to wait."""
 
@@ -230,7 +234,15 @@ class _Play:
         finally:
             self._let_go(threads)
         answers = tuple(actor.answer or Answer(silent=True) for actor in self._actors)
-        return Played(tuple(self._steps), tuple(self._choices), answers, self._held_open, astray, self._deadlock_at)
+        return Played(
+            tuple(self._steps),
+            tuple(self._choices),
+            answers,
+            self._held_open,
+            astray,
+            self._swallowed,
+            self._deadlock_at,
+        )
 
     # -- the actors' threads
 
@@ -323,7 +335,7 @@ class _Play:
         self._note(actor, self._step_of(actor, note, cut=cut))
         actor.keeps = not cut and note is not None and bool(KEEPS_LOCKS.match(note.sql))
         if cut:
-            actor.state = "running"
+            self._moved_on(actor)
             self._case.ports[server].act("fin", connection)
         else:
             actor.state = "sent"
@@ -463,6 +475,11 @@ class _Play:
             self._locks_went()
             actor = self._actors[news.actor]
             actor.state, actor.answer = "done", news.answer
+            for thread, block in self._sources.swallowed:
+                if thread in actor.threads:
+                    self._swallowed[news.actor] = block
+            for (server, connection), _ in actor.behind:  # of threads that nobody waits for
+                self._case.ports[server].resume(connection)
             actor.threads.clear()  # those that served it end, and their numbers are given to others
             return True
         server, record = news
@@ -481,9 +498,12 @@ class _Play:
         if thread is None or self._set_up(thread):
             self._case.ports[place[0]].resume(place[1])
             return False
-        moving = [each for each in self._actors if each.state in ("running", "arriving")]
-        actor = next((each for each in moving if thread in each.threads), None) or self._adopted(thread)
+        going = [each for each in self._actors if each.state != "done"]
+        actor = next((each for each in going if thread in each.threads), None) or self._adopted(thread)
         self._owners[place] = actor.index
+        if actor.state in ("held", "sent"):
+            actor.behind.append((place, act))
+            return False
         actor.state, actor.place, actor.act = "held", place, act
         return True
 
@@ -502,13 +522,20 @@ class _Play:
         actor.threads.add(thread)
         return actor
 
+    def _moved_on(self, actor: Actor) -> None:
+        """Its statement is over."""
+        actor.state = "running"
+        if actor.behind:
+            actor.state = "held"
+            actor.place, actor.act = actor.behind.pop(0)
+
     def _ready(self, place: Place, tx: str) -> bool:
         self._sent.discard(place)
         for actor in self._actors:
             if actor.state == "sent" and actor.place == place:
                 if tx != IN_TRANSACTION or not actor.keeps:
                     self._locks_went()
-                actor.state = "running"
+                self._moved_on(actor)
                 actor.blockers = frozenset()
                 if not self._steps[actor.step].waits_for:
                     usual = self._stage.usual

@@ -250,6 +250,7 @@ class Orders:
             preemptions=sum(choice.preempts(choice.chosen) for choice in played.choices),
             deadlock=played.deadlock_at is not None,
             held_open=played.held_open,
+            swallowed=played.swallowed,
             invariant=told,
             diverged=played.astray,
         )
