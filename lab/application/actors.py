@@ -92,6 +92,8 @@ class Actor:
     """Its statement was seen to wait, and nobody has given a lock back since."""
     keeps: bool = False
     """Its last statement gives no lock back."""
+    alone: bool = True
+    """Whether nothing but its own thread has spoken to the server."""
     threads: set[int] = field(default_factory=set)
     natives: set[int] = field(default_factory=set)
     """Its own thread as the kernel knows it."""
@@ -356,7 +358,11 @@ class _Play:
 
     def _note_of(self, actor: Actor) -> Note | None:
         assert actor.act is not None
-        notes = (self._sources.note_at(actor.act.at_ns, thread) for thread in actor.threads)
+        assert actor.place is not None
+        # The thread that has the connection goes first: another one of the request may be connecting just then.
+        holder = self._sources.holders.get(self._ports.get(actor.place, -1))
+        threads = sorted(actor.threads, key=lambda thread: thread != holder)
+        notes = (self._sources.note_at(actor.act.at_ns, thread) for thread in threads)
         return next((each for each in notes if each is not None), None)
 
     def _step_of(self, actor: Actor, note: Note | None, *, cut: bool) -> Step:
@@ -387,10 +393,7 @@ class _Play:
 
     def _nobody_moves(self) -> bool:
         """Whether all are known to be at rest without a look at anything."""
-        return self._news.empty() and all(
-            actor.stuck if actor.state == "sent" else actor.state not in ("running", "arriving")
-            for actor in self._actors
-        )
+        return self._news.empty() and all(map(_rests, self._actors))
 
     def _wait_for_change(self) -> None:
         """Nobody can be let go: the server ends a deadlock, a sleep ends, or a session that is left open blocks."""
@@ -474,6 +477,8 @@ class _Play:
         if isinstance(news, _Answered):
             self._locks_went()
             actor = self._actors[news.actor]
+            if actor.state == "held" and actor.place is not None and actor.act is not None:
+                actor.behind.append((actor.place, actor.act))
             actor.state, actor.answer = "done", news.answer
             for thread, block in self._sources.swallowed:
                 if thread in actor.threads:
@@ -520,6 +525,7 @@ class _Play:
         running = [actor for actor in self._actors if actor.state in ("running", "arriving")]
         actor = max(running or self._actors, key=lambda each: each.step)
         actor.threads.add(thread)
+        actor.alone = False
         return actor
 
     def _moved_on(self, actor: Actor) -> None:
@@ -542,6 +548,13 @@ class _Play:
                     self._stage.usual += WEIGHT * (clock.now() - actor.since - usual)
                 return True
         return False
+
+
+def _rests(actor: Actor) -> bool:
+    """Whether it is known to do nothing: another thread of a request that works with several may come at any time."""
+    if actor.state in ("held", "sent"):
+        return actor.alone and (actor.state == "held" or actor.stuck)
+    return actor.state in ("ready", "done")
 
 
 TASKS: Final = Path("/proc/self/task")

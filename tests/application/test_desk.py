@@ -84,7 +84,7 @@ def test_every_wrong_view_is_found_and_every_right_one_silent(project: Project, 
 @pytest.mark.parametrize(
     ("driver", "chosen"),
     [
-        ("psycopg", "expected_error or (order and in_threads) or (cut and graphql)"),
+        ("psycopg", "expected_error or (cut and graphql)"),
         pytest.param("psycopg", "", marks=pytest.mark.nightly),
         pytest.param("psycopg2", "", marks=pytest.mark.nightly),
     ],
@@ -93,5 +93,8 @@ def test_every_wrong_view_is_found_and_every_right_one_silent(project: Project, 
 def test_right_views_that_do_odd_things_are_not_accused(project: Project, driver: str, chosen: str) -> None:
     # A bound that no test lives to see: an order in which a statement was held and forgotten used to wait for its end.
     ran = desk(project, "odd_ones.py", "-k", chosen, f"--lab-driver={driver}", "--lab-bound=900")
-    assert set(ran.outcomes.values()) == {"passed"}, ran.text
-    assert len(ran.outcomes) == (34 if not chosen else 4)
+    failed = {name for name, how in ran.outcomes.items() if how != "passed"}
+    # Its own two threads race: their order may differ from run to run, which is said, and accuses nobody.
+    assert failed <= {"test_order[in_threads]"}, ran.text
+    assert all("the calls cannot be put into an order" in ran.report(name) for name in failed), ran.text
+    assert len(ran.outcomes) == (34 if not chosen else 3)
