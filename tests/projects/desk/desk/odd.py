@@ -9,6 +9,7 @@ from django.db.models import F
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 
 from desk.models import Booking, Counter, Guest, Job, Member, Seat
+from desk.outside import code
 
 
 def in_threads(request):
@@ -67,7 +68,7 @@ def nowait(request):
             seat.save()
             Booking.objects.create(seat=seat, guest="x")
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) == "55P03":
+        if code(error) == "55P03":
             return HttpResponse("busy", status=409)
         raise
     return HttpResponse("ok")
@@ -137,7 +138,7 @@ def form_again(request):
             Booking.objects.create(seat=Seat.objects.get(number=1), guest="x")
             Member.objects.create(mail="m")
     except DatabaseError as error:
-        if getattr(error.__cause__, "sqlstate", "") == "23505":
+        if code(error) == "23505":
             return HttpResponse("taken, choose another")
         raise
     return HttpResponse("welcome")
@@ -168,7 +169,7 @@ def retried_serializable(request):
                 counter.save()
             return HttpResponse("ok")
         except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", None) not in ("40001", "40P01") or attempt == 4:
+            if code(error) not in ("40001", "40P01") or attempt == 4:
                 raise
     return None
 

@@ -38,3 +38,8 @@ def charge(key=None):
 def clear():
     queue.clear()
     charged.clear()
+
+
+def code(error):
+    """The SQLSTATE, which each driver calls by another name."""
+    return getattr(error.__cause__, "sqlstate", None) or getattr(error.__cause__, "pgcode", None)
