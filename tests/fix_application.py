@@ -108,6 +108,19 @@ class Project:
         return Ran(done.stdout, done.returncode)
 
 
+BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    pass"
+
+
+@pytest.fixture
+def busy_machine() -> Iterator[None]:
+    """Every processor has something else to do; what does it ends with this process, however that comes."""
+    loops = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(os.cpu_count() or 1)]
+    yield
+    for each in loops:
+        each.kill()
+        each.wait()
+
+
 @pytest.fixture(scope="session")
 def users_server() -> Iterator[OwnServer]:
     """A server that stands for the developer's: nothing in the inner run says that it is the lab's."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from lab.application import clock
 from lab.application.case import Answer
 from lab.application.ground import Call, Case, Ground
 from lab.application.order_case import Step, address, letter
-from lab.application.sessions import Server
+from lab.application.sources import Note
 from lab.errors import LabError
 from lab.explore.frontier import Choice, usual
 from lab.wire.journal import Act, Event, Message, Record
@@ -33,10 +34,14 @@ from lab.wire.rule import Rule
 HOLD: Final = Rule.parse("step-begun+0", "stall", "server", repeat=True)
 
 READY: Final = "Z"
-TELLING: Final = (READY, BACKEND_KEY)
-"""Messages that say something about who can go on."""
 
 DEADLOCK: Final = "40P01"
+
+IN_TRANSACTION: Final = "T"
+"""The transaction state of a session that keeps what it has locked."""
+
+KEEPS_LOCKS: Final = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE)\b(?!.*advisory)", re.IGNORECASE | re.DOTALL)
+"""SQL that gives no lock back while its transaction goes on."""
 
 FIRST_POLL: Final = 0.002
 LONGEST_POLL: Final = 0.1
@@ -74,6 +79,8 @@ class Actor:
     state: State = "arriving"
     place: Place | None = None
     act: Act | None = None
+    behind: list[tuple[Place, Act]] = field(default_factory=list)
+    """Statements of its other threads that are held meanwhile: one goes after the other."""
     answer: Answer | None = None
     since: float = 0.0
     """When its statement was let go."""
@@ -81,6 +88,12 @@ class Actor:
     """The number of its last step."""
     blockers: frozenset[int] = frozenset()
     """Actors whose locks its statement waits for, as last seen."""
+    stuck: bool = False
+    """Its statement was seen to wait, and nobody has given a lock back since."""
+    keeps: bool = False
+    """Its last statement gives no lock back."""
+    alone: bool = True
+    """Whether nothing but its own thread has spoken to the server."""
     threads: set[int] = field(default_factory=set)
     natives: set[int] = field(default_factory=set)
     """Its own thread as the kernel knows it."""
@@ -129,6 +142,7 @@ class Played:
     answers: tuple[Answer, ...]
     held_open: int
     astray: str
+    swallowed: dict[int, str]
     deadlock_at: int | None
     """How many steps there had been when the server ended a deadlock: which statement it ended was its own choice."""
 
@@ -157,14 +171,9 @@ class Stage:
     @contextmanager
     def play(self, wanted: Wanted) -> Iterator[tuple[Case, Played]]:
         """Play one order; within the block its rows are there and its sessions have ended."""
-        news: SimpleQueue[_News] = SimpleQueue()
-
-        def sink(server: int, record: Record) -> None:
-            if not isinstance(record, Message) or record.type in TELLING or record.sqlstate:
-                news.put((server, record))  # each wakes the stage, and of a connection's beginning there are dozens
-
-        with self.ground.case([HOLD], push=True, sink=sink, warm=False) as case:
-            played = _Play(self, case, news).run(wanted)
+        play = _Play(self)
+        with self.ground.case([HOLD], push=True, sink=play.told, warm=False) as case:
+            played = play.run(case, wanted)
             case.settle()
             case.sever()
             yield case, played
@@ -173,36 +182,69 @@ class Stage:
 class _Play:
     """One order being played."""
 
-    def __init__(self, stage: Stage, case: Case, news: SimpleQueue[_News]) -> None:
+    _case: Case
+
+    def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._case = case
-        self._news = news
+        self._news: SimpleQueue[_News] = SimpleQueue()
         self._sources = stage.ground.sources
         self._actors = [Actor(index, call) for index, call in enumerate(stage.calls)]
         self._owners: dict[Place, int] = {}
         self._ports: dict[Place, int] = {}
         """The client's port of each connection."""
         self._pids: dict[Place, int] = {}
+        self._sent: set[Place] = set()
+        """Connections on which a statement is under way."""
         self._steps: list[Step] = []
         self._choices: list[Choice] = []
         self._deadlock_at: int | None = None
         self._held_open = 0
+        self._swallowed: dict[int, str] = {}
         self._waiting: dict[int, int] = {}
         """What the actors' threads had used of the processor when they were last seen to wait."""
 
-    def run(self, wanted: Wanted) -> Played:
+    def told(self, server: int, record: Record) -> None:
+        """A record has come; in the thread that reads the tap's pipe.
+
+        Each piece of news wakes the stage, and a connection's beginning alone has dozens of records: what changes
+        nothing that an actor does is taken down here.
+        """
+        place = server, record.connection
+        if isinstance(record, Act):
+            self._news.put((server, record))
+        elif isinstance(record, Event):
+            if record.event == "accept":
+                self._ports[place] = int(record.detail.rpartition(":")[2])
+        elif record.type == BACKEND_KEY:
+            self._pids[place] = record.pid
+        elif record.sqlstate == DEADLOCK or (record.type == READY and place in self._sent):
+            self._news.put((server, record))
+
+    def run(self, case: Case, wanted: Wanted) -> Played:
+        """Play it on this case."""
+        self._case = case
         threads = [self._start(actor) for actor in self._actors]
         astray = ""
         try:
             self._rest()
             self._follow(wanted)
+            for port in self._case.ports:
+                port.journal()  # the last answers have reached the actors, but perhaps not yet the journal
             self._held_open += self._case.left_open()
         except Astray as reason:
             astray = str(reason)
         finally:
             self._let_go(threads)
         answers = tuple(actor.answer or Answer(silent=True) for actor in self._actors)
-        return Played(tuple(self._steps), tuple(self._choices), answers, self._held_open, astray, self._deadlock_at)
+        return Played(
+            tuple(self._steps),
+            tuple(self._choices),
+            answers,
+            self._held_open,
+            astray,
+            self._swallowed,
+            self._deadlock_at,
+        )
 
     # -- the actors' threads
 
@@ -228,8 +270,7 @@ class _Play:
     def _let_go(self, threads: Sequence[threading.Thread]) -> None:
         """Let every thread end, also those of an order that was given up: nothing is held any more."""
         for port in self._case.ports:
-            port.disarm()
-            port.resume()
+            port.let_go()
         for actor in self._actors:
             actor.begin.set()
             actor.leave.set()
@@ -292,24 +333,40 @@ class _Play:
             return
         assert actor.place is not None
         server, connection = actor.place
-        self._note(actor, self._step_of(actor, cut=cut))
+        note = self._note_of(actor)
+        self._note(actor, self._step_of(actor, note, cut=cut))
+        actor.keeps = not cut and note is not None and bool(KEEPS_LOCKS.match(note.sql))
         if cut:
-            actor.state = "running"
+            self._moved_on(actor)
             self._case.ports[server].act("fin", connection)
         else:
             actor.state = "sent"
             actor.since = clock.now()
+            self._sent.add(actor.place)
             self._case.ports[server].resume(connection)
 
     def _note(self, actor: Actor, step: Step) -> None:
         actor.step = len(self._steps)
         actor.blockers = frozenset()
+        actor.stuck = False
         self._steps.append(step)
 
-    def _step_of(self, actor: Actor, *, cut: bool) -> Step:
+    def _locks_went(self) -> None:
+        """Somebody may have given a lock back: ask again who waits for whom."""
+        for actor in self._actors:
+            actor.stuck = False
+
+    def _note_of(self, actor: Actor) -> Note | None:
         assert actor.act is not None
-        notes = (self._sources.note_at(actor.act.at_ns, thread) for thread in actor.threads)
-        note = next((each for each in notes if each is not None), None)
+        assert actor.place is not None
+        # The thread that has the connection goes first: another one of the request may be connecting just then.
+        holder = self._sources.holders.get(self._ports.get(actor.place, -1))
+        threads = sorted(actor.threads, key=lambda thread: thread != holder)
+        notes = (self._sources.note_at(actor.act.at_ns, thread) for thread in threads)
+        return next((each for each in notes if each is not None), None)
+
+    def _step_of(self, actor: Actor, note: Note | None, *, cut: bool) -> Step:
+        assert actor.act is not None
         says = note.says if note is not None else actor.act.verb.replace("other", "") or "a statement"
         return Step(actor.index, says, note.place if note is not None else "", cut=cut)
 
@@ -321,6 +378,8 @@ class _Play:
         pause = self._stage.first_poll
         moved = clock.now()
         while True:
+            if self._nobody_moves():
+                return
             if self._hear(pause):
                 pause, moved = self._stage.first_poll, clock.now()
                 continue
@@ -331,6 +390,10 @@ class _Play:
             if clock.now() > ends:
                 raise Astray(f"the requests do not come to rest: {self._doing()}")
             pause = min(pause * 2, LONGEST_POLL)
+
+    def _nobody_moves(self) -> bool:
+        """Whether all are known to be at rest without a look at anything."""
+        return self._news.empty() and all(map(_rests, self._actors))
 
     def _wait_for_change(self) -> None:
         """Nobody can be let go: the server ends a deadlock, a sleep ends, or a session that is left open blocks."""
@@ -356,14 +419,14 @@ class _Play:
         """Whether each statement that is under way waits for a lock of another actor, by the server."""
         pids = {pid: self._owners[place] for place, pid in self._pids.items() if place in self._owners}
         for number, server in enumerate(self._stage.ground.servers):
-            here = [actor for actor in sent if actor.place is not None and actor.place[0] == number]
+            here = [each for each in sent if each.place is not None and each.place[0] == number and not each.stuck]
             asked = {self._pids.get(actor.place, 0): actor for actor in here if actor.place is not None}
-            found = _blocking(server, list(asked)) if asked else {}
+            found = server.blocking(asked)
             for pid, actor in asked.items():
                 others = frozenset(pids[one] for one in found.get(pid, ()) if one in pids) - {actor.index}
                 if not others:
                     return False
-                actor.blockers = others
+                actor.blockers, actor.stuck = others, True
                 step = self._steps[actor.step]
                 if not step.waits_for:
                     self._steps[actor.step] = replace(step, waits_for=tuple(sorted(others)))
@@ -412,8 +475,16 @@ class _Play:
             self._actors[news.actor].state = "ready"
             return True
         if isinstance(news, _Answered):
+            self._locks_went()
             actor = self._actors[news.actor]
+            if actor.state == "held" and actor.place is not None and actor.act is not None:
+                actor.behind.append((actor.place, actor.act))
             actor.state, actor.answer = "done", news.answer
+            for thread, block in self._sources.swallowed:
+                if thread in actor.threads:
+                    self._swallowed[news.actor] = block
+            for (server, connection), _ in actor.behind:  # of threads that nobody waits for
+                self._case.ports[server].resume(connection)
             actor.threads.clear()  # those that served it end, and their numbers are given to others
             return True
         server, record = news
@@ -421,15 +492,10 @@ class _Play:
         if isinstance(record, Act):
             self._pids[place] = record.pid
             return record.way == "stall" and self._held(place, record)
-        if isinstance(record, Event):
-            if record.event == "accept":
-                self._ports[place] = int(record.detail.rpartition(":")[2])
-            return False
-        if record.type == BACKEND_KEY:
-            self._pids[place] = record.pid
+        assert isinstance(record, Message)
         if record.sqlstate == DEADLOCK and self._deadlock_at is None:
             self._deadlock_at = len(self._steps)
-        return record.type == READY and self._ready(place)
+        return record.type == READY and self._ready(place, record.tx)
 
     def _held(self, place: Place, act: Act) -> bool:
         """A statement is held: whose it is, unless a connection is still being set up, which is no step."""
@@ -437,9 +503,12 @@ class _Play:
         if thread is None or self._set_up(thread):
             self._case.ports[place[0]].resume(place[1])
             return False
-        moving = [each for each in self._actors if each.state in ("running", "arriving")]
-        actor = next((each for each in moving if thread in each.threads), None) or self._adopted(thread)
+        going = [each for each in self._actors if each.state != "done"]
+        actor = next((each for each in going if thread in each.threads), None) or self._adopted(thread)
         self._owners[place] = actor.index
+        if actor.state in ("held", "sent"):
+            actor.behind.append((place, act))
+            return False
         actor.state, actor.place, actor.act = "held", place, act
         return True
 
@@ -456,12 +525,23 @@ class _Play:
         running = [actor for actor in self._actors if actor.state in ("running", "arriving")]
         actor = max(running or self._actors, key=lambda each: each.step)
         actor.threads.add(thread)
+        actor.alone = False
         return actor
 
-    def _ready(self, place: Place) -> bool:
+    def _moved_on(self, actor: Actor) -> None:
+        """Its statement is over."""
+        actor.state = "running"
+        if actor.behind:
+            actor.state = "held"
+            actor.place, actor.act = actor.behind.pop(0)
+
+    def _ready(self, place: Place, tx: str) -> bool:
+        self._sent.discard(place)
         for actor in self._actors:
             if actor.state == "sent" and actor.place == place:
-                actor.state = "running"
+                if tx != IN_TRANSACTION or not actor.keeps:
+                    self._locks_went()
+                self._moved_on(actor)
                 actor.blockers = frozenset()
                 if not self._steps[actor.step].waits_for:
                     usual = self._stage.usual
@@ -470,12 +550,11 @@ class _Play:
         return False
 
 
-def _blocking(server: Server, pids: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    """By session those that it waits for."""
-    with server.control.connection.cursor() as cursor:  # the driver's own: this is asked several times in each order
-        asked = f"{{{','.join(map(str, pids))}}}"
-        cursor.execute("SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid", [asked])
-        return {pid: tuple(others) for pid, others in cursor.fetchall()}
+def _rests(actor: Actor) -> bool:
+    """Whether it is known to do nothing: another thread of a request that works with several may come at any time."""
+    if actor.state in ("held", "sent"):
+        return actor.alone and (actor.state == "held" or actor.stuck)
+    return actor.state in ("ready", "done")
 
 
 TASKS: Final = Path("/proc/self/task")

@@ -100,6 +100,15 @@ class CutCase:
     gave_up: bool = True
 
 
+def swallowed(place: str) -> str:
+    """What is said of a block of atomic() that has lost what it had written, and of a caller who was not told."""
+    at = f" at {place}" if place else ""
+    return (
+        "success without effect: the client was told that all is well, but an error of the database was swallowed "
+        f"inside atomic(){at}, and what the block had written was rolled back"
+    )
+
+
 def shown(tables: Tables) -> str:
     """`rows shop_order +1, shop_product ~1`, or `no rows`."""
     parts = [f"{name} {rows}" for name, rows in sorted(tables.items())]

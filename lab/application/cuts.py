@@ -9,7 +9,7 @@ from logging import LogRecord
 from typing import Any, Final
 
 from lab.application import clock, evidence, logs, watchers
-from lab.application.case import Answer, CutCase
+from lab.application.case import Answer, CutCase, swallowed
 from lab.application.failure import Broken, Outcome, Unfit
 from lab.application.ground import Call, Case, Ground, Invariant, Seen
 from lab.application.judge import judge
@@ -147,6 +147,8 @@ class _Run:
             case.settle()
             if not answer.served:
                 raise Unfit(f"the call answers {answer} without any cut: {answer.error or 'no error'}", "mend it first")
+            if self._ground.sources.swallowed:
+                raise Broken(f"{swallowed(self._ground.sources.swallowed[0][1])}, without any cut")
             records = [port.records for port in case.ports]
             if case.left_open():
                 raise Broken("left open: a session waits inside a transaction after the answer, without any cut")

@@ -25,7 +25,7 @@ from lab.application.redirect import Redirect, close_clients, straight, upstream
 from lab.application.session import Session
 from lab.application.sessions import Server, Traffic
 from lab.application.sources import Sources
-from lab.application.state import Saved, hand_in, save
+from lab.application.state import Change, Saved, hand_in, save
 from lab.wire.journal import Record
 from lab.wire.remote import RemotePort
 from lab.wire.rule import Rule
@@ -190,7 +190,7 @@ class Ground:
             finally:
                 case.sever()
                 self.redirect.to({})
-                self.saved.restore()
+                self.saved.restore(looked=case.looked)
                 self._kept.restore()
 
     @contextmanager
@@ -218,6 +218,8 @@ class Case:
         self.ground = ground
         self.ports = ports
         self.logs = records
+        self.looked = False
+        """Whether nobody has written since the rows were looked at."""
         self._severed = False
         self._filling = Lock()
         self._traffic = [Traffic(port) for port in ports]
@@ -241,6 +243,7 @@ class Case:
 
     def call(self, call: Call) -> Answer:
         """Run it in this thread; whatever comes is an answer."""
+        self.looked = False
         try:
             value = _result(call)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # the caller's error is what is asked for
@@ -265,9 +268,9 @@ class Case:
             self._gone[seen.port.port] = sessions.settle(server, seen)
 
     def left_open(self) -> int:
-        """How many sessions of the case wait inside a transaction."""
+        """How many sessions of the case wait inside a transaction, as far as the journal has been read."""
         return sum(
-            len(server.in_transaction(seen.read().live))
+            len(server.in_transaction(seen.read().perhaps_open))
             for server, seen in zip(self.ground.servers, self._traffic, strict=True)
         )
 
@@ -299,15 +302,21 @@ class Case:
         for server, seen in zip(self.ground.servers, self._traffic, strict=True):
             self.ground.tapped(sessions.sever(server, seen, self._gone.get(seen.port.port, set())))
 
-    def tally(self) -> Tables:
+    def changes(self) -> dict[str, Change]:
         """The differences to the saved rows, by table, without the tables to be ignored."""
-        found = self.ground.saved.tally(everything=not self._severed)
-        return {name: rows for name, rows in found.items() if name not in self.ground.ignore}
+        found = self.ground.saved.changes(everything=not self._severed)
+        self.looked = self._severed
+        return {name: change for name, change in found.items() if name not in self.ground.ignore}
+
+    def tally(self) -> Tables:
+        """The same as numbers."""
+        return {name: change.rows for name, change in self.changes().items()}
 
     def check(self, invariant: Invariant | None, seen: Seen) -> str:
         """What the invariant says against it, "" when it holds. It sees the database straight."""
         if invariant is None:
             return ""
+        self.looked = False
         with self.ground.straightened():
             try:
                 takes = _takes_argument(invariant)

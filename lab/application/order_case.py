@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.application.case import Answer, Tables
 from lab.application.failure import Unfit
@@ -54,6 +54,8 @@ class OrderCase:
     preemptions: int = 0
     deadlock: bool = False
     held_open: int = 0
+    swallowed: Mapping[int, str] = field(default_factory=dict)
+    """By actor the block of atomic() that swallowed an error of the database and with it what it had written."""
     invariant: str = ""
     diverged: str = ""
 

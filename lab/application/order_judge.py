@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from lab.application.case import Answer
+from lab.application.case import Answer, swallowed
 from lab.application.order_case import OrderCase, letter
 
 Kind = Literal["kept", "error", "broken", "void"]
@@ -37,6 +37,8 @@ def judge(case: OrderCase, serial: Sequence[OrderCase], *, errors: Errors, by_ro
         return Verdict("broken", f"invariant: {case.invariant}")
     if case.held_open:
         return Verdict("broken", "left open: a session is idle in a transaction after the answer")
+    if reason := _swallowed(case):
+        return Verdict("broken", reason)
     if reason := _error(case, serial):
         return Verdict("broken", reason) if errors == "broken" or case.cut is not None else Verdict("error", reason)
     # After an allowed error the application has done less than it was asked to, which no serial order has.
@@ -55,6 +57,14 @@ def _error(case: OrderCase, serial: Sequence[OrderCase]) -> str:
                 return "an error in this order only: deadlock detected"
             whose = f"{letter(case.cut)}'s connection was cut and " if case.cut is not None else ""
             return f"{whose}an error in this order only: {_class(answer)}"
+    return ""
+
+
+def _swallowed(case: OrderCase) -> str:
+    """What the first request lost that was told all is well, "" when none did."""
+    for actor, place in sorted(case.swallowed.items()):
+        if case.answers[actor].served:
+            return swallowed(place)
     return ""
 
 

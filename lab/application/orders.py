@@ -234,8 +234,7 @@ class Orders:
     def play(self, wanted: Wanted) -> Ran:
         """Play one order, once."""
         with self._stage.play(wanted) as (case, played):
-            found = self._ground.saved.changes()
-            changes = {name: change for name, change in found.items() if name not in self._ground.ignore}
+            changes = case.changes()
             rows = {name: change.rows for name, change in changes.items()}
             told = case.check(self._invariant, _seen(played, rows)) if not played.astray else ""
             self._look_for_yields()
@@ -251,6 +250,7 @@ class Orders:
             preemptions=sum(choice.preempts(choice.chosen) for choice in played.choices),
             deadlock=played.deadlock_at is not None,
             held_open=played.held_open,
+            swallowed=played.swallowed,
             invariant=told,
             diverged=played.astray,
         )

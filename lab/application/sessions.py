@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,6 +24,7 @@ _PATIENCE: Final = 2.0
 COUNTS_SESSIONS: Final = 150000
 """The server version from which on its counters are exact when a session has ended."""
 
+READY = "Z"
 TERMINATE = "X"
 
 
@@ -37,31 +38,34 @@ class Server:
 
     def alive(self, pids: Iterable[int]) -> set[int]:
         """Those of the sessions that are still there."""
-        asked = list(pids)
-        if not asked:
-            return set()
-        with self.control.cursor() as cursor:
-            cursor.execute("SELECT pid FROM pg_catalog.pg_stat_activity WHERE pid = ANY(%s)", [asked])
-            return {pid for (pid,) in cursor.fetchall()}
+        return set(self._asked("SELECT pid FROM pg_catalog.pg_stat_activity WHERE pid = ANY ({})", pids))
 
     def in_transaction(self, pids: Iterable[int]) -> tuple[int, ...]:
         """Those that wait inside a transaction for their client."""
-        asked = list(pids)
-        if not asked:
-            return ()
-        with self.control.cursor() as cursor:
-            cursor.execute(
+        return tuple(
+            self._asked(
                 "SELECT pid FROM pg_catalog.pg_stat_activity"
-                " WHERE pid = ANY(%s) AND state LIKE 'idle in transaction%%' ORDER BY pid",
-                [asked],
+                " WHERE starts_with(state, 'idle in transaction') AND pid = ANY ({})",
+                pids,
             )
-            return tuple(pid for (pid,) in cursor.fetchall())
+        )
+
+    def blocking(self, pids: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """By session those that it waits for."""
+        asked = "SELECT array[pid] || pg_catalog.pg_blocking_pids(pid) FROM unnest({}) AS pid"
+        return {pid: tuple(others) for pid, *others in self._asked(asked, pids)}
 
     def terminate(self, pids: Iterable[int]) -> None:
         """End sessions; only ever those that the tap has seen begin."""
-        if asked := list(pids):
-            with self.control.cursor() as cursor:
-                cursor.execute("SELECT pg_catalog.pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [asked])
+        self._asked("SELECT pg_catalog.pg_terminate_backend(pid)::int FROM unnest({}) AS pid", pids)
+
+    def _asked(self, question: str, pids: Iterable[int]) -> list[Any]:
+        """What a question about some sessions answers; by the driver's own cursor, because each case asks several."""
+        if not (known := ",".join(map(str, pids))):
+            return []
+        with self.control.wrap_database_errors, self.control.connection.cursor() as cursor:
+            cursor.execute(question.format(f"'{{{known}}}'::int[]"))
+            return [found for (found,) in cursor.fetchall()]
 
     def sessions_begun(self, ours: Iterable[BaseDatabaseWrapper]) -> int:
         """How many sessions have ever begun on the test's databases; 0 where the server does not count them exactly."""
@@ -106,6 +110,8 @@ class Traffic:
         """Connections whose client has said goodbye, hung up, or was cut off."""
         self.closed: set[int] = set()
         self.pids: dict[int, int] = {}
+        self._idle: set[int] = set()
+        """Connections whose last answer said that no transaction is open."""
 
     def read(self) -> Traffic:
         """Take in what has come since."""
@@ -122,6 +128,8 @@ class Traffic:
                 self.pids[number] = record.pid
             elif record.type == TERMINATE:
                 self.ended.add(number)
+            elif record.type == READY:
+                (self._idle.add if record.tx == "I" else self._idle.discard)(number)
         elif isinstance(record, Act):
             if record.pid:
                 self.pids[number] = record.pid
@@ -139,6 +147,11 @@ class Traffic:
     def live(self) -> set[int]:
         """The pids of connections that nobody has ended."""
         return {pid for number, pid in self.pids.items() if number not in self.ended | self.closed}
+
+    @property
+    def perhaps_open(self) -> set[int]:
+        """Those of them that may be inside a transaction."""
+        return {pid for number, pid in self.pids.items() if pid in self.live and number not in self._idle}
 
     @property
     def over(self) -> set[int]:

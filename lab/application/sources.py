@@ -12,8 +12,7 @@ import socket
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, Final, Literal
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
+from django.db.transaction import Atomic, get_connection
 
 import lab
 from lab.application import clock
@@ -38,6 +38,9 @@ _TARGET = re.compile(
         (?:\s+ONLY)?""",
     re.IGNORECASE | re.VERBOSE,
 )
+WRITES: Final = re.compile(r"\s*(INSERT|UPDATE|DELETE|MERGE|COPY)\b", re.IGNORECASE)
+ABORTED: Final = 3
+"""What libpq calls PQTRANS_INERROR."""
 _NAME = re.compile(r'\s*(?:"(?P<quoted>[^"]+)"|(?P<plain>[A-Za-z_][\w.]*))(?:\."(?P<second>[^"]+)")?')
 _FROM = re.compile(r"\bFROM\b", re.IGNORECASE)
 
@@ -53,6 +56,7 @@ class Note:
     place: str
     begun_ns: int
     ended_ns: int = 0
+    failed: bool = False
 
     @property
     def says(self) -> str:
@@ -79,6 +83,12 @@ class Sources:
         """The identities of wrappers that are not looked at."""
         self.holders: dict[int, int] = {}
         """By the client's port of a connection, the thread that connect() has given it to."""
+        self.swallowed: list[tuple[int, str]] = []
+        """Blocks of atomic() that were left without an error after the server had given up what they had written: the
+        thread, and the line of the project.
+        """
+        self._began: dict[int, int] = {}
+        """By wrapper when its outermost block began."""
         self._inside: dict[int, list[Note]] = {}
         self._ours: dict[str, bool] = {}
         self._undo: list[tuple[type, str, Any]] = []
@@ -96,6 +106,7 @@ class Sources:
         """Forget the notes, and who has which connection."""
         self.notes = []
         self.holders = {}
+        self.swallowed = []
 
     def note_at(self, at_ns: int, thread: int | None = None) -> Note | None:
         """The call that a message of this moment belongs to, the innermost one."""
@@ -140,6 +151,7 @@ class Sources:
         self._wrap(CursorWrapper, "callproc", "execute", lambda cursor, args: (cursor.db, f"CALL {args[0]}"))
         for method, what in _METHODS.items():
             self._wrap(BaseDatabaseWrapper, method, what, lambda wrapper, _: (wrapper, ""))
+        self._watch_blocks()
         return self
 
     def __exit__(
@@ -160,26 +172,62 @@ class Sources:
             wrapper, sql = about(self_, args)
             if id(wrapper) in self.apart or (what == "check" and not _will_check(wrapper)):
                 return original(self_, *args, **kwargs)
-            with self._noting(wrapper.alias, what, sql):
+            thread = threading.get_ident()
+            note = Note(thread, wrapper.alias, what, sql, self.place(sys._getframe(1)), clock.now_ns())  # noqa: SLF001
+            self.notes.append(note)
+            stack = self._inside.setdefault(thread, [])
+            stack.append(note)
+            try:
                 result = original(self_, *args, **kwargs)
                 if what == "connect":
-                    self.holders[local_port(wrapper.connection)] = threading.get_ident()
+                    self.holders[local_port(wrapper.connection)] = thread
                 return result
+            except BaseException:
+                note.failed = True
+                raise
+            finally:
+                note.ended_ns = clock.now_ns()
+                stack.pop()
 
         setattr(owner, name, noted)
 
-    @contextmanager
-    def _noting(self, alias: str, what: What, sql: str) -> Iterator[None]:
-        thread = threading.get_ident()
-        note = Note(thread, alias, what, sql, self.place(sys._getframe(3)), clock.now_ns())  # noqa: SLF001
-        self.notes.append(note)
-        stack = self._inside.setdefault(thread, [])
-        stack.append(note)
-        try:
-            yield
-        finally:
-            note.ended_ns = clock.now_ns()
-            stack.pop()
+    def _watch_blocks(self) -> None:
+        enter, leave = Atomic.__enter__, Atomic.__exit__
+        self._undo += [(Atomic, "__enter__", enter), (Atomic, "__exit__", leave)]
+
+        @wraps(enter)
+        def entered(block: Atomic) -> None:
+            enter(block)
+            wrapper = get_connection(block.using)
+            if not wrapper.savepoint_ids:
+                self._began[id(wrapper)] = clock.now_ns()
+
+        @wraps(leave)
+        def left(block: Atomic, kind: Any, error: Any, traceback: Any) -> None:
+            if kind is None:
+                self._look_for_swallowed(get_connection(block.using))
+            leave(block, kind, error, traceback)
+
+        owner: Any = Atomic
+        owner.__enter__, owner.__exit__ = entered, left
+
+    def _look_for_swallowed(self, wrapper: Any) -> None:
+        """Whether the outermost block ends in a transaction that an error has aborted: Django rolls it back and says
+        nothing.
+        """
+        if wrapper.savepoint_ids or id(wrapper) in self.apart or not _aborted(wrapper.connection):
+            return
+        thread, began = threading.get_ident(), self._began.get(id(wrapper), 0)
+        if any(
+            note.thread == thread and note.begun_ns >= began and not note.failed and WRITES.match(note.sql)
+            for note in self.notes
+        ):
+            self.swallowed.append((thread, self.place(sys._getframe(2))))  # noqa: SLF001
+
+
+def _aborted(connection: Any) -> bool:
+    """Whether the server has said that it has given the transaction of this driver's connection up."""
+    return connection is not None and getattr(connection.info, "transaction_status", None) == ABORTED
 
 
 def _will_check(wrapper: Any) -> bool:

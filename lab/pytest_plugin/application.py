@@ -241,7 +241,7 @@ def aliases_of(request: pytest.FixtureRequest) -> list[str]:
 
 def _session(config: pytest.Config) -> Session:
     if SESSION not in config.stash:
-        from lab.application.session import Options, Session, every_of, ways_of  # noqa: PLC0415
+        from lab.application.session import Options, Session, every_of, pytest_command, ways_of  # noqa: PLC0415
 
         config.stash[SESSION] = Session(
             Options(
@@ -252,9 +252,18 @@ def _session(config: pytest.Config) -> Session:
                 ways=ways_of(config.getoption("--lab-ways")),
                 preemptions=config.getoption("--lab-preemptions"),
                 bound=config.getoption("--lab-bound"),
-            )
+            ),
+            replay=lambda *case: " ".join([pytest_command(*case), *_as_here(config)]),
         )
     return config.stash[SESSION]
+
+
+def _as_here(config: pytest.Config) -> list[str]:
+    """The options without which a replay would go to another server, or by another driver."""
+    found = ["--lab-postgres"] if WHERE in config.stash else []
+    if config.getoption("--lab-driver") == "psycopg2":
+        found.append("--lab-driver psycopg2")
+    return found
 
 
 class Failed(pytest.fail.Exception):  # type: ignore[misc,name-defined]  # a function that has the class

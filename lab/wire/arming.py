@@ -65,10 +65,11 @@ class Arming:
 
     def held(self, connection: int, direction: Direction) -> bool:
         """Whether bytes of that direction must be understood before they may pass."""
-        return any(
-            armed.claims(connection) and armed.rule.moment.is_message and armed.rule.moment.may_be_in(direction)
-            for armed in self.rules
-        )
+        for armed in self.rules:  # no generator: this is asked at every read
+            moment = armed.rule.moment
+            if armed.claims(connection) and moment.is_message and moment.may_be_in(direction):
+                return True
+        return False
 
     def connect(self, connection: int) -> list[Armed]:
         """The rules whose moment is this new connection."""
@@ -79,14 +80,18 @@ class Arming:
     def stops(self, connection: int, direction: Direction, frame: Frame) -> list[Stop]:
         """The places in this message at which rules act, first to last."""
         found = []
+        acted = False
         for armed in self.rules:
             if armed.claims(connection) and _is_at(armed.rule, direction, frame) and armed.reached():
+                acted = True
                 byte = armed.rule.moment.byte
                 offset = frame.end if byte is None else frame.start + byte
                 if offset <= frame.end:  # else the message is too short: the rule is spent and did not land
                     found.append(Stop(offset, armed, frame))
-        self._forget_spent()
-        return sorted(found, key=lambda stop: stop.offset)
+        if acted:
+            self._forget_spent()
+            found.sort(key=lambda stop: stop.offset)
+        return found
 
     def bytes(self, connection: int, direction: Direction, passed: int) -> list[Stop]:
         """The absolute bytes of a direction, not yet behind it, at which rules act."""

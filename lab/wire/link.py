@@ -83,13 +83,17 @@ class Hangups:
 
 
 class Peer:
-    """One of the two sockets. `open` until closed here; `reset` once the other end was seen to have reset it."""
+    """One of the two sockets. `open` until closed here; `reset` once the other end was seen to have reset it.
 
-    __slots__ = ("open", "reset", "side", "sock")
+    `fd` is its descriptor, for the loop: asked for a socket that it does not know, a selector formats its repr.
+    """
+
+    __slots__ = ("fd", "open", "reset", "side", "sock")
 
     def __init__(self, side: Side, sock: socket.socket) -> None:
         self.side = side
         self.sock = sock
+        self.fd = sock.fileno()
         self.open = True
         self.reset = False
 
@@ -143,6 +147,9 @@ class Flow:
 
     def readable(self) -> None:
         """The source has something to say: bytes, an end, or an error."""
+        if self.stalled:
+            self.want_reading(False)
+            return
         try:
             data = self.source.sock.recv(READ)
         except (BlockingIOError, InterruptedError):
@@ -208,7 +215,10 @@ class Flow:
         self._want_writing(blocked and not (self._turn or self.done))
         if self.ended and self.passed == self.received and not self.stalled and not self.source.reset:
             self._pass_end()
-        self.want_reading(not (blocked or self.stalled or self.ended or (self.done and not self.swallow)))
+        # A flow that stalls listens on until its source does say something: of a client that waits for its answer that
+        # never comes, and to stop and to begin again costs more than what passes.
+        if not self.stalled or self.over:
+            self.want_reading(not (blocked or self.over))
 
     def _limit(self) -> int:
         """The byte of the stream up to which everything may pass now."""
@@ -229,8 +239,9 @@ class Flow:
                 return
             if frame.ordinal > self._asked:
                 self._asked = frame.ordinal
-                if frame.start >= self.passed:
-                    found = self.relay.arming.stops(self.relay.ordinal, self.direction, frame)
+                if frame.start < self.passed:
+                    continue
+                if found := self.relay.arming.stops(self.relay.ordinal, self.direction, frame):
                     self.stops = sorted(self.stops + found, key=lambda stop: stop.offset)
 
     def _send(self, count: int) -> bool:
@@ -299,8 +310,8 @@ class Flow:
 
     @property
     def reading(self) -> bool:
-        """Whether the loop will call when the source has something to say."""
-        return self._reading
+        """Whether what the source says will be read when it does."""
+        return self._reading and not self.stalled
 
     @property
     def over(self) -> bool:
@@ -310,16 +321,16 @@ class Flow:
     def want_reading(self, wanted: bool) -> None:
         """Start or stop listening to the source."""
         if wanted and not self._reading and self.source.open:
-            self.relay.loop.add_reader(self.source.sock, self.readable)
+            self.relay.loop.add_reader(self.source.fd, self.readable)
         elif self._reading and not wanted:
-            self.relay.loop.remove_reader(self.source.sock)
+            self.relay.loop.remove_reader(self.source.fd)
         self._reading = wanted and self.source.open
 
     def _want_writing(self, wanted: bool) -> None:
         if wanted and not self._writing:
-            self.relay.loop.add_writer(self.sink.sock, self.flush)
+            self.relay.loop.add_writer(self.sink.fd, self.flush)
         elif self._writing and not wanted:
-            self.relay.loop.remove_writer(self.sink.sock)
+            self.relay.loop.remove_writer(self.sink.fd)
         self._writing = wanted
 
     def let_go(self, peer: Peer) -> None:
@@ -381,12 +392,12 @@ class Relay:
             return
         failed = self.server.sock.connect_ex(address)  # type: ignore[arg-type]  # as getaddrinfo gave it
         if failed == EINPROGRESS:
-            self.loop.add_writer(self.server.sock, self._dialled)
+            self.loop.add_writer(self.server.fd, self._dialled)
         else:
             self._connected(failed)
 
     def _dialled(self) -> None:
-        self.loop.remove_writer(self.server.sock)
+        self.loop.remove_writer(self.server.fd)
         self._connected(self.server.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
     def _connected(self, failed: int) -> None:
@@ -546,7 +557,6 @@ class Relay:
                 flow.split = True
             else:
                 flow.stalled = True
-                flow.want_reading(False)
                 flow.let_go(flow.sink)
         if way == "delay":
             flows = tuple(map(self.flow_to, peers))
@@ -624,7 +634,7 @@ class Relay:
         self._hangups.forget(peer.sock)
         self.up.let_go(peer)
         self.down.let_go(peer)
-        self.loop.remove_writer(peer.sock)  # of a dial that has not ended
+        self.loop.remove_writer(peer.fd)  # of a dial that has not ended
 
 
 def address_text(name: object) -> str:

@@ -87,6 +87,11 @@ class RemotePort:
         """Forget all rules; stalls stay."""
         self._tap.call("disarm", self.port)
 
+    def let_go(self) -> None:
+        """Forget all rules and end every stall, soon: this does not wait for it."""
+        self._tap.tell("disarm", self.port)
+        self._tap.tell("resume", self.port)
+
     def act(self, way: Way, connection: int | None = None, sides: Sides = "both") -> int:
         """Act now on the live connections, or on one by its ordinal; return how many were hit."""
         hit: int = self._tap.call("act", self.port, {"way": way, "connection": connection, "sides": sides})
@@ -94,7 +99,7 @@ class RemotePort:
 
     def resume(self, connection: int | None = None) -> None:
         """End every stall, of all connections or of one; what was held passes soon: this does not wait for it."""
-        self._tap.send("resume", self.port, connection)
+        self._tap.tell("resume", self.port, connection)
 
     def wait(self, predicate: Callable[[Record], bool], seconds: float, since: int = 0) -> Record:
         """Return the first record that satisfies the predicate, past or to come; `since` leaves out the oldest ones.
@@ -247,20 +252,33 @@ class TapProcess:
 
         Raises LabError.
         """
-        if self._child is None:
-            raise LabError("the wire tap is not running", "start it first")
-        assert self._child.stdin is not None
         answer: Future[Any] = Future()
+        self._check()
         with self._lock:
             self._number += 1
             number = self._number
             self._answers[number] = answer
             if known is not None:
                 self._known[number] = known
-            with suppress(OSError):  # it is gone: the reader has said so, or will
-                self._child.stdin.write(_ENCODER.encode((number, what, port, arguments)) + b"\n")
-                self._child.stdin.flush()
+            self._write(number, what, port, arguments)
         return answer
+
+    def tell(self, what: str, port: int, arguments: object = None) -> None:
+        """Have the tap do something whose answer nobody waits for, which is then not sent. Raises LabError."""
+        self._check()
+        with self._lock:
+            self._write(0, what, port, arguments)
+
+    def _check(self) -> None:
+        if self._child is None:
+            raise LabError("the wire tap is not running", "start it first")
+
+    def _write(self, number: int, what: str, port: int, arguments: object) -> None:
+        assert self._child is not None
+        assert self._child.stdin is not None
+        with suppress(OSError):  # it is gone: the reader has said so, or will
+            self._child.stdin.write(_ENCODER.encode((number, what, port, arguments)) + b"\n")
+            self._child.stdin.flush()
 
     def forget(self, port: RemotePort) -> None:
         """A port has closed itself."""

@@ -3,9 +3,10 @@
     python remote_child.py PIDFD        started by lab/wire/remote.py, never by hand
 
 A call is `[number, what, port, arguments]`. Records go out as `["r", port, records]`, an answer as `["a", number,
-result]` or `["e", number, message, remedy]`. A record that was written before a call was served goes out before its
-answer. Calls are served in the tap's own thread, between two turns of its loop. The process ends with its parent: when
-the pipe of the calls ends, or when the parent's pidfd says so (a forked copy of it holds the pipe open as well).
+result]` or `["e", number, message, remedy]`; a call with the number 0 gets none. A record that was written before a
+call was served goes out before its answer. Calls are served in the tap's own thread, between two turns of its loop. The
+process ends with its parent: when the pipe of the calls ends, or when the parent's pidfd says so (a forked copy of it
+holds the pipe open as well).
 """
 
 from __future__ import annotations
@@ -165,12 +166,15 @@ class Calls:
                 self._answer(*call)
 
     def _answer(self, number: int, what: str, port: int, arguments: msgspec.Raw) -> None:
+        answer: tuple[object, ...]
         try:
-            self._out.answer("a", number, self._served.serve(what, port, arguments))
+            answer = "a", number, self._served.serve(what, port, arguments)
         except LabError as error:
-            self._out.answer("e", number, error.message, error.remedy)
+            answer = "e", number, error.message, error.remedy
         except KeyError:
-            self._out.answer("e", number, f"the tap has no port {port}", "open it first")
+            answer = "e", number, f"the tap has no port {port}", "open it first"
+        if number:
+            self._out.answer(*answer)
 
     def _end(self) -> None:
         self._tap.loop.remove_reader(self._pipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -87,6 +88,9 @@ def test_own_server_for_a_sqlite_project(project: Project) -> None:
     found = project.pytest("test_order.py", "--lab-postgres", settings=sqlite)
     assert found.outcomes == {"test_right": "passed", "test_wrong": "failed"}, found.text
     assert "of the lab's own" in found.text
+    assert re.search(
+        r"see it again: pytest test_order.py::test_wrong --lab-cut '.*' --lab-postgres$", found.text, re.MULTILINE
+    )
 
 
 @pytest.mark.nightly

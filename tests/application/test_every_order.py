@@ -204,6 +204,7 @@ def test_replays_agree(project: Project, driver: str) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.usefixtures("busy_machine")
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_thousand_replays_agree(project: Project, driver: str) -> None:
     said = replays(project, driver, 200)

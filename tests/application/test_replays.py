@@ -44,7 +44,11 @@ def test_replays(shop, client):
 
 @pytest.mark.parametrize("replays", [40, pytest.param(500, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("driver", ["psycopg", pytest.param("psycopg2", marks=pytest.mark.nightly)])
-def test_address_replays_to_the_same_story(project: Project, driver: str, replays: int) -> None:
+def test_address_replays_to_the_same_story(
+    project: Project, driver: str, replays: int, request: pytest.FixtureRequest
+) -> None:
+    if replays > 40:
+        request.getfixturevalue("busy_machine")
     project.write("test_replays.py", REPLAYS)
     ran = project.pytest(f"--lab-driver={driver}", "test_replays.py", environ={"REPLAYS": str(replays)})
     assert ran.outcomes == {"test_replays": "passed"}, ran.text

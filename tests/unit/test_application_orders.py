@@ -50,6 +50,15 @@ def test_an_order_like_a_serial_one_is_kept() -> None:
     assert verdict(an_order()) == Verdict("kept")
 
 
+def test_a_swallowed_error_is_held_against_an_order_whose_client_was_not_told() -> None:
+    found = verdict(an_order(swallowed={1: "shop/views.py:12"}))
+    assert found.kind == "broken"
+    assert found.reason.startswith("success without effect: the client was told that all is well, but an error ")
+    assert "inside atomic() at shop/views.py:12, and what the block had written was rolled back" in found.reason
+    told = an_order(201, 409, swallowed={1: "shop/views.py:12"})
+    assert verdict(told, replace(told, swallowed={})) == Verdict("kept")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

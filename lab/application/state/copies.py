@@ -55,8 +55,8 @@ class Copies:
                     f"INSERT INTO {SHARED} SELECT {oid}, row_number() OVER (), t::text FROM ONLY {table.name} t"
                 )
 
-    def differences(self, tables: Iterable[Table], nodes: dict[int, int]) -> list[tuple[int, bool, str]]:
-        """Rows that are there and not in the copy (True), or the other way round, as JSON; inside a transaction."""
+    def differences(self, tables: Iterable[Table], nodes: dict[int, int]) -> str:
+        """A query for the rows that are there and not in the copy (True), or the other way round, as JSON."""
         sides, parts = [], []
         for table in tables:
             oid, as_json = table.oid, f"to_json(d.row::{table.name})::text"
@@ -68,7 +68,7 @@ class Copies:
                 f"SELECT {oid}::bigint, true, {as_json} FROM (TABLE n{oid} EXCEPT ALL TABLE w{oid}) d",
                 f"SELECT {oid}::bigint, false, {as_json} FROM (TABLE w{oid} EXCEPT ALL TABLE n{oid}) d",
             ]
-        return self._session.rows(f"WITH {', '.join(sides)} {' UNION ALL '.join(parts)}") if parts else []
+        return f"WITH {', '.join(sides)} {' UNION ALL '.join(parts)}"
 
     def deletion(self, table: Table, nodes: dict[int, int], *, whole: bool) -> str:
         """A DELETE of what does not belong there, or of all rows."""
@@ -102,9 +102,10 @@ class Copies:
             f"u{oid} AS (INSERT INTO {own} SELECT tid, {_XID}, row FROM i{oid})",
         ]
 
+    @property
     def writer(self) -> str:
-        """The running transaction; asked only where it matters."""
-        return str(self._session.rows(f"SELECT {_XID}::text")[0][0]) if self._big else ""
+        """A query for the running transaction, "" where it does not matter: a number of its own is a write."""
+        return f"SELECT {_XID}::text" if self._big else "SELECT ''"
 
     def placed(self, tables: Iterable[Table], nodes: dict[int, int], writer: str) -> None:
         """The places that the copies of these tables know are true in these files, now that `writer` has committed."""

@@ -49,10 +49,13 @@ class Saved:
         """The same as numbers."""
         return {table: change.rows for table, change in self.changes(everything=everything).items()}
 
-    def restore(self) -> None:
-        """Put every table and sequence back exactly; each session that wrote has ended. Raises StateLost."""
+    def restore(self, *, looked: bool = False) -> None:
+        """Put every table and sequence back exactly; each session that wrote has ended. Raises StateLost.
+
+        `looked`: nobody has written since `changes` was asked.
+        """
         for kept in self._databases.values():
-            kept.restore()
+            kept.restore(looked=looked)
 
     def close(self) -> None:
         """Drop the copies."""
@@ -98,44 +101,42 @@ class Kept:
         self._copies = Copies(session)
         self._replica = session.rows("SELECT current_setting('is_superuser')") == [("on",)]
         self._touched.rebase()
+        self._seen: list[int] = []
+        """The tables that were touched at the last look."""
         with session.transaction():
             self._copies.take(self._readable(self._schema.tables), self._touched.nodes)
             self._sequences = self._touched.sequences()
 
     def changes(self, *, everything: bool = False) -> dict[str, Change]:
         """By table as the project calls it, which rows came and went."""
-        tables = self._readable(self._touched.tables(everything=everything))
+        self._seen = self._touched.tables(everything=everything)
+        tables = self._readable(self._seen)
         new: dict[int, list[Row]] = {}
         gone: dict[int, list[Row]] = {}
         if tables:
-            with self._session.transaction():
-                found = self._copies.differences(tables, self._touched.nodes)
-                for oid, came, text in sorted(found, key=lambda row: row[2]):
-                    (new if came else gone).setdefault(oid, []).append(json.loads(text))
+            found = self._session.at_once(self._copies.differences(tables, self._touched.nodes), fetch=True)
+            for oid, came, text in sorted(found, key=lambda row: row[2]):
+                (new if came else gone).setdefault(oid, []).append(json.loads(text))
         return {
             table.shown: Change(table, new.get(table.oid, []), gone.get(table.oid, []))
             for table in tables
             if table.oid in new or table.oid in gone
         }
 
-    def restore(self) -> None:
+    def restore(self, *, looked: bool) -> None:
         """Put all that was touched back. Raises StateLost."""
-        touched = self._writable(self._touched.tables())
+        touched = self._writable(self._seen if looked else self._touched.tables())
         moved = self._moved()
         if not touched and not moved:
             return
         tables = [table for table in touched if not table.view]
-        with self._session.transaction():
-            if tables:
-                whole = self._dependants(tables)
-                self._write_back([*tables, *whole], {each.oid for each in whole})
-                tables += whole
-            writer = self._copies.writer()
-            for table in touched:
-                if table.view:
-                    self._session.run(f"REFRESH MATERIALIZED VIEW {table.name}")
-            if moved:
-                self._session.run(f"SELECT {', '.join(moved)}")
+        whole = self._dependants(tables) if tables else []
+        tables += whole
+        statements = self._write_back(tables, {each.oid for each in whole}) if tables else []
+        statements += [f"REFRESH MATERIALIZED VIEW {table.name}" for table in touched if table.view]
+        if moved:
+            statements.append(f"SELECT {', '.join(moved)}")
+        ((writer,),) = self._session.at_once(*statements, *self._touched.hand_in, self._copies.writer, fetch=True)
         self._touched.rebase([each.oid for each in {*touched, *tables}])
         self._copies.placed(tables, self._touched.nodes, writer)
 
@@ -143,25 +144,27 @@ class Kept:
         """Drop the copies and forget what was prepared."""
         _clear(self._session)
 
-    def _write_back(self, tables: list[Table], whole: set[int]) -> None:
-        """In two statements, so that a constraint which cannot be deferred looks when all tables are ready for it."""
+    def _write_back(self, tables: list[Table], whole: set[int]) -> list[str]:
+        """Deletions in one statement and insertions in one, so that a constraint which cannot be deferred looks when
+        all tables are ready for it.
+        """
         nodes = self._touched.nodes
         hooks = [(hook, each) for each in tables for hook in self._schema.hooks.get(each.oid, ())]
         if self._replica:
-            self._session.run("SET LOCAL session_replication_role = replica")
+            found = ["SET LOCAL session_replication_role = replica"]
             hooks = [(hook, each) for hook, each in hooks if not hook.ordinary]
         else:
-            self._session.run("SET CONSTRAINTS ALL DEFERRED")
-        if hooks:
-            self._session.run(_alter((each, hook.off) for hook, each in hooks))
+            found = ["SET CONSTRAINTS ALL DEFERRED"]
+        found += _alter((each, hook.off) for hook, each in hooks)
         deletions = [self._copies.deletion(each, nodes, whole=each.oid in whole) for each in tables]
-        self._session.run(_at_once(f"d{number} AS ({one})" for number, one in enumerate(deletions)))
+        found.append(_at_once(f"d{number} AS ({one})" for number, one in enumerate(deletions)))
         insertions = [query for each in tables for query in self._copies.insertion(each, nodes)]
         if insertions:
-            self._session.run(_at_once(insertions))
+            found.append(_at_once(insertions))
         if hooks:
             # ALTER TABLE refuses while checks are still to come.
-            self._session.run("SET CONSTRAINTS ALL IMMEDIATE; " + _alter((each, hook.on) for hook, each in hooks))
+            found += ["SET CONSTRAINTS ALL IMMEDIATE", *_alter((each, hook.on) for hook, each in hooks)]
+        return found
 
     def _dependants(self, tables: list[Table]) -> list[Table]:
         """Tables that were not touched, but whose rows must make way while those of `tables` are written back."""
@@ -205,8 +208,8 @@ def _at_once(queries: Iterable[str]) -> str:
     return f"WITH {', '.join(queries)} SELECT"
 
 
-def _alter(actions: Iterable[tuple[Table, str]]) -> str:
-    return "; ".join(f"ALTER TABLE {table.name} {action}" for table, action in actions)
+def _alter(actions: Iterable[tuple[Table, str]]) -> list[str]:
+    return [f"ALTER TABLE {table.name} {action}" for table, action in actions]
 
 
 def _clear(session: Session) -> None:

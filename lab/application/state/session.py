@@ -22,6 +22,8 @@ QUIET = f"""
 """
 """What holds within a transaction of the lab: rows have one text each, and no limit of the project's ends it."""
 
+ISOLATED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE"
+
 
 class StateLost(LabError):
     """The database cannot be put back as it was."""
@@ -32,7 +34,7 @@ class Session:
 
     def __init__(self, alias: str, wrapper: BaseDatabaseWrapper) -> None:
         self.alias = alias
-        self.wrapper = wrapper
+        self.wrapper: Any = wrapper
         wrapper.ensure_connection()
         self.version: int = int(self.rows("SHOW server_version_num")[0][0])
 
@@ -43,6 +45,14 @@ class Session:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Execute one statement and fetch all its rows."""
         return self._execute(sql, fetch=True)
+
+    def at_once(self, *statements: str, fetch: bool = False) -> list[tuple[Any, ...]]:
+        """Execute statements in a transaction with settings of the lab's own, in one message to the server and back.
+
+        With `fetch` the rows of the last one.
+        """
+        # A message of several statements is one transaction by itself, which an error rolls back.
+        return self._execute("; ".join([ISOLATED, QUIET.strip(), *statements]), fetch=fetch)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -60,7 +70,14 @@ class Session:
         try:
             with self.wrapper.wrap_database_errors, self.wrapper.connection.cursor() as cursor:
                 cursor.execute(sql)
-                return cursor.fetchall() if fetch else []
+                if not fetch:
+                    return []
+                # psycopg stands at the first of several results, psycopg2 has kept the last one.
+                with suppress(self.wrapper.Database.NotSupportedError):
+                    while cursor.nextset():
+                        pass
+                found: list[tuple[Any, ...]] = cursor.fetchall()
+                return found
         except DatabaseError as error:
             line = str(error).strip().partition("\n")[0]
             raise StateLost(
@@ -68,6 +85,8 @@ class Session:
                 "end other users of that database, or give --lab-postgres: there the lab is superuser",
             ) from error
 
+
+HAND_IN = "SELECT pg_catalog.pg_stat_force_next_flush()"
 
 COUNTERS_SINCE = 150000
 """The server version from which a session that ends hands its counters in for certain; datagrams got lost before."""
@@ -77,4 +96,4 @@ def hand_in(wrapper: BaseDatabaseWrapper) -> None:
     """Have a session that lives on hand its counters in, so that what it wrote is known to be touched."""
     if wrapper.connection is not None and wrapper.connection.info.server_version >= COUNTERS_SINCE:
         with wrapper.connection.cursor() as cursor:
-            cursor.execute("SELECT pg_stat_force_next_flush()")
+            cursor.execute(HAND_IN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lab.application.state.schema import WHERE_OURS, Schema
-from lab.application.state.session import COUNTERS_SINCE, Session, StateLost, hand_in
+from lab.application.state.session import COUNTERS_SINCE, HAND_IN, Session, StateLost
 
 Mark = tuple[object, ...]
 """What is equal before and after when a table was not touched."""
@@ -33,6 +33,8 @@ class Touched:
         if counting is None:
             counting = session.version >= COUNTERS_SINCE and session.rows("SHOW track_counts") == [("on",)]
         self.counting = counting
+        self.hand_in = [HAND_IN] if counting else []
+        """The statement after which what a transaction of this session wrote is counted when it has committed."""
         self.nodes: dict[int, int] = {}
         """By table the file that holds it, as of the last look."""
         self._marks: dict[int, Mark] = {}
@@ -41,9 +43,8 @@ class Touched:
         self._prepare_sequences()
 
     def rebase(self, tables: Iterable[int] | None = None) -> None:
-        """What those tables are now (all: None) is untouched."""
+        """What those tables are now (all: None) is untouched; what this session wrote has been handed in."""
         if self.counting:
-            hand_in(self._session.wrapper)  # what this session itself has put back
             marks = self._look()
             self._marks = marks if tables is None else {**self._marks, **{oid: marks[oid] for oid in tables}}
         else:
@@ -81,14 +82,14 @@ class Touched:
         chosen = [self._schema.tables[oid] for oid in tables]
         if not chosen:
             return {}
-        with self._session.transaction():
-            rows = self._session.rows(
-                " UNION ALL ".join(
-                    f"SELECT {each.oid}, count(*), sum(hashtextextended(t::text, 0)) FROM ONLY {each.name} t"
-                    for each in chosen
-                    if each.ours
-                )
-            )
+        rows = self._session.at_once(
+            " UNION ALL ".join(
+                f"SELECT {each.oid}, count(*), sum(hashtextextended(t::text, 0)) FROM ONLY {each.name} t"
+                for each in chosen
+                if each.ours
+            ),
+            fetch=True,
+        )
         return {oid: (count, digest) for oid, count, digest in rows}
 
     def _same_tables(self, now: Iterable[int]) -> None:
