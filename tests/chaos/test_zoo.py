@@ -138,6 +138,7 @@ BROKEN = (
     Broken("uses_after_return", "isolated-threads", "a close() in one"),
     Broken("hangs_at_close", "bounded-wait", "return"),
     Broken("waits_for_slot", "bounded-wait", "exhausted"),
+    Broken("locks_its_children_out", "bounded-wait", "forked during a checkout"),
     Broken("waits_for_dead_holder", "bounded-wait", "a holder that died"),
     Broken("retries_connect_long", "bounded-wait", "refused"),
 )
