@@ -43,8 +43,6 @@ LIMITS = {
     "replaces-stale": OUTSIDE,
 }
 """Work of whose end Django is told nothing, and blocks that end badly: inherited with Django's wrapper."""
-PSYCOPG = ("correct_wraps_psycopg_pool",)
-"""They need psycopg 3."""
 
 
 def correct() -> list[str]:
@@ -55,8 +53,6 @@ def correct() -> list[str]:
 def variant(engine: str, driver: Driver) -> Variant:
     """One of them, and what it claims."""
     claims = tuple(each.id for each in PROMISES.values() if each.id not in UNCLAIMED)
-    if engine.rpartition(".")[2] in PSYCOPG:
-        driver = "psycopg"
     return Variant(name=engine, engine=engine, driver=driver, path=(str(TESTS),), claims=claims, limits=LIMITS)
 
 

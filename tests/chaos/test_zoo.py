@@ -233,7 +233,6 @@ CORRECT = (
     *_both("polled by a daemon", engine="zoo.correct_polled_by_daemon"),
     *_both("closes when idle", AGES, engine="zoo.correct_closes_when_idle"),
     *_both("ages with jitter", AGES, engine="zoo.correct_ages_with_jitter"),
-    _correct("wraps psycopg_pool", engine="zoo.correct_wraps_psycopg_pool", driver="psycopg"),
 )
 
 

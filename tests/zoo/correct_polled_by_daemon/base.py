@@ -38,21 +38,20 @@ class DatabaseWrapper(Careful):
 
 
 def ask_all() -> None:
-    """One after the other: while it is asked, a session is nobody's."""
+    """One after the other; who wants a session waits until the one that is asked has answered."""
     while True:
         time.sleep(EVERY)
-        for (pid, alias), shelf in list(Careful.shelves.items()):
-            if pid != os.getpid():
-                continue
-            for _ in range(len(shelf)):
+        for (pid, _), shelf in list(Careful.shelves.items()):
+            for raw in list(shelf) if pid == os.getpid() else ():
                 with Careful.lock:
-                    raw = shelf.pop(0) if shelf else None
-                if raw is None:
-                    break
-                try:
-                    raw.cursor().execute("SELECT 1")
-                except Database.Error:
-                    raw.close()
-                    continue
-                with Careful.lock:
-                    Careful.shelves[pid, alias].append(raw)
+                    if any(raw is each for each in shelf) and not answers(raw):
+                        shelf.remove(raw)
+                        raw.close()
+
+
+def answers(raw: Any) -> bool:
+    try:
+        raw.cursor().execute("SELECT 1")
+    except Database.Error:
+        return False
+    return True
