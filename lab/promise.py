@@ -66,9 +66,12 @@ class Promise(ABC):
         """What the promise speaks of did not come about, and no other run of the plan would bring it."""
         return Finding(promise=self.id, verdict=Verdict.NA, summary=summary)
 
-    def broken(self, summary: str, *steps: int) -> Finding:
-        """The run shows that it does not hold; `steps` are the indices of the steps that show it."""
-        return Finding(promise=self.id, verdict=Verdict.BROKEN, summary=summary, steps=steps)
+    def broken(self, summary: str, *steps: int, djangos: bool = False) -> Finding:
+        """The run shows that it does not hold; `steps` are the indices of the steps that show it.
+
+        `djangos`: by Django's own code, whatever ENGINE that calls.
+        """
+        return Finding(promise=self.id, verdict=Verdict.BROKEN, summary=summary, steps=steps, djangos=djangos)
 
 
 PROMISES: Registry[Promise] = Registry("promise", "lab.promises")

@@ -30,6 +30,9 @@ from backend_under_test.persistent_core.wire import (
 HANG_UP = getattr(select, "POLLRDHUP", 0)
 """The end of the stream, also behind bytes that nobody has read; POLLERR and POLLHUP need no asking. Linux has it."""
 
+_ABANDONED: list[Any] = []
+"""The driver's connections of the process from which this one was forked."""
+
 if TYPE_CHECKING:
     from backend_under_test.persistent_core.limit import Limits
     from backend_under_test.persistent_core.wrapper import PersistentWrapper
@@ -263,6 +266,9 @@ class Session:
                 pass
             # The duplicate first: the server sees the end of the stream only when the last one is closed.
             self._socket.close()
+        if self.pid != os.getpid():
+            _ABANDONED.append(self.conn)
+            return
         try:
             self.conn.close()
         except (Database.Error, OSError):
@@ -289,9 +295,11 @@ class Session:
         try:
             self._swap_for_null()
             self._socket.close()
-            self.conn.close()
         except (Database.Error, OSError):
             pass
+        # Not closed: psycopg2 would wait for the connection's lock, which a thread that is not here may have held. Nor
+        # collected, for the same reason.
+        _ABANDONED.append(self.conn)
 
     def _swap_for_null(self) -> None:
         null = os.open(os.devnull, os.O_RDWR)

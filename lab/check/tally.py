@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from lab.check.claims import claimed, djangos_own
+from lab.check.claims import claimed, djangos_own, is_row
 from lab.check.trial import Trial
 from lab.promise import Promise
 from lab.records.result import PromiseResult
@@ -71,7 +71,8 @@ def tally(
             result = _result(variant, promise, own, (random or {}).get(promise.id, 0))
             result = _by_settings(result, added) if added else result
             if known is not None:
-                djangos = {*known.get(promise.id, ()), *variant.limits.get(promise.id, ())}
+                shown = [view for view in own if view.finding.verdict is Verdict.BROKEN]
+                djangos = {*known.get(promise.id, ()), *variant.limits.get(promise.id, ()), *_by_django(variant, shown)}
                 result = _whose(result, own, djangos, chosen=chosen)
             results[promise.id] = result
     return results
@@ -124,7 +125,7 @@ def _result(variant: Variant, promise: Promise, views: list[_View], random: int)
     broken = [view for view in views if view.finding.verdict is Verdict.BROKEN]
     broken.sort(key=_View.rank)
     verdict = worst(verdicts.values())
-    limits = _djangos(variant, promise, verdicts)
+    limits = _djangos(variant, promise, verdicts, broken)
     if limits:
         verdict = worst(found for moment, found in verdicts.items() if moment not in limits)
     if verdict is Verdict.NA:  # no moment was reached; n/a is kept for what the configuration rules out
@@ -147,12 +148,22 @@ def _broken(verdicts: Mapping[str, Verdict]) -> list[str]:
     return [moment for moment, verdict in verdicts.items() if verdict is Verdict.BROKEN]
 
 
-def _djangos(variant: Variant, promise: Promise, verdicts: Mapping[str, Verdict]) -> tuple[str, ...]:
+def _djangos(
+    variant: Variant, promise: Promise, verdicts: Mapping[str, Verdict], views: list[_View]
+) -> tuple[str, ...]:
     """The broken moments of an ENGINE that makes the promise, where all of them are Django's own, and others held."""
     broken = _broken(verdicts)
-    own = djangos_own(variant, promise)
+    own = {*djangos_own(variant, promise), *_by_django(variant, views)}
     elsewhere = Verdict.KEPT in verdicts.values()
-    return tuple(broken) if elsewhere and variant.claimed(promise.id) and set(broken) <= set(own) else ()
+    return tuple(broken) if elsewhere and variant.claimed(promise.id) and set(broken) <= own else ()
+
+
+def _by_django(variant: Variant, broken: Iterable[_View]) -> set[str]:
+    """The moments that were broken by Django's own code alone; none for a row that claims everything nevertheless."""
+    if is_row(variant) and variant.claims is None:
+        return set()
+    broken = list(broken)
+    return {view.moment for view in broken} - {view.moment for view in broken if not view.finding.djangos}
 
 
 def _summary(verdict: Verdict, moments: dict[str, Verdict], broken: list[_View], own: list[_View]) -> str:

@@ -52,7 +52,12 @@ CLOSE = st.just(Close(ANY))
 AUTOCOMMIT = st.builds(Autocommit, st.just(ANY), on=SELDOM)
 COMMIT = st.just(Commit(ANY))
 ROLLBACK = st.just(Rollback(ANY))
-FAIL = st.builds(Fail, st.just(ANY), cause=st.sampled_from(("unique", "statement_timeout")), swallow=SELDOM)
+CAUSES: tuple[Literal["unique", "statement_timeout", "serialization"], ...] = (
+    "unique",
+    "statement_timeout",
+    "serialization",
+)
+FAIL = st.builds(Fail, st.just(ANY), cause=st.sampled_from(CAUSES), swallow=SELDOM)
 STOP = st.just(Stop(ANY))
 HEAL = st.just(Heal())
 

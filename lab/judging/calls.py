@@ -7,12 +7,14 @@ from typing import Any
 
 from lab.records.history import DIED, HUNG, Cause, Ending, Op, Phase
 from lab.records.lifecycle import TELLS, Lifecycle
-from lab.records.plan import Step, StepName
+from lab.records.plan import Step, StepName, UseName
 from lab.records.record import Record
 
 FOREVER = 1 << 62
 ORDINARY: tuple[StepName, ...] = ("begin", "end", "finish", "enter", "leave", "read", "write", "look")
 """Steps that any healthy backend serves without an error, when blocks are entered before they are left."""
+SERVED: tuple[UseName, ...] = ("repeat",)
+"""Uses of which the same is true."""
 NO_WORK: tuple[StepName, ...] = ("finish", "stop", "fork", "exit")
 """Steps that are no unit of work by themselves where they come outside of one."""
 
@@ -89,7 +91,7 @@ class Call:
     @property
     def meant(self) -> bool:
         """Whether the plan asked for this very error."""
-        return self.f == "fail" and any(cause.sqlstate in ("23505", "57014") for cause in self.chain)
+        return self.f == "fail" and any(cause.sqlstate in ("23505", "57014", "40001") for cause in self.chain)
 
 
 @dataclass
@@ -154,7 +156,7 @@ class Request:
         """Whether a healthy backend has no reason to raise in it: plain steps, blocks properly nested and left."""
         depth = 0
         for call in self.calls:
-            if call.f not in ORDINARY or not self.tidy:
+            if not (call.f in ORDINARY or getattr(call.plan, "how", "") in SERVED) or not self.tidy:
                 return False
             depth += {"enter": 1, "leave": -1}.get(call.f, 0)
             if depth < 0:

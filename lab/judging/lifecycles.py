@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, SEVER, TERMINATE, block, keeps, looked_at, query, request, several
+from lab.judging.plan_parts import FIN, SEVER, TERMINATE, block, inject, keeps, looked_at, query, request, several
 from lab.judging.session_state import leave
 from lab.promise import Promise
 from lab.records.lifecycle import MOMENTS, Lifecycle
@@ -21,6 +21,7 @@ from lab.records.plan import (
     Fail,
     Finish,
     Fork,
+    Heal,
     Leave,
     Look,
     Plan,
@@ -69,6 +70,18 @@ def recovers(promise: Promise, variant: Variant) -> Iterator[Plan]:
         if lifecycle == "stream":
             hit = request(a, Read(a), FIN, Read(a))
             yield own.plan(LATE, *hit, Finish(a), *after, Finish(a), *query(a))
+
+
+def exactly_once(promise: Promise, variant: Variant) -> Iterator[Plan]:
+    """The answer of an INSERT is lost where no request is served, and a retry is somebody else's decision as well."""
+    cut = inject("cut-fin", moment="command-complete+0")
+    for lifecycle in _possible(variant):
+        if lifecycle == "stream":
+            continue
+        own = _Own(promise, variant, lifecycle)
+        a = own.actor
+        lost = own.around(*request(a, Read(a), Write(a, hold="statement"), cut))
+        yield own.plan("INSERT, answer lost", *lost, Heal(), *own.job())
 
 
 def bounded_sessions(promise: Promise, variant: Variant) -> Iterator[Plan]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lab.judging.trace import Trace
-from lab.records.plan import Autocommit, Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Look, Read, Step, Write
+from lab.records.plan import Autocommit, Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Look, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 
@@ -23,6 +23,16 @@ TERMINATE = inject("terminate")
 ROTATE = inject("rotate-password")
 LOSE_ANSWER = inject("limit-data", limit_bytes=0, stream="downstream")
 """The server's next answer is lost and the connection ends, after the server has done what it was asked."""
+
+LATE = "CREATE TEMP TABLE lab_late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)"
+TWICE = "INSERT INTO lab_late VALUES (1), (1)"
+"""An INSERT that violates a deferred constraint, which the server checks at COMMIT."""
+
+WHILE_LOCKED = (
+    "SELECT 1 / (1 - least(count(*), 1)) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+    "WHERE locktype = 'advisory' AND application_name = current_setting('application_name')"
+)
+"""A project's set-up of new sessions that fails as long as another session of the run holds an advisory lock."""
 
 DELAY_MS = 700
 """Longer than a step waits before it counts as waiting in the client, and than a signal takes."""
@@ -75,6 +85,12 @@ def interrupted_at_close(actor: str) -> tuple[Step, ...]:
     return (*request(actor, Autocommit(actor), Write(actor, hold="commit")), inject("interrupt"))
 
 
+def unprepared(holder: str, *steps: Step) -> tuple[Step, ...]:
+    """Steps of others while no new session can be set up: the set-up is WHILE_LOCKED, and `holder` has the lock."""
+    lock = (Begin(holder), Sql(holder, "SELECT pg_advisory_lock(4712)"))
+    return (*lock, *steps, Sql(holder, "SELECT pg_advisory_unlock(4712)"), End(holder))
+
+
 def at_once(*actors: str) -> tuple[Step, ...]:
     """Requests in flight together, one query each: as many sessions as there are actors."""
     steps: list[Step] = [Begin(actor) for actor in actors]
@@ -111,6 +127,13 @@ def kept_nothing(record: Record) -> str:
         return ""
     used = [session for request in Trace(record).requests for session in request.sessions]
     return NOTHING_SEEN_KEPT if len(used) > 1 and len(set(used)) == len(used) else ""
+
+
+def repeating(variant: Variant) -> Variant:
+    """The variant, of which the driver prepares what is repeated: Django switches that off in psycopg 3."""
+    if variant.driver != "psycopg":
+        return variant
+    return msgspec.structs.replace(variant, options={**variant.options, "prepare_threshold": 3})
 
 
 def on(alias: str, *steps: Step) -> tuple[Step, ...]:

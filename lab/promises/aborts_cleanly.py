@@ -36,6 +36,8 @@ class AbortsCleanly(Promise):
         yield self.plan(variant, "left with an exception", *query("t0"), *rolled, *query("t0"), title="kept session")
         error = request("t0", *wrote, Fail("t0"))
         yield self.plan(variant, "left with a statement's error", *error, *query("t0"))
+        goes_on = (Fail("t0", swallow=True), Write("t0", swallow=True), Leave("t0", "rollback"))
+        yield self.plan(variant, "an error swallowed, then rolled back", *request("t0", *wrote, *goes_on), *query("t0"))
         savepoint = request("t0", *wrote, Enter("t0"), Write("t0"), Leave("t0", "rollback"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "a savepoint rolled back", *savepoint, *query("t0"))
         inner = (Enter("t0"), Write("t0"), Leave("t0", "rollback"), Write("t0"))

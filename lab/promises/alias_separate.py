@@ -159,7 +159,11 @@ class AliasSeparate(Promise):
             before = {call.session for call in others if call.session and call.end < landing.time}
             after = [call for call in others if call.session and call.begin > landing.time]
             one_each = keeps(record.plan.variant, record.traits) and not record.traits.pool_max
-            if before and one_each and _calm(others) and any(call.session not in before for call in after):
+            replaced = [call for call in after if call.session not in before]
+            # Who hands sessions out in turn has not lost the one that was there before.
+            at_end = [census for census in record.census if census.time > landing.time and census.at != "after exit"]
+            there = {each.id for each in at_end[-1].sessions} if at_end else set()
+            if before - there and one_each and _calm(others) and replaced:
                 return self.broken(f"a fault on {alias} cost {_alias(after[0])} its session", after[0].step)
         return None
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, LOSE_ANSWER, RST, TERMINATE, count, inject, query, request
+from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TWICE, count, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Heal, Leave, Plan, Read, Write
+from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Heal, Leave, Plan, Read, Sql, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -69,6 +69,10 @@ class Atomic(Promise):
         yield self.plan(variant, "autocommit off", *query("t0"), *request("t0", *off), *query("t0"))
         restart = request("t0", Enter("t0"), Write("t0"), inject("restart"), Write("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "error swallowed", *restart, *query("t0"), title="restart")
+        again = request("t0", Enter("t0"), Write("t0"), Fail("t0", "serialization"), Write("t0"), Leave("t0"))
+        yield self.plan(variant, "a serialization failure", *again, *query("t0"))
+        late = request("t0", Sql("t0", LATE), Enter("t0"), Write("t0"), Sql("t0", TWICE), Leave("t0"))
+        yield self.plan(variant, "COMMIT refused", *late, *query("t0"))
         closed = request("t0", Enter("t0"), Write("t0"), Close("t0"), Write("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "close() inside", *closed, *query("t0"))
         refused = request("t0", Enter("t0"), Write("t0"), Fail("t0", swallow=True), Leave("t0"))

@@ -14,7 +14,19 @@ import msgspec
 
 from lab.judging import lifecycles, loss
 from lab.judging.calls import FOREVER, Call, Request
-from lab.judging.plan_parts import LOSE_ANSWER, SEVER, at_once, block, inject, keeps, query, request, several
+from lab.judging.plan_parts import (
+    LOSE_ANSWER,
+    SEVER,
+    WHILE_LOCKED,
+    at_once,
+    block,
+    inject,
+    keeps,
+    query,
+    request,
+    several,
+    unprepared,
+)
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import Census
@@ -31,12 +43,6 @@ NOTICED = 2_500_000_000
 """Nanoseconds after which a dead client's statement is one too many: a server looks for it every 2 s, or never."""
 KILLED: tuple[Literal["KILL", "TERM", "ABRT"], ...] = ("KILL", "TERM", "ABRT")
 CHECKED = "-c client_connection_check_interval=500"
-
-WHILE_LOCKED = (
-    "SELECT 1 / (1 - least(count(*), 1)) FROM pg_locks JOIN pg_stat_activity USING (pid) "
-    "WHERE locktype = 'advisory' AND application_name = current_setting('application_name')"
-)
-"""A project's set-up of new sessions that fails as long as another session of the run holds an advisory lock."""
 
 
 @promise
@@ -91,8 +97,7 @@ class BoundedSessions(Promise):
             ended += (Begin(actor), Enter(actor), Write(actor), Stop(actor))
         yield self.plan(variant, "threads that end, in atomic()", *ended, *query("t0"))
         if several(variant):
-            locked = (Begin("t1"), Sql("t1", "SELECT pg_advisory_lock(4712)"), *query("t0") * 4)
-            locked += (Sql("t1", "SELECT pg_advisory_unlock(4712)"), End("t1"), *query("t0"), *query("t0"))
+            locked = (*unprepared("t1", *query("t0") * 4), *query("t0"), *query("t0"))
             yield self.plan(variant, "set-up fails", *locked, init=(WHILE_LOCKED,))
         if several(variant, 3):
             actors = ("t0", "t1", "t2")

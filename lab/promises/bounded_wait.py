@@ -14,7 +14,22 @@ from lab.judging.calls import Call, Request
 from lab.judging.plan_parts import block, inject, keeps, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Begin, End, Enter, Heal, Leave, Plan, Read, Stop, Use, UseName, Write
+from lab.records.plan import (
+    Autocommit,
+    Begin,
+    End,
+    Enter,
+    Exit,
+    Fork,
+    Heal,
+    Leave,
+    Plan,
+    Read,
+    Stop,
+    Use,
+    UseName,
+    Write,
+)
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -58,6 +73,11 @@ class BoundedWait(Promise):
             yield self.plan(variant, "exhausted", *((*took, *last, Heal(), *gave) * 2), *query("t0"))
             died = [step for actor in crowd for step in (Begin(actor), Enter(actor), Write(actor), Stop(actor))]
             yield self.plan(variant, "a holder that died", *died, *query("t0"))
+        if several(variant):
+            # t1 is at a checkout, with whatever lock that takes: a child that is forked now inherits it as it is.
+            at_work = (*query("t1"), inject("hold", moment="ready+0"), Begin("t1"), Read("t1"), Fork("t0"), Heal())
+            child = (*request("c0.t0", Read("c0.t0"), Enter("c0.t0"), Write("c0.t0"), Leave("c0.t0")), End("t1"))
+            yield self.plan(variant, "forked during a checkout", *at_work, *child, Exit("c0.t0"), *query("t0"))
         back = request("t0", Enter("t0"), Write("t0"), Leave("t0"), hole)
         yield self.plan(variant, "return", *back)
         pending = request("t0", Autocommit("t0"), Write("t0"), hole)
@@ -73,7 +93,9 @@ class BoundedWait(Promise):
             if call.hung or (call.seconds > bound and call.step not in held):
                 took = "had not returned" if call.hung else f"took {call.seconds:.1f} s, it returned"
                 return self.broken(f"{call.f} {took} after the bound of {bound:g} s", call.step)
-        if not any(_waited(trace, call) for call in calls) and not _crowded(trace):
+        if not any(_waited(trace, call) for call in calls) and not _crowded(trace) and not _forked(trace):
+            if any(call.f == "fork" for call in trace.calls):
+                return self.none("no call was under way when a process was forked")
             return self.unknown("no call had to wait for a server or for others")
         return self.kept(f"every call returned within {bound:g} s")
 
@@ -91,6 +113,17 @@ def _waited(trace: Trace, call: Call) -> bool:
     """
     faults = [landing for landing in trace.during(call.begin, call.end) if landing.kind in SILENT]
     return any(call.end < landing.healed for landing in faults) and (call.failed or call.f in ("end", "close"))
+
+
+def _forked(trace: Trace) -> bool:
+    """Whether a process was forked while another thread was in a call, and the child then asked for something."""
+    for fork in (call for call in trace.calls if call.f == "fork" and call.ending == "ok"):
+        child = f"{fork.value.get('child')}.t0"
+        beside = [call for call in trace.calls if call.actor not in (fork.actor, child)]
+        in_call = any(call.begin < fork.begin and fork.end < call.end for call in beside)
+        if in_call and any(call.actor == child and call.f == "read" for call in trace.calls):
+            return True
+    return False
 
 
 def _crowded(trace: Trace) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import lifecycles
 from lab.judging.calls import Call
 from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, commits_at_close, inject, query, request
 from lab.judging.trace import Trace
@@ -49,6 +50,7 @@ class ExactlyOnce(Promise):
             lost = (Write("t0", hold="statement"), inject(kind, moment="command-complete+0"))
             first = (*query("t0"), *request("t0", *lost), Heal(), *after_heal("t0"))
             yield self.plan(variant, "INSERT, first in its request", *first, title=kind)
+        yield from lifecycles.exactly_once(self, variant)
         if commits_at_close(variant, traits):
             closed = request("t0", *manual, LOSE_ANSWER, Close("t0"), Heal())
             yield self.plan(variant, "close(), answer lost", *closed, *after_heal("t0"))

@@ -148,7 +148,7 @@ class HonestError(Promise):
             in_doubt = call.step in at_commit and _in_doubt(at_commit[call.step], record)
             fault = _dishonest_commit(call) if in_doubt else ""
             if fault := fault or _dishonest(call, kinds, in_doubt=in_doubt):
-                return self.broken(fault, call.step)
+                return self.broken(fault, call.step, djangos=_of_leaving(call))
             if not in_doubt and _quotes_the_attempt(call, kinds):
                 return self.unknown(f"the error of {call.f} has its cause in its text alone")
             seen.append(call.f + (f" ({call.value['wire']})" if call.value.get("wire") else ""))
@@ -157,6 +157,16 @@ class HonestError(Promise):
         if not seen:
             return self.unknown("no call raised for a fault whose error is known")
         return self.kept(f"the first error named its cause, at {', '.join(dict.fromkeys(seen))}")
+
+
+def _of_leaving(call: Call) -> bool:
+    """Whether COMMIT had raised, and Django's atomic() itself, at its end, raised in the place of that.
+
+    Where the ENGINE has tried to connect before that, its own error hides COMMIT's as well.
+    """
+    raised = any(cause.origin in ("commit", "signal") for cause in call.hidden)
+    tried = any(cause.origin == "connect" and not cause.leaving for cause in call.hidden)
+    return raised and not tried and call.visible[0].leaving
 
 
 def _struck_at(landing: Landing) -> int:

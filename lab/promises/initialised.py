@@ -28,6 +28,8 @@ ROLE_BOUND = 3.0
 """The bound, in seconds, of plans with a role: to set one, Django's pool waits for itself until its own timeout."""
 SERIALIZABLE = {"psycopg2": 3, "psycopg": 4}
 """Each driver has numbers of its own for the isolation levels."""
+SERVER_OPTIONS = "-c lab.mark=initialised"
+"""Given by OPTIONS["options"], as people give search_path."""
 INIT = ("SET lab.mark = 'initialised'", "SET statement_timeout = '55s'")
 """What a project's connection_created receiver does, and how a look shows it."""
 INIT_SHOWS = {INIT[0]: ("mark", "initialised"), INIT[1]: ("statement_timeout", "55s")}
@@ -58,6 +60,7 @@ class Initialised(Promise):
         for plan in self._moments(role, "role", (), traits):
             yield msgspec.structs.replace(plan, bound=ROLE_BOUND)
         yield from self._moments(configured, "custom init", INIT, traits)
+        yield from self._server_options(variant, traits)
         if keeps(variant, traits):
             yield from self._again(role, "role", (), traits)
             yield from self._again(configured, "custom init", INIT, traits)
@@ -89,6 +92,18 @@ class Initialised(Promise):
             both: tuple[Step, ...] = (Begin("t0"), Begin("t1"), Look("t0"), Look("t1"))
             both += (Enter("t1"), Look("t1"), Leave("t1"), End("t1"), End("t0"))
             yield self.plan(which, f"{name}, second thread", *both, *look, *request("t1", Look("t1")), init=init)
+
+    def _server_options(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        """What OPTIONS tell the server when a session begins: a session that takes another's place needs it, too."""
+        options = {**variant.options, "options": f"{variant.options.get('options') or ''} {SERVER_OPTIONS}".strip()}
+        which = msgspec.structs.replace(variant, options=options)
+        look = request("t0", Look("t0")) * max(traits.pool_max, 1)
+        yield self.plan(which, "server options, first session", *look, *look)
+        inside = (*request("t0", Read("t0"), TERMINATE, Read("t0")), *look, *look)
+        yield self.plan(which, "server options, replaced session", *inside, title="terminated in a request")
+        if keeps(which, traits):
+            idle = (*query("t0"), TERMINATE, *look, *look)
+            yield self.plan(which, "server options, replaced session", *idle, title="terminated between requests")
 
     def _again(self, which: Variant, name: str, init: tuple[str, ...], traits: Traits) -> Iterator[Plan]:
         """What a backend counts, or remembers by its first sessions, shows with a later one."""
@@ -140,8 +155,8 @@ class Initialised(Promise):
         """No look returned: broken where nothing but the configuration can be the reason."""
         asked = [call for call in trace.calls if call.f in ("look", "read", "write", "enter")]
         if asked and not record.landings and all(call.failed or call.ending == "skip" for call in asked):
-            cause = next((call.chain[0].cls.rpartition(".")[2] for call in asked if call.chain), "an error")
-            return self.broken(f"no session could be set up under this configuration: {cause}", asked[0].step)
+            error = next((call.chain[0].cls.rpartition(".")[2] for call in asked if call.chain), "an error")
+            return self.broken(f"no session could be set up under this configuration: {error}", asked[0].step)
         return self.unknown("no request looked at a session")
 
 
@@ -155,6 +170,8 @@ def _expected(record: Record) -> dict[str, Any]:
     expected: dict[str, Any] = {"autocommit": record.traits.autocommit}
     if zone := variant.settings.get("TIME_ZONE"):
         expected["timezone"] = zone
+    if SERVER_OPTIONS in str(variant.options.get("options", "")):
+        expected["mark"] = "initialised"
     if level := variant.options.get("isolation_level"):
         levels = {"psycopg2": {1: "read committed", 2: "repeatable read", 3: "serializable"}}
         levels["psycopg"] = {2: "read committed", 3: "repeatable read", 4: "serializable"}

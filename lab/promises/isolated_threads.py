@@ -13,7 +13,7 @@ from lab.judging.calls import FOREVER, Call, Request
 from lab.judging.plan_parts import FIN, at_once, count, inject, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Begin, Close, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Write
+from lab.records.plan import Begin, Close, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -59,6 +59,19 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "a close() in one", *ended, End("t0"), title="request_finished")
         returned = (Read("t0"), Close("t0"), Begin("t1"), Read("t1"), Read("t0"), Read("t1"), Read("t0"))
         yield self.plan(variant, "a close() in one", Begin("t0"), *returned, *ends, title="and goes on")
+        # t1 gives its session back, t0 takes it up, and then t1's thread ends, with all that it still has.
+        over = (
+            *at_once("t0", "t1"),
+            *query("t1"),
+            Begin("t0"),
+            Read("t0"),
+            Stop("t1"),
+            Read("t0"),
+            Enter("t0"),
+            Write("t0"),
+            Leave("t0"),
+        )
+        yield self.plan(variant, "a thread's end", *over, End("t0"), *query("t0"))
         if several(variant, 3):
             yield self.plan(variant, "three at once", *at_once("t0", "t1", "t2"), *at_once("t2", "t1", "t0"))
         # The check of t0's session gets no answer yet when t1 asks for one: is what is being checked still to be had?
@@ -87,9 +100,29 @@ class IsolatedThreads(Promise):
             if not trace.landed and (error := _ended_by(one, other) or _ended_by(other, one)):
                 actors = (one.actor, other.actor) if error.actor == one.actor else (other.actor, one.actor)
                 return self.broken(f"{actors[0]} lost its session when {actors[1]} closed its own", error.step)
-        if not any(_asked(one) and _asked(other) for one, other in pairs):
+        ends = [call for call in trace.calls if call.f == "stop" and call.ending == "ok"]
+        beside = [one for one in trace.requests if any(_during(end, one) for end in ends)]
+        for one in beside if not trace.landed else ():
+            if (error := _lost_by(one, ends)) is not None:
+                return self.broken(f"{one.actor} lost its session when another thread ended", error.step)
+        if not any(_asked(one) and _asked(other) for one, other in pairs) and not any(map(_asked, beside)):
             return self.unknown("no two requests were in flight together")
         return self.kept(f"{count(len(pairs), 'pair')} of requests in flight together shared nothing")
+
+
+def _during(end: Call, request: Request) -> bool:
+    """Whether the thread of another actor of its process ended while the request had a session."""
+    mine = request.process == end.actor.rpartition(".")[0] and request.actor != end.actor
+    return mine and any(call.end < end.begin for call in request.calls if call.session) and end.begin < request.end
+
+
+def _lost_by(request: Request, ends: list[Call]) -> Call | None:
+    """The error of an ordinary request that had been served until a thread ended that asked for nothing."""
+    if not (request.ordinary and request.errors and request.sessions):
+        return None
+    error = request.errors[0]
+    served = max((call.end for call in request.calls if call.session and call.end <= error.begin), default=FOREVER)
+    return error if any(served < end.begin < error.end and _during(end, request) for end in ends) else None
 
 
 def _asked(request: Request) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import NOTHING_KEPT, autocommit_off, keeps, kept_nothing, query, request
+from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, keeps, kept_nothing, query, request
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Sql, Step, Write
@@ -18,9 +18,6 @@ from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
-LATE = "CREATE TEMP TABLE lab_late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)"
-TWICE = "INSERT INTO lab_late VALUES (1), (1)"
-"""An INSERT that violates a deferred constraint, which the server checks at COMMIT."""
 CAUSES: tuple[Literal["unique", "statement_timeout"], ...] = ("unique", "statement_timeout")
 
 
@@ -46,8 +43,8 @@ class KeepsHealthy(Promise):
         read = Read("t0")
         late = (read, Sql("t0", LATE), Enter("t0"), Sql("t0", TWICE), Leave("t0"))
         yield self.plan(variant, "unique, at COMMIT", *request("t0", *late), *query("t0"))
-        for cause in CAUSES:
-            fail, swallowed = Fail("t0", cause), Fail("t0", cause, swallow=True)
+        for why in CAUSES:
+            fail, swallowed = Fail("t0", why), Fail("t0", why, swallow=True)
             forms: dict[str, tuple[Step, ...]] = {
                 "autocommit": (read, fail),
                 "autocommit, error swallowed": (read, swallowed, read),
@@ -60,11 +57,11 @@ class KeepsHealthy(Promise):
                 ),
             }
             for form, steps in forms.items():
-                yield self.plan(variant, f"{cause}, {form}", *request("t0", *steps), *query("t0"))
+                yield self.plan(variant, f"{why}, {form}", *request("t0", *steps), *query("t0"))
             manual: dict[str, tuple[Step, ...]] = {"AUTOCOMMIT=False": (read, Write("t0"), fail)}
             manual["AUTOCOMMIT=False, then rollback()"] = (read, Write("t0"), swallowed, Rollback("t0"), read)
             for form, steps in manual.items():
-                yield self.plan(off, f"{cause}, {form}", *request("t0", *steps), *query("t0"))
+                yield self.plan(off, f"{why}, {form}", *request("t0", *steps), *query("t0"))
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -13,12 +13,13 @@ from lab.judging.calls import Call
 from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, inject, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Begin, End, Enter, Fail, Fork, Heal, Leave, Plan, Read, Sql, Write
+from lab.records.plan import Begin, End, Enter, Fail, Fork, Heal, Leave, Plan, Read, Sql, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
 QUICK = "SET statement_timeout = 20"
+CANCELLED = "57014"
 SLOW = "SELECT pg_sleep(0.5)"
 
 
@@ -42,6 +43,9 @@ class OwnAnswers(Promise):
         yield self.plan(variant, "after timeout", *timeout, *after)
         signal = request("t0", Read("t0"), Read("t0", hold=True, swallow=True), inject("interrupt"), *more)
         yield self.plan(variant, "after interrupt", *signal, *after)
+        slow = Use("t0", "slow")
+        late = (*request("t0", slow), *request("t0", Read("t0", hold=True, swallow=True), inject("interrupt"), slow))
+        yield self.plan(variant, "after interrupt, a cancel that comes late", *late, *after)
         for moment in ("row+0", "command-complete+0", "ready+0", "query-sent+0"):
             held = inject("hold", moment=moment)
             late = request("t0", Read("t0"), held, Read("t0", swallow=True), Heal(), *more)
@@ -69,11 +73,23 @@ class OwnAnswers(Promise):
             got = call.value.get("nonce" if call.f == "read" else "token", "")
             if ("nonce" in call.value or "token" in call.value) and got != f"{record.run}:{call.step}":
                 return self.broken(f"a {call.f} got the answer to another question", call.step)
+        if (met := _cancelled(trace)) is not None:
+            return self.broken("a cancel that was meant for an earlier statement has met another one", met.step)
         since = min((call.end for call in trace.calls if _disturbed(trace, call)), default=None)
         later = [call for call in asked if since is not None and call.begin >= since]
         if not later:
             return self.unknown("no query was answered after one whose answer was late, refused or lost")
         return self.kept(f"{len(later)} answers after that were each the question's own")
+
+
+def _cancelled(trace: Trace) -> Call | None:
+    """A statement that the server cancelled, though one that takes as long had been served before all disturbance."""
+    slow = [call for call in trace.calls if getattr(call.plan, "how", "") == "slow"]
+    first = min((call.begin for call in trace.calls if _disturbed(trace, call)), default=0)
+    if not any(call.ending == "ok" and call.end < first for call in slow):
+        return None
+    told = ((call, cause) for call in slow for cause in call.chain)
+    return next((call for call, cause in told if cause.sqlstate == CANCELLED), None)
 
 
 def _disturbed(trace: Trace, call: Call) -> bool:

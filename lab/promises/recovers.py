@@ -17,6 +17,8 @@ from lab.judging.plan_parts import (
     ROTATE,
     RST,
     TERMINATE,
+    WHILE_LOCKED,
+    at_once,
     block,
     commits_at_close,
     count,
@@ -26,12 +28,14 @@ from lab.judging.plan_parts import (
     interrupted_while_connecting,
     keeps,
     query,
+    repeating,
     request,
     several,
+    unprepared,
 )
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Await, Begin, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Write
+from lab.records.plan import Await, Begin, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -105,9 +109,24 @@ class Recovers(Promise):
             yield self.plan(variant, "in atomic", *both, *ends, *after, *block("t1"), title="two actors")
         inside = request("t0", Read("t0"), ROTATE, TERMINATE, Read("t0"))
         yield self.plan(variant, "password rotated", *query("t0"), *inside, *after, *query("t0"))
+        repeated = (Use("t0", "repeat"),)
+        inside = (*request("t0", *repeated, TERMINATE, Read("t0")), *request("t0", *repeated))
+        yield self.plan(repeating(variant), "idle in request", *inside, *after, title="a statement often repeated")
+        yield from self._set_up(variant)
         yield from loss.recovers(self, variant)
         yield from lifecycles.recovers(self, variant)
         yield from situations.plans(self, variant)
+
+    def _set_up(self, variant: Variant) -> Iterator[Plan]:
+        """What a project does to each new session fails for a while."""
+        if not several(variant, 3):
+            return
+        # Two are served at once before and after: whose slots were lost meanwhile?
+        each = (*query("t0"), Heal())  # the Heal keeps what follows from being done before it
+        locked = (*at_once("t0", "t1", "t2"), *unprepared("t1", *each * OFTEN))
+        both = (Begin("t1"), Begin("t2"), Read("t1"), Read("t2"), Read("t2"), Heal(), End("t1"), End("t2"))
+        steps = (*locked, *both, *query("t0"), *block("t0"))
+        yield self.plan(variant, "set-up fails for a while", *steps, init=(WHILE_LOCKED,))
 
     def _signals(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         """A handler raises in the present call, as a worker's time limit does, and leaves something midway."""
@@ -139,11 +158,16 @@ class Recovers(Promise):
             return self.broken(f"the subject's process died (exit status {record.exit})")
         trace = Trace(record)
         met = [request for request in trace.requests if trace.met(request) or request.never_left]
+        met = met or _unprepared(trace)
         crowded = [] if met or _refused(trace) else _crowded_out(trace)
         met = met or _refused(trace) or crowded
+        if not met and record.plan.init == (WHILE_LOCKED,):
+            return self.none("every request had a session, and none was set up while that failed")
         if not met:
             return self.unknown("no request met a fault")
         since = min(request.begin for request in met)
+        if record.plan.init and not trace.landed:
+            since = max(since, _prepared(trace))
         after = [
             request
             for request in trace.requests
@@ -165,6 +189,18 @@ class Recovers(Promise):
                 what = "the heal" if trace.landed else "a block that was never left" if left else "an error"
                 return self.broken(f"after {what} a request of {failed.actor} got an error at {error.f}", error.step)
         return self.kept(f"{count(len(after), 'request')} came after the heal and none still failed")
+
+
+def _unprepared(trace: Trace) -> list[Request]:
+    """Where the set-up of sessions fails for a while: the requests that got none then."""
+    if trace.record.plan.init != (WHILE_LOCKED,) or trace.landed:
+        return []
+    return [each for each in trace.requests if each.errors and not each.sessions and each.begin < _prepared(trace)]
+
+
+def _prepared(trace: Trace) -> int:
+    """When sessions could be set up again: the last statement by hand has let the lock go."""
+    return max((call.end for call in trace.calls if call.f == "sql"), default=-1)
 
 
 def _refused(trace: Trace) -> list[Request]:

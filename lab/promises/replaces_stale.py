@@ -22,11 +22,13 @@ from lab.judging.plan_parts import (
     keeps,
     kept_nothing,
     query,
+    repeating,
+    request,
     several,
 )
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Plan
+from lab.records.plan import Exit, Fork, Plan, Use
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -53,6 +55,11 @@ class ReplacesStale(Promise):
         for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
             rotated = (*query("t0"), ROTATE, TERMINATE, *first, *query("t0"))
             yield self.plan(variant, f"password rotated, {what} first", *rotated)
+        forked = (Fork("t0"), *query("c0.t0"), TERMINATE, *query("c0.t0") * 2)
+        yield self.plan(variant, "in a forked process", *forked, Exit("c0.t0"), *query("t0"))
+        repeated = request("t0", Use("t0", "repeat"))
+        often = (*repeated, TERMINATE, *repeated, *query("t0"))
+        yield self.plan(repeating(variant), "terminated, query first", *often, title="a statement often repeated")
         off = autocommit_off(variant)
         for how, fault in SEVER.items():
             for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
@@ -86,13 +93,11 @@ class ReplacesStale(Promise):
         after = [request for request in after if not _listening(trace, request)]
         if not after:
             return self.unknown("no ordinary request came after the heal")
-        for request in after:
-            if request.errors and not trace.crowded_out(request):
-                error = request.errors[0]
+        for each in after:
+            if each.errors and not trace.crowded_out(each):
+                error = each.errors[0]
                 died = f"{count(trace.stale, 'idle session')} died between requests"
-                return self.broken(
-                    f"{died} and a later request of {request.actor} got an error at {error.f}", error.step
-                )
+                return self.broken(f"{died} and a later request of {each.actor} got an error at {error.f}", error.step)
         return self.kept(f"{count(trace.stale, 'idle session')} died and later requests saw no error")
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-import msgspec
-
 from lab.judging.calls import ORDINARY, Call, Request
-from lab.judging.plan_parts import at_once, block, count, query, request, several
+from lab.judging.plan_parts import at_once, block, count, query, repeating, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Enter, Fail, Leave, Plan, Read, Sql, Use, UseName, Write
@@ -22,8 +20,6 @@ from lab.records.verdict import Finding
 
 COPY = "COPY (SELECT generate_series(1, 1000)) TO STDOUT"
 """Both drivers refuse it by execute(), after the server has begun."""
-PREPARES_SOON = {"prepare_threshold": 3}
-"""For psycopg 3: Django switches preparing off unless OPTIONS say when."""
 WORDS: dict[UseName, str] = {
     "open-cursor": "a cursor left open",
     "early-break": "a loop left early",
@@ -35,7 +31,7 @@ WORDS: dict[UseName, str] = {
 }
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
 IN_BLOCK: tuple[UseName, ...] = ("savepoints", "for-update", "durable-inside", "on-commit")
-assert {*WORDS, *MANY, *IN_BLOCK, "listen", "heard", "bulk-load"} == set(get_args(UseName))
+assert {*WORDS, *MANY, *IN_BLOCK, "listen", "heard", "bulk-load", "slow"} == set(get_args(UseName))
 PLAIN = (*ORDINARY, "use", "fail", "sql")
 
 
@@ -68,9 +64,7 @@ class WorksUnfaulted(Promise):
         for how, words in WORDS.items():
             if how == "pipeline-left" and variant.driver != "psycopg":
                 continue
-            prepares = how == "repeat" and variant.driver == "psycopg"
-            options = {**variant.options, **PREPARES_SOON}
-            on = msgspec.structs.replace(variant, options=options) if prepares else variant
+            on = repeating(variant) if how == "repeat" else variant
             use = Use("t0", how)
             twice = request("t0", Read("t0"), use, Read("t0")) * 2
             yield self.plan(on, words, *twice, *after)
@@ -84,6 +78,10 @@ class WorksUnfaulted(Promise):
         yield self.plan(variant, "many rows", *request("t0", *inside), *after, title="in atomic()")
         refused = (*request("t0", Fail("t0", swallow=True), Read("t0")), *request("t0", Enter("t0"), Fail("t0")))
         yield self.plan(variant, "a statement refused", *refused, *after)
+        slow = Use("t0", "slow")
+        # A timer of a second that nobody stopped meets the second one, and none of which the backend is in its rights.
+        refused = (*request("t0", slow), *request("t0", Fail("t0", swallow=True), slow, slow))
+        yield self.plan(variant, "a statement refused", *refused, *after, title="then some that take their time")
 
     def judge(self, record: Record) -> Finding:
         if record.plan.faults() or record.plan.init:
@@ -97,6 +95,8 @@ class WorksUnfaulted(Promise):
                 continue
             if (found := _wrong(each)) is not None:
                 call, why = found
+                if _too_slow(trace, call):
+                    return self.unknown("a statement that takes its time is cancelled, whatever came before")
                 return self.broken(f"without any fault {why} at {call.f} of {call.actor}", call.step)
             judged += bool(each.sessions)
         if not judged:
@@ -124,6 +124,12 @@ def _ours(trace: Trace, request: Request) -> bool:
 def _by_hand(call: Call) -> bool:
     """Whether it may have left something on its session that explains what comes later."""
     return isinstance(call.plan, Sql) and not call.plan.text.upper().startswith("COPY")
+
+
+def _too_slow(trace: Trace, call: Call) -> bool:
+    """Whether none was ever served that takes as long: a timeout of the backend's own explains the error."""
+    slow = [other for other in trace.calls if getattr(other.plan, "how", "") == "slow"]
+    return call in slow and not any(other.ending == "ok" for other in slow)
 
 
 def _wrong(request: Request) -> tuple[Call, str] | None:

@@ -22,7 +22,8 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     `base` is the nearest ancestor that is Django's, a driver's or Python's own, where the class is none of those.
     `origin`: an attempt to `connect` has raised this very exception, or the handler of a `signal`, or it comes out of
     the function that sends `commit`. `hidden`: the exception that left the call does not have it as an explicit cause;
-    it was only being handled at the time.
+    it was only being handled at the time. `leaving`: it has come through Django's atomic() as that, when all is over,
+    sets autocommit back, which connects.
     """
 
     cls: str
@@ -31,6 +32,7 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     base: str = ""
     origin: Literal["", "connect", "signal", "commit"] = ""
     hidden: bool = False
+    leaving: bool = False
 
 
 HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")

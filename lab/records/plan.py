@@ -121,10 +121,14 @@ class Read(_Step):
 
 
 class Fail(_Step):
-    """A statement that the server refuses while the session stays healthy."""
+    """A statement that the server refuses while the session stays healthy.
+
+    `serialization` is one that would succeed if it were sent once more: the server refuses it with 40001 the first time
+    alone, as the victim of a deadlock.
+    """
 
     actor: str
-    cause: Literal["unique", "statement_timeout"] = "unique"
+    cause: Literal["unique", "statement_timeout", "serialization"] = "unique"
     swallow: bool = False
     alias: str = "default"
 
@@ -167,6 +171,7 @@ UseName = Literal[
     "for-update",
     "durable-inside",
     "bulk-load",
+    "slow",
 ]
 
 
@@ -183,7 +188,7 @@ class Use(_Step):
     `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook; each answer says which hooks have
     run before it. In a block: `savepoints` by name, `for-update`, and a `durable-inside`, which must be refused.
     `bulk-load`: COPY of 40 MB into a table whose trigger works for 10 seconds before the first row: so long nothing is
-    read.
+    read. `slow`: a statement that takes 0.7 seconds.
     """
 
     actor: str

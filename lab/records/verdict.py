@@ -26,9 +26,13 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one promise's judge says of one run: the verdict, why in one sentence, and the steps that show it."""
+    """What one promise's judge says of one run: the verdict, why in one sentence, and the steps that show it.
+
+    `djangos`: it is Django's own code that has broken it, which no ENGINE's method decides.
+    """
 
     promise: str
     verdict: Verdict
     summary: str = ""
     steps: tuple[int, ...] = ()
+    djangos: bool = False

@@ -15,7 +15,8 @@ from lab.run.diary import Diary
 class Pending:
     """A step that was begun, at `since` by the monotonic clock, and has not returned.
 
-    `where` it was last seen to wait; for `server`, as which `session`. `gate` is the key of the lock that holds it.
+    `where` it was last seen to wait; for `server`, as which `session`; `struck`: while a fault lasted. `gate` is the
+    key of the lock that holds it.
     """
 
     index: int
@@ -24,6 +25,7 @@ class Pending:
     phase: Phase
     where: Literal["", "server", "client"] = ""
     session: str = ""
+    struck: bool = False
     gate: int | None = None
 
 

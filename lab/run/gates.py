@@ -13,13 +13,19 @@ class Gates:
     """
 
     def __init__(self, plan: Plan, site: PlanSite, run: str) -> None:
-        base = int(run, 16) << 12 & 0x7FFFFFFFFFFFFFFF
         self._steps = plan.steps
         self._site = site
         self._shut = {
-            index: base | index for index, step in enumerate(plan.steps) if isinstance(step, Read | Write) and step.hold
+            index: self.key(run, index)
+            for index, step in enumerate(plan.steps)
+            if isinstance(step, Read | Write) and step.hold
         }
         site.lock(self._shut.values())
+
+    @staticmethod
+    def key(run: str, index: int) -> int:
+        """The key of an advisory lock that is that step's alone, of all runs."""
+        return int(run, 16) << 12 & 0x7FFFFFFFFFFFFFFF | index
 
     def __bool__(self) -> bool:
         """Whether any is shut."""

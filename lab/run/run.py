@@ -224,6 +224,8 @@ class Run:
         """The plan's steps in order; those of an actor that waits for another one are put off until it returns."""
         todo = list(enumerate(self._plan.steps))
         while todo:
+            if not isinstance(first := todo[0][1], NemesisStep):
+                self._steps.resume_healed(first.actor)
             index, step = todo.pop(self._next(todo))
             if isinstance(step, NemesisStep):
                 self._nemesis.act(index, step, census=not self._lean)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.judging import ending
 from lab.records.history import DIED, HUNG, Cause, Ending, Phase
-from lab.records.plan import ActorStep, Begin, End, Exit, Finish, Fork, Plan, Read, Stop, Use, Write
+from lab.records.plan import ActorStep, Begin, End, Exit, Fail, Finish, Fork, Plan, Read, Stop, Use, Write
 from lab.run.actors import Actors, Pending
 from lab.run.census_taker import CensusTaker
 from lab.run.diary import Diary
@@ -73,6 +73,15 @@ class Steps:
             if self._waiting.over(pending):
                 self._await(actor)
 
+    def resume_healed(self, actor: str) -> None:
+        """A step that waited for a fault to be healed returns before its next one is put off, or is seen to wait again.
+
+        Else it is chance whether other actors' requests end before it has even had the session that it waited for.
+        """
+        pending = self._actors.pending.get(actor)
+        if pending is not None and self._waiting.healed(pending):
+            self._await(actor, may_block=True)
+
     def lose_all(self) -> None:
         """The process has ended under its actors: whatever was begun is in doubt."""
         for pending in list(self._actors.pending.values()):
@@ -89,6 +98,8 @@ class Steps:
                 pending.gate = None  # it is not this step that will wait, but the one that commits
         if isinstance(step, Use):
             message.update(plan=self._run, token=f"{self._run}:{pending.index}")
+        if isinstance(step, Fail):
+            message["key"] = Gates.key(self._run, pending.index)
         if isinstance(step, Read):
             message["nonce"] = f"{self._run}:{pending.index}"
         message["gate"] = pending.gate

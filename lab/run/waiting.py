@@ -56,7 +56,7 @@ class Waiting:
         at_work = any(session.state == "active" and session.id not in taken for session in sessions)
         grace = self._grace(pending.step.actor) * (AT_WORK if at_work else 1)
         if idle and waited > grace:
-            pending.where = "client"
+            pending.where, pending.struck = "client", self._nemesis.lasting
             return True
         return False
 
@@ -65,6 +65,13 @@ class Waiting:
         return pending.where == "server" and not any(
             each.id == pending.session and each.wait.startswith("Lock:") for each in self._site.sessions()
         )
+
+    def healed(self, pending: Pending) -> bool:
+        """Whether what a step was seen to wait for in the client is over: looks at it then begin anew."""
+        if not pending.struck or self._nemesis.lasting:
+            return False
+        self._look, pending.struck = None, False
+        return True
 
     def _has_yet_to_meet(self, pending: Pending) -> bool:
         """Whether the step may still be on its way to a fault that is met by connecting, which would else be healed.

@@ -74,6 +74,7 @@ BROKEN = (
     Broken("sets_up_two_sessions", "initialised", "custom init, replaced session"),
     Broken("resets_setup_after_error", "initialised", "custom init, after a statement's error"),
     Broken("sets_up_once_per_request", "initialised", "custom init, after close()"),
+    Broken("replaces_without_options", "initialised", "server options, replaced session"),
     Broken("leaks_half_made", "bounded-sessions", "set-up fails"),
     Broken("locks_all_aliases", "alias-separate", "another database, a fault on one"),
     Broken("keyed_by_address", "alias-separate", "another database, one request"),

@@ -58,6 +58,7 @@ def _shows(rig: Rig, variant: Variant, stack: ExitStack, moment: str = "") -> li
         ("zoo.cuts_iterators", "psycopg", "iterator() across a commit"),
         ("zoo.echoes_errors", "psycopg2", "COPY by execute()"),
         ("zoo.echoes_errors", "psycopg2", "a statement refused"),
+        ("zoo.cancels_after_errors", "psycopg2", "a statement refused"),
         ("zoo.tires_of_repeats", "psycopg2", "a statement often repeated"),
         ("zoo.tires_of_repeats", "psycopg", "a statement often repeated"),
         (STOCK, "psycopg", "COPY by execute()"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.records.plan import Begin, End, Plan, Read
+from lab.records.plan import Begin, End, FaultSpec, Heal, Inject, Plan, Read
 from lab.records.variant import Variant
 from lab.rig.embedded.rig import Rig
 from lab.run import run
@@ -37,3 +37,16 @@ def test_while_the_plan_goes_on_it_is_held(rig: Rig, serial: Zygote) -> None:
     record = run(Plan(variant=ONE, steps=steps), rig, serial)
     assert [(event.actor, event.where) for event in record.events] == [("t0", "server"), ("t1", "client")]
     assert {op.type for op in record.ops} == {"invoke", "ok"}
+
+
+def test_who_waits_for_a_fault_goes_on_when_it_is_healed_before_others_end(rig: Rig) -> None:
+    """t1 is half a second from its session when the fault is healed: t0's request goes on until t1 has it."""
+    slow = Variant(name="slow", engine="zoo.correct_slow_checkout", path=ONE.path)
+    hold = Inject(FaultSpec("hold", {"moment": "ready+0"}))
+    both = (hold, Begin("t0"), Begin("t1"), Read("t0"), Read("t1"), Heal())
+    steps = (*both, Read("t0"), Read("t1"), End("t0"), End("t1"))
+    with closing(Zygote(slow, rig.folder, rig.environ())) as zygote:
+        record = run(Plan(variant=slow, steps=steps), rig, zygote)
+    assert [event.actor for event in record.events if event.where == "client"] == ["t0", "t1"]
+    told = [(op.actor, op.f, op.type) for op in record.ops if op.phase == "safety"]
+    assert told.index(("t1", "read", "ok")) < told.index(("t0", "end", "invoke"))

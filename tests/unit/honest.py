@@ -214,7 +214,7 @@ class Honest:
         if client.blocks or client.pending:
             return lost(step)
         client.manual = not getattr(step, "on", False)
-        return ok(step, on_=not client.manual) if client.manual else ok(step, on="")
+        return Line(step, "ok", {"on": not client.manual})
 
     def _do_commit(self, step: ActorStep, client: Client) -> Line:
         if client.blocks or client.broken or (client.pending and not self._answers(client)):

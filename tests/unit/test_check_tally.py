@@ -105,6 +105,29 @@ def test_moments_that_django_breaks_for_every_engine_decide_nothing_but_for_a_ro
     assert overall({"beta": beta}) is verdict
 
 
+@pytest.mark.parametrize(
+    ("whose", "row", "verdict", "limits"),
+    [
+        ((True,), False, KEPT, ("idle",)),
+        ((True, False), False, BROKEN, ()),
+        ((False,), False, BROKEN, ()),
+        ((True,), True, BROKEN, ()),
+    ],
+)
+def test_what_a_judge_says_that_django_itself_has_broken_accuses_no_engine(
+    whose: tuple[bool, ...], row: bool, verdict: Verdict, limits: tuple[str, ...]
+) -> None:
+    """Also in a plan that was made for another promise: by what was seen there, not by the moment's name."""
+    seen = [
+        trial(number, "alpha", "idle", msgspec.structs.replace(finding("beta", BROKEN), djangos=by_django))
+        for number, by_django in enumerate(whose)
+    ]
+    seen.append(trial(9, "beta", "first", finding("beta", KEPT)))
+    variant = Variant(name="persistent_global" if row else "v", claims=None)
+    (beta,) = tally(variant, [BETA], {}, seen).values()
+    assert (beta.verdict, beta.claimed, beta.limits) == (verdict, True, limits)
+
+
 def test_where_django_breaks_the_only_moment_that_was_seen_nothing_is_kept() -> None:
     (moment,) = PROMISES.get("hooks-once").of_django
     seen = [trial(1, "hooks-once", moment, finding("hooks-once", BROKEN))]

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from lab.records.census import Row
-from lab.records.plan import Begin, End, Inject, Look, Read, Sql, Write
+from lab.records.plan import Begin, End, FaultSpec, Inject, Look, Read, Sql, Write
 from lab.records.record import Record
-from unit.histories import Line, lost, ok, record, strike, verdict
+from unit.histories import KEEPS, Line, census, lost, ok, record, session, strike, verdict
 
 SEPARATE = "alias-separate"
 T = "t0"
@@ -90,3 +90,17 @@ def test_a_fault_on_all_says_nothing_about_either() -> None:
 @pytest.mark.parametrize(("wrong", "expected"), [({}, "kept"), ({"alias": ""}, "broken"), ({"user": "b"}, "broken")])
 def test_one_that_differs_by_its_options_alone(wrong: dict[str, str], expected: str) -> None:
     assert verdict(SEPARATE, both(look("default", "1@a"), look("kin", "2@b", **wrong))) == expected
+
+
+def test_a_session_that_is_there_yet_was_cost_by_no_fault() -> None:
+    """Another one is used now: sessions are handed out in turn, or the old one is gone."""
+    first = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(Read(T, alias="twin"), on="2@b"), ok(End(T)))
+    struck = (*first, strike_on("twin"), ok(Begin(T)), ok(Read(T), on="3@c"), ok(End(T)))
+    turns = record(*struck, census(session("1@a"), session("3@c")), variant=KEEPS)
+    gone = record(*struck, census(session("3@c")), variant=KEEPS)
+    assert (verdict(SEPARATE, turns), verdict(SEPARATE, gone)) == ("kept", "broken")
+
+
+def strike_on(alias: str) -> Line:
+    """The fault ends that alias's session."""
+    return Line(Inject(FaultSpec("terminate"), alias=alias), struck=("2@b",))

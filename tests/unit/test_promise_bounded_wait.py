@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lab.records.history import Event
-from lab.records.plan import Begin, End, Enter, Read, Stop, Write
+from lab.records.plan import Begin, End, Enter, Fork, Read, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from unit.histories import asks, begins, heal, hung, lost, ok, record, returns, slow, strike, verdict
@@ -71,3 +71,12 @@ def test_a_call_that_the_heal_released_proves_nothing() -> None:
 def test_nobody_waited() -> None:
     assert verdict(BOUNDED, record(*asks(T, "1@a"))) == "unknown"
     assert verdict(BOUNDED, record(*HOLE, ok(Read(T), on="1@a"))) == "unknown"
+
+
+def test_a_child_that_was_forked_during_a_call_of_another_thread() -> None:
+    at_work = (ok(Begin("t1")), begins(Read("t1")), ok(Fork(T), child="c0"), returns("t1", on="1@a"), ok(End("t1")))
+    asked = ok(Begin("c0.t0"))
+    assert verdict(BOUNDED, record(*at_work, asked, hung(Read("c0.t0")))) == "broken"
+    assert verdict(BOUNDED, record(*at_work, asked, ok(Read("c0.t0"), on="2@b"), ok(End("c0.t0")))) == "kept"
+    calm = (*asks("t1", "1@a"), ok(Fork(T), child="c0"), asked, ok(Read("c0.t0"), on="2@b"), ok(End("c0.t0")))
+    assert verdict(BOUNDED, record(*calm)) == "n/a"

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
+from lab.judging.calls import Call
+from lab.promises.honest_error import _of_leaving
 from lab.records.history import Cause
 from lab.records.plan import Begin, Commit, End, Enter, Leave, Read, Write
 from lab.records.variant import Variant
@@ -293,3 +297,27 @@ BLAMES = Cause("django.db.utils.ProgrammingError", text="no results to fetch")
 def test_a_lost_session_is_no_error_of_the_statement(chain: tuple[Cause, ...], expected: str) -> None:
     told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("sever-fin", "1@a"), raised(Read(T), *chain), ok(End(T)))
     assert verdict(HONEST, record(*told)) == expected
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "djangos"),
+    [
+        ({"leaving": True}, {"origin": "commit"}, True),
+        ({"leaving": True}, {"origin": "signal"}, True),
+        ({}, {"origin": "commit"}, False),
+        ({"leaving": True}, {}, False),
+    ],
+)
+def test_whether_django_itself_has_raised_in_the_place_of_commits_error(
+    visible: dict[str, Any], hidden: dict[str, Any], djangos: bool
+) -> None:
+    later = Cause("django.db.utils.OperationalError", **visible)
+    first = Cause("psycopg2.OperationalError", hidden=True, **hidden)
+    assert _of_leaving(_call(later, first)) is djangos
+    of_the_engine = Cause("psycopg2.OperationalError", hidden=True, origin="connect")
+    assert not _of_leaving(_call(later, of_the_engine, first))
+
+
+def _call(*chain: Cause) -> Call:
+    leave = Leave("t0")
+    return Call("t0", 1, "leave", 0, "safety", 1, 2, "info", {}, chain, leave)

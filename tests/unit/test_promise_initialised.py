@@ -72,3 +72,10 @@ def test_what_the_request_changed_itself() -> None:
 
 def test_nobody_looked() -> None:
     assert verdict(INITIALISED, record(ok(Begin(T)), ok(End(T)), variant=CONFIGURED)) == "unknown"
+
+
+def test_server_options_of_the_configuration() -> None:
+    asked = Variant(name="asks", options={"options": "-c lab.mark=initialised"})
+    plain: dict[str, Any] = {"autocommit": True}
+    assert verdict(INITIALISED, requests(ok(Look(T), **plain, mark="initialised"), variant=asked)) == "kept"
+    assert verdict(INITIALISED, requests(ok(Look(T), **plain, mark=""), variant=asked)) == "broken"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lab.records.plan import Begin, Close, End, Enter, Leave, Read, Stop, Write
-from unit.histories import Line, asks, begins, lost, ok, record, returns, strike, verdict
+from unit.histories import Line, asks, begins, finding, lost, ok, record, returns, strike, verdict
 
 ISOLATED = "isolated-threads"
 BOTH = (ok(Begin("t0")), ok(Begin("t1")))
@@ -76,3 +76,22 @@ def test_a_session_that_was_closed_is_used_on_beside_its_new_owner() -> None:
     closed = (*BOTH, reads("t0", "1@a"), ok(Close("t0")), reads("t1", "1@a"))
     assert verdict(ISOLATED, record(*closed, reads("t0", "2@b"), *ENDS)) == "kept"
     assert verdict(ISOLATED, record(*closed, reads("t0", "1@a"), *ENDS)) == "broken"
+
+
+def test_a_thread_that_ends_and_takes_the_others_session_with_it() -> None:
+    taken_up = (*asks("t1", "1@a"), ok(Begin("t0")), reads("t0", "1@a"), ok(Stop("t1")))
+    told = finding(ISOLATED, record(*taken_up, lost(Read("t0")), ok(End("t0"))))
+    assert (told.verdict, told.steps) == ("broken", (6,))
+    assert verdict(ISOLATED, record(*taken_up, reads("t0", "1@a"), ok(End("t0")))) == "kept"
+
+
+def test_what_else_explains_an_error_after_a_threads_end() -> None:
+    taken_up = (*asks("t1", "1@a"), ok(Begin("t0")), reads("t0", "1@a"), ok(Stop("t1")))
+    struck = (*taken_up, strike("terminate", "1@a"), lost(Read("t0")), ok(End("t0")))
+    assert verdict(ISOLATED, record(*struck)) != "broken"
+    served = (*taken_up, reads("t0", "1@a"), lost(Read("t0")), ok(End("t0")))
+    assert verdict(ISOLATED, record(*served)) == "kept"
+    own = (*asks("t1", "1@a"), ok(Begin("t0")), ok(Stop("t1")), lost(Read("t0")), ok(End("t0")))
+    assert verdict(ISOLATED, record(*own)) == "unknown"
+    child = (*asks("c0.t0", "1@a"), ok(Begin("t0")), reads("t0", "2@b"), ok(Stop("c0.t0")), lost(Read("t0")))
+    assert verdict(ISOLATED, record(*child, ok(End("t0")))) == "unknown"

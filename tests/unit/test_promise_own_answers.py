@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.records.plan import Begin, End, Fail, Fork, Read, Sql, Write
+from lab.records.plan import Begin, End, Fail, Fork, Read, Sql, Use, Write
 from unit.histories import RUN, Line, finding, lost, ok, record, refused, strike, verdict
 
 OWN = "own-answers"
@@ -50,3 +50,16 @@ def test_when_nothing_was_disturbed_nothing_is_said() -> None:
 def test_what_a_fork_mixes_up_is_fork_safes_matter() -> None:
     told = (ok(Begin(T)), ok(Fork(T)), answered(Read(T), 0), ok(End(T)))
     assert verdict(OWN, record(*told)) == "unknown"
+
+
+def test_a_cancel_that_meets_another_statement() -> None:
+    slow = Use(T, "slow", swallow=True)
+    served = (ok(Begin(T)), ok(slow), ok(End(T)))
+    late = (ok(Begin(T)), refused(Fail(T, swallow=True)), refused(slow, "57014"), ok(End(T)))
+    told = finding(OWN, record(*served, *late))
+    assert (told.verdict, told.steps) == ("broken", (5,))
+    assert verdict(OWN, record(*late)) != "broken", "a timeout of the backend's own may be shorter"
+    whole = (ok(Begin(T)), refused(Fail(T, swallow=True)), ok(slow), answered(Read(T), 6), ok(End(T)))
+    assert verdict(OWN, record(*served, *whole)) == "kept"
+    other = (ok(Begin(T)), refused(Fail(T, swallow=True)), refused(slow, "57P01"), ok(End(T)))
+    assert verdict(OWN, record(*served, *other)) != "broken"

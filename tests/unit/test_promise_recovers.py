@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from lab.records.plan import Autocommit, Begin, End, Enter, Fail, Fork, Leave, Read, Stop, Write
-from unit.histories import asks, finding, heal, hung, lost, ok, record, refused, skipped, strike, verdict
+import msgspec
+
+from lab.judging.plan_parts import WHILE_LOCKED
+from lab.records.plan import Autocommit, Begin, End, Enter, Fail, Fork, Leave, Read, Sql, Stop, Use, Write
+from unit.histories import Line, asks, finding, heal, hung, lost, ok, record, refused, skipped, strike, verdict
 
 RECOVERS = "recovers"
 T = "t0"
@@ -120,3 +123,25 @@ def test_what_else_may_explain_an_error_after_a_refused_statement() -> None:
     odd = (ok(Begin(T)), ok(Autocommit(T)), refused(Fail(T)), ok(End(T)))
     assert verdict(RECOVERS, record(*odd, *FAILS)) == "unknown"
     assert verdict(RECOVERS, record(*met, strike("sever-fin", "1@a"), *FAILS, *asks(T, "2@b"))) == "kept"
+
+
+def test_what_a_failed_set_up_leaves_behind() -> None:
+    lock, unlock = Sql("t1", "SELECT pg_advisory_lock(1)"), Sql("t1", "SELECT pg_advisory_unlock(1)")
+    met = (ok(Begin("t1")), ok(lock, on="1@a"), *FAILS, *FAILS, ok(unlock, on="1@a"), ok(End("t1")))
+
+    def told(*lines: Line) -> str:
+        made = record(*lines)
+        plan = msgspec.structs.replace(made.plan, init=(WHILE_LOCKED,))
+        return verdict(RECOVERS, msgspec.structs.replace(made, plan=plan))
+
+    assert told(*met, *asks(T, "2@b")) == "kept"
+    assert told(*met, *FAILS) == "broken"
+    assert told(ok(Begin("t1")), ok(lock, on="1@a"), *asks(T, "2@b"), ok(unlock), ok(End("t1"))) == "n/a"
+
+
+def test_a_statement_often_repeated_is_served_by_every_session() -> None:
+    met = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("terminate", "1@a"), lost(Read(T)), ok(End(T)))
+    again = ok(Begin(T)), lost(Use(T, "repeat")), ok(End(T))
+    assert verdict(RECOVERS, record(*met, *again)) == "broken"
+    other = ok(Begin(T)), lost(Use(T, "pipeline-left")), ok(End(T))
+    assert verdict(RECOVERS, record(*met, *other)) == "unknown"

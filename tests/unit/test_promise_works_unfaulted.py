@@ -74,3 +74,11 @@ def test_more_threads_than_it_is_made_for_are_its_users_fault() -> None:
     lines = (*asks(T, "1@a"), ok(Begin("t1")), lost(Read("t1")), ok(End("t1")))
     of_one = Variant(name="of-one", engine="x", threads=1)
     assert [verdict(WORKS, record(*lines)), verdict(WORKS, record(*lines, variant=of_one))] == ["broken", "kept"]
+
+
+def test_a_statement_that_takes_its_time() -> None:
+    slow = Use(T, "slow")
+    served = (ok(Begin(T)), ok(slow, whole=True), ok(End(T)))
+    late = (ok(Begin(T)), refused(Fail(T, swallow=True)), refused(slow, "57014"), ok(End(T)))
+    assert told(*served, *late) == "broken"
+    assert told(*late) == "unknown", "a timeout of the backend's own may be shorter"

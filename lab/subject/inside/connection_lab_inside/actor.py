@@ -44,6 +44,19 @@ FEW, CHUNK, MANY, OFTEN = 1000, 100, 5000, 12
 """Rows; rows that are fetched at once; more rows than fit into one chunk; executions after which drivers prepare."""
 
 
+REFUSED_ONCE = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_locks
+                   WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = {key}) THEN
+        PERFORM pg_catalog.pg_advisory_lock_shared({key});
+        RAISE EXCEPTION USING ERRCODE = 'serialization_failure';
+    END IF;
+    PERFORM pg_catalog.pg_advisory_unlock_shared({key});
+END $$
+"""
+"""A ROLLBACK takes back all that a refused statement did but a lock of its session: that is how the next one knows."""
+
+
 class ViewRaised(Exception):
     """Leaves an atomic block that the plan wants rolled back; the application catches it outside."""
 
@@ -257,6 +270,8 @@ class Actor:
     def _do_fail(self, message: Message) -> Message:
         if message["cause"] == "unique":
             self._row(message, "INSERT INTO lab.uniq (token) VALUES ('twice'), ('twice')")
+        elif message["cause"] == "serialization":
+            self._row(message, REFUSED_ONCE.format(key=int(message["key"])))
         else:
             self._row(message, "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(5)")
         return {"refused": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,9 @@ _LONGEST = 8
 _TEXT = 500
 COMMIT = ("commit", "_commit")
 """The functions below which Django, and every ENGINE that it calls, sends COMMIT."""
+
+
+LEAVES = ("django.db.transaction", "__exit__")
 
 
 class Interrupted(Exception):
@@ -73,7 +77,18 @@ def _link(error: BaseException) -> dict[str, Any]:
         link["origin"] = "signal"
     elif any(frame.f_code.co_name in COMMIT for frame, _ in traceback.walk_tb(error.__traceback__)):
         link["origin"] = "commit"
+    if _leaving(error):
+        link["leaving"] = True
     return link
+
+
+def _leaving(error: BaseException) -> bool:
+    """Whether it has come through `set_autocommit`, which Django's atomic() itself has called at its end."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(
+        (outer.f_globals.get("__name__"), outer.f_code.co_name) == LEAVES and inner.f_code.co_name == "set_autocommit"
+        for outer, inner in itertools.pairwise(frames)
+    )
 
 
 def _name(cls: type) -> str:

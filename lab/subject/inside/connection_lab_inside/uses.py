@@ -26,6 +26,8 @@ CREATE TEMP TABLE lab_bulk (line text);
 CREATE FUNCTION pg_temp.lab_busy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10); RETURN NULL; END';
 CREATE TRIGGER busy BEFORE INSERT ON pg_temp.lab_bulk FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.lab_busy()
 """
+SLOW = 0.7
+"""Seconds of a slow statement."""
 CHANNEL = "lab_news"
 PATIENCE = 1.0
 """Seconds for a notification that was sent to arrive."""
@@ -91,6 +93,12 @@ class Uses:
                         copy.write(line)
             cursor.execute("SELECT count(*) FROM pg_temp.lab_bulk")
             return bool(cursor.fetchone() == (LINES,))
+
+    def slow(self, connection: Any, _: Message) -> bool:
+        """A statement that takes so long that what was meant for an earlier one meets it."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(%s)", [SLOW])
+        return True
 
     def rows(self, connection: Any, _: Message) -> bool:
         """A response that is generated: its first rows are sent, the others wait."""

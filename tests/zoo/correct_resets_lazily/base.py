@@ -1,0 +1,28 @@
+"""Correct: a session goes back rolled back, and what was set on it is undone when the next one takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.postgresql.base import Database
+
+from zoo.careful import Careful
+
+
+class DatabaseWrapper(Careful):
+    def works(self, raw: Any) -> bool:
+        try:
+            raw.cursor().execute("DISCARD ALL")
+            return self.may_write(raw)
+        except Database.Error:
+            return False
+
+    def clean(self, raw: Any) -> bool:
+        try:
+            raw.rollback()
+            if raw.info.transaction_status != 0:
+                raw.cursor().execute("ROLLBACK")
+            raw.autocommit = True
+            return self.restore(raw)
+        except Database.Error:
+            return False

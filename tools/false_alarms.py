@@ -1,0 +1,113 @@
+"""Checks each correct backend of tests/zoo again and again on a machine that is kept busy; reports each accusation.
+
+    .venv/bin/python tools/false_alarms.py --times 50 zoo.correct_queues zoo.correct_careful
+
+Without names it takes all of tests/zoo/correct_*. Each check has a seed of its own. What Django itself leaves open, and
+what all these backends inherit from it, is none of their claims; whatever else is said to be broken is a false alarm,
+told in one line with the plan that shows it. The exit status is 1 then. `--idle` leaves the machine as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab.check.check import Options, check
+from lab.promise import PROMISES
+from lab.records.result import PromiseResult
+from lab.records.variant import Driver, Variant
+from lab.records.verdict import Verdict
+from lab.rig.rigs import open_rig, prepare
+from lab.store import Store
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+BUSY = "while True: pass"
+UNCLAIMED = ("bounded-wait", "commits-on-close")
+"""Django has no timeouts, and close() commits nothing."""
+OUTSIDE = ("in a command", "in an executor's thread")
+SWALLOWED = (
+    *("close() inside", "close() inside atomic", "statement error swallowed"),
+    *("unique, in atomic(), error swallowed", "statement_timeout, in atomic(), error swallowed"),
+)
+LIMITS = {
+    "atomic": SWALLOWED,
+    "durable": SWALLOWED,
+    "bounded-sessions": ("in an executor's thread", "signal in a checkout"),
+    "recovers": (*OUTSIDE, "block never left", "a consumer in a command"),
+    "replaces-stale": OUTSIDE,
+}
+"""Work of whose end Django is told nothing, and blocks that end badly: inherited with Django's wrapper."""
+
+
+def correct() -> list[str]:
+    """The correct half of the zoo."""
+    return sorted(f"zoo.{path.name}" for path in (TESTS / "zoo").glob("correct_*"))
+
+
+def variant(engine: str, driver: Driver) -> Variant:
+    """One of them, and what it claims."""
+    claims = tuple(each.id for each in PROMISES.values() if each.id not in UNCLAIMED)
+    return Variant(name=engine, engine=engine, driver=driver, path=(str(TESTS),), claims=claims, limits=LIMITS)
+
+
+@contextmanager
+def busy(loops: int) -> Iterator[None]:
+    """So many processes that do nothing but work, until the end of the block."""
+    children = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(loops)]
+    try:
+        yield
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def accusations(promises: dict[str, PromiseResult]) -> Iterator[str]:
+    """What was said to be broken though it is claimed, by promise and moment, and where that is seen."""
+    for name, promise in promises.items():
+        if promise.verdict is not Verdict.BROKEN or not promise.claimed:
+            continue
+        known = {*promise.limits, *LIMITS.get(name, ())}
+        moments = [each for each, verdict in promise.moments.items() if verdict is Verdict.BROKEN and each not in known]
+        if moments:
+            yield f"{name} at {', '.join(moments)}: {promise.summary} ({', '.join(promise.evidence[:1])})"
+
+
+def main() -> int:
+    """Run them; 1 when any was accused."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("engines", nargs="*", metavar="ENGINE", help="default: all of tests/zoo/correct_*")
+    parser.add_argument("--times", type=int, default=50, help="checks of each (50)")
+    parser.add_argument("--budget", type=float, default=None, help="seconds for each check; default: without limit")
+    parser.add_argument("--promise", action="append", default=[], help="only this promise; may be repeated")
+    parser.add_argument("--driver", choices=("psycopg2", "psycopg"), default="psycopg2")
+    parser.add_argument("--idle", action="store_true", help="without the loops that keep the processors busy")
+    chosen = parser.parse_args()
+    accused = checks = 0
+    store = Store(Path(tempfile.mkdtemp(prefix="false-alarms-")))
+    with open_rig(prepare()) as rig, busy(0 if chosen.idle else os.cpu_count() or 1):
+        for engine in chosen.engines or correct():
+            own = 0
+            for seed in range(chosen.times):
+                options = Options(
+                    promises=tuple(chosen.promise), budget=chosen.budget, seed=seed, search=2.0, brief=False
+                )
+                (result,) = check([variant(engine, chosen.driver)], rig, options, store)
+                checks += 1
+                for accusation in accusations(result.promises):
+                    own += 1
+                    print(f"{engine}, seed {seed}: {accusation}", flush=True)
+            accused += own
+            print(f"{engine}: {chosen.times} checks, {own} accusations", flush=True)
+    print(f"{checks} checks, {accused} accusations")
+    return 1 if accused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
