@@ -288,7 +288,7 @@ class Session:
         """In a forked child: let go of the parent's session without a byte on its socket.
 
         Closing would say goodbye to the server in the parent's name. So the child's descriptors are turned to
-        /dev/null first; then the driver may say and close what it likes.
+        /dev/null, and the driver's object is left as it is.
         """
         self.deadline = None
         self._lock = native.reentrant_lock()  # a thread that is not here may have held the old one
