@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import psycopg
-from psycopg.pq import DiagnosticField, ExecStatus
+import psycopg2
 
 from lab.errors import ServerNotReady
 from lab.records.census import Row, Session
 from lab.rig.protocol import RigProtocol
 
-CENSUS = b"""
+CENSUS = """
+PREPARE lab_census (text[]) AS
 SELECT a.pid, extract(epoch FROM a.backend_start)::numeric(20, 6)::text, pg_get_userbyid(a.usesysid)::text,
-       (SELECT datname::text FROM pg_database WHERE oid = a.datid), coalesce(a.state, ''),
+       coalesce((SELECT datname::text FROM pg_database WHERE oid = a.datid), ''), coalesce(a.state, ''),
        coalesce(a.wait_event_type || ':' || a.wait_event, ''), a.xact_start IS NOT NULL, l.held, l.advisory
 FROM pg_stat_get_activity(NULL) a, LATERAL (
     SELECT count(*) FILTER (WHERE locktype NOT IN ('virtualxid', 'advisory')) AS held,
            count(*) FILTER (WHERE locktype = 'advisory' AND granted) AS advisory
     FROM pg_lock_status() WHERE pid = a.pid) l
-WHERE a.usesysid = ANY(ARRAY(SELECT to_regrole(name)::oid FROM unnest($1::text[]) AS name))
+WHERE a.usesysid = ANY(ARRAY(SELECT to_regrole(name)::oid FROM unnest($1) AS name))
       AND a.pid <> pg_backend_pid()
 ORDER BY 2, 1
 """
 """What pg_stat_activity and pg_locks say, without what their views join for everybody: it is asked ten times a plan."""
 
-UNPREPARED = b"26000"
-"""The SQLSTATE on a connection that was not told the census yet, or whose driver has sent DEALLOCATE ALL since."""
+ASK = "EXECUTE lab_census (%s)"
+"""Prepared, because the server takes longer to plan the census than to take it."""
 
 TERMINATE = """
 SELECT pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL)
@@ -58,23 +58,19 @@ class ServerView:
         self._rig = rig
         self._run = run
         self._users = list(users)
-        self._roles = f"{{{','.join(users)}}}".encode()
 
     def sessions(self) -> tuple[Session, ...]:
         """The census now."""
-        server = self._rig.control().pgconn  # by the driver's lower floor, at half the price: it is asked most often
+        control = self._rig.control()
         try:
-            rows = server.exec_prepared(b"lab_census", [self._roles])
-            if rows.error_field(DiagnosticField.SQLSTATE) == UNPREPARED:
-                server.prepare(b"lab_census", CENSUS)
-                rows = server.exec_prepared(b"lab_census", [self._roles])
-        except psycopg.Error as error:
+            try:
+                found = control.execute(ASK, [self._users])
+            except psycopg2.errors.InvalidSqlStatementName:  # this session was not told it yet
+                control.execute(CENSUS)
+                found = control.execute(ASK, [self._users])
+            return tuple(Session(*row) for row in found.fetchall())
+        except psycopg2.Error as error:
             raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {error}") from None
-        if rows.status != ExecStatus.TUPLES_OK:
-            raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {rows.get_error_message()}")
-        return tuple(
-            _session([rows.get_value(row, column) or b"" for column in range(9)]) for row in range(rows.ntuples)
-        )
 
     def terminate(self) -> list[int]:
         """Tell every session to end; their pids."""
@@ -89,7 +85,7 @@ class ServerView:
         """Open a gate; a restart of the server has opened it already."""
         try:
             self._rig.control().execute("SELECT pg_advisory_unlock(%s)", (key,))
-        except (psycopg.Error, ServerNotReady):
+        except (psycopg2.Error, ServerNotReady):
             return
 
     def lost(self, databases: Iterable[str]) -> int:
@@ -116,10 +112,5 @@ class ServerView:
     def _query(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         try:
             return self._rig.control().execute(sql, params).fetchall()
-        except psycopg.Error as error:
+        except psycopg2.Error as error:
             raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {error}") from None
-
-
-def _session(cells: list[bytes]) -> Session:
-    pid, start, user, database, state, wait, xact, locks, advisory = (cell.decode() for cell in cells)
-    return Session(int(pid), start, user, database, state, wait, xact == "t", int(locks), int(advisory))

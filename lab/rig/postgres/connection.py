@@ -1,0 +1,69 @@
+"""The lab's own connections, by psycopg2.
+
+By no other driver: Django takes psycopg wherever it is installed, so that a project which has psycopg2 alone would run
+on another driver once the lab is installed beside it.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any, Self
+
+import psycopg2
+from psycopg2 import extensions, sql
+
+Query = str | bytes | sql.Composable
+
+_READY, _REFUSED, _NOT_YET = b"R", b"E", b"\0C57P03\0"
+
+
+class OwnConnection(extensions.connection):
+    """One in autocommit. As a context manager it is closed at the end; psycopg2's own ends a transaction there.
+
+    For one thread at a time. A call returns when the server has answered or the connection is lost: until then no
+    signal's handler runs in the main thread.
+    """
+
+    def execute(self, query: Query, parameters: Sequence[object] | None = None) -> extensions.cursor:
+        """Run a statement, or several where there are no parameters; the cursor that has its rows.
+
+        Raises `psycopg2.Error`. A percent sign is doubled where there are parameters, and only there.
+        """
+        cursor = self.cursor()
+        cursor.execute(query, parameters or None)
+        return cursor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def connect(**parameters: Any) -> OwnConnection:
+    """A connection by libpq's parameters. Raises `psycopg2.OperationalError`."""
+    connection: OwnConnection = psycopg2.connect(connection_factory=OwnConnection, **parameters)
+    connection.autocommit = True
+    return connection
+
+
+def dsn(parameters: dict[str, Any]) -> str:
+    """Libpq's parameters as one string."""
+    return str(extensions.make_dsn(**parameters))
+
+
+def accepts(host: str, port: int, user: str, database: str, timeout: float) -> bool:
+    """Whether a server would let sessions begin, as `pg_isready` asks: without a password, and without a session.
+
+    A refusal is a yes as well, unless it says that the server starts, stops or recovers (57P03).
+    """
+    said = b"".join(part.encode() + b"\0" for part in ("user", user, "database", database)) + b"\0"
+    try:
+        with socket.create_connection((host, port), timeout) as connection:
+            connection.sendall(struct.pack("!ii", len(said) + 8, 3 << 16) + said)
+            answer = connection.recv(1 << 12)
+    except OSError:
+        return False
+    return answer[:1] == _READY or (answer[:1] == _REFUSED and _NOT_YET not in answer)
