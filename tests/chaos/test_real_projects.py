@@ -258,6 +258,19 @@ def test_close_that_calls_djangos_is_not_accused(judge: Judge) -> None:
     assert judged.verdict("commits-on-close") == "n/a"
 
 
+def test_the_environment_is_the_callers_and_leads_nowhere(lab: LabSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As platforms give it: PGHOST and its kin are read by the settings, and by an ENGINE with each connection."""
+    for name, value in (("PGHOST", "192.0.2.1"), ("PGPASSWORD", "s3cret-of-the-shop"), ("PGSERVICE", "shop")):
+        monkeypatch.setenv(name, value)
+    (variant,) = variants_of(None, path=[str(PROJECTS / "platform_settings")], settings="platform_settings")
+    with subjects(lab.rig()) as started:
+        (zygote,) = started.start([variant])  # it has served a request, so it was on the lab's server
+    notes = "\n".join(zygote.traits.notes)
+    assert "PGHOST, PGPASSWORD, PGSERVICE of the environment: for the settings to read" in notes
+    assert "HOST, NAME, PASSWORD: replaced" in notes
+    assert "s3cret-of-the-shop" in zygote.secrets
+
+
 # -- whose limit it is ------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 
@@ -124,6 +125,25 @@ def test_server_accepts_sessions_or_does_not(rig: Rig) -> None:
         finally:
             rig.postgres.start()
         assert ready()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PGHOSTADDR", "127.0.0.2"),
+        ("PGSERVICE", "nosuch"),
+        ("PGREQUIREAUTH", "md5"),
+        ("PGTARGETSESSIONATTRS", "standby"),
+    ],
+)
+def test_own_connections_go_nowhere_else_whatever_the_environment_says(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """PGHOSTADDR led each of them to that address, whatever host was asked for."""
+    monkeypatch.setenv(name, value)
+    with rig.shared(), rig.postgres.connect() as connection:
+        assert connection.execute("SELECT host(inet_server_addr())").fetchone() == (rig.host,)
+    assert subprocess.check_output(["printenv", name], text=True).strip() == value  # it is the caller's again
 
 
 def test_own_connections_are_in_autocommit_and_end_with_their_block(rig: Rig) -> None:

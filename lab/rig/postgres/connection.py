@@ -6,8 +6,10 @@ on another driver once the lab is installed beside it.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -42,9 +44,42 @@ class OwnConnection(extensions.connection):
         self.close()
 
 
+class _Environment:
+    """Hides the variables that libpq reads (PGHOSTADDR, PGSERVICE, …) from it while a connection of ours is made.
+
+    They are about somebody else's server: PGHOSTADDR would lead us to it, whatever host we give. `os.environ` keeps
+    them: the subject's settings may read them, and a test suite that we are part of may need them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._hidden: list[str] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._hidden = [name for name in os.environ if name.startswith("PG")]
+                for name in self._hidden:
+                    os.unsetenv(name)
+            self._inside += 1
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for name in self._hidden:
+                    if name in os.environ:
+                        os.putenv(name, os.environ[name])
+
+
+_hidden = _Environment()
+
+
 def connect(**parameters: Any) -> OwnConnection:
-    """A connection by libpq's parameters. Raises `psycopg2.OperationalError`."""
-    connection: OwnConnection = psycopg2.connect(connection_factory=OwnConnection, **parameters)
+    """A connection by these parameters of libpq's, and by nothing else. Raises `psycopg2.OperationalError`."""
+    with _hidden:
+        connection: OwnConnection = psycopg2.connect(connection_factory=OwnConnection, **parameters)
     connection.autocommit = True
     return connection
 

@@ -38,6 +38,8 @@ CREDENTIALS = re.compile(r"[A-Za-z][\w+.-]*://[^\s:/@]*:([^\s@/]+)@")
 NO_SECRETS = ("AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS", "CSRF_COOKIE_NAME")
 LONGEST_SECRET, MOST_SECRETS = 400, 100
 """Characters, and how many: all of them are one message."""
+GIVEN = ("PGDATABASE", "PGHOST", "PGPASSWORD", "PGPORT", "PGUSER")
+"""Variables whose place is taken by what Django hands to the driver."""
 
 
 class Refused(Exception):
@@ -67,13 +69,9 @@ class _Bundled:
 
 
 def prepare_process(config: dict[str, Any], notes: list[str]) -> None:
-    """Folder, import path, environment and driver, before anything of the project is imported."""
-    ours = [name for name in os.environ if name.startswith("PG")]
-    for name in ours:
-        del os.environ[name]
-    if ours and config["module"]:
-        notes.append(f"{', '.join(sorted(ours))} of the environment: not used, the server is the lab's")
-    os.environ.update(PGSSLMODE="disable", PGGSSENCMODE="disable", PGPASSFILE=os.devnull)
+    """Folder, import path and driver, before anything of the project is imported."""
+    if (theirs := sorted(name for name in os.environ if name.startswith("PG"))) and config["module"]:
+        notes.append(f"{', '.join(theirs)} of the environment: for the settings to read, the server is the lab's")
     if config["folder"]:
         os.chdir(config["folder"])
     sys.path[:0] = list(config["path"])
@@ -85,6 +83,19 @@ def prepare_process(config: dict[str, Any], notes: list[str]) -> None:
         importlib.import_module(driver)
     except ImportError as error:
         raise Refused(f"driver {driver} does not import under {sys.executable}: {error}") from None
+
+
+def hide_servers() -> None:
+    """Keep libpq from the caller's servers, once all that reads the environment on import has been imported.
+
+    What Django gives with each connection stays there for Python alone: code that asks for it finds it.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        if name in GIVEN:
+            os.unsetenv(name)
+        else:
+            del os.environ[name]
+    os.environ.update(PGSSLMODE="disable", PGGSSENCMODE="disable", PGPASSFILE=os.devnull)
 
 
 def load(config: dict[str, Any], notes: list[str]) -> Loaded:
