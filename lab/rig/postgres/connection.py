@@ -11,6 +11,8 @@ import socket
 import struct
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import psycopg2
@@ -21,12 +23,30 @@ Query = str | bytes | sql.Composable
 _READY, _REFUSED, _NOT_YET = b"R", b"E", b"\0C57P03\0"
 
 
+@dataclass(frozen=True)
+class Statement:
+    """One to be prepared: its name, the types of its parameters, and its text, where the first of them is $1."""
+
+    name: str
+    types: tuple[str, ...]
+    text: str
+
+    @cached_property
+    def call(self) -> str:
+        """What runs it."""
+        return f"EXECUTE {self.name} ({', '.join(['%s'] * len(self.types))})"
+
+
 class OwnConnection(extensions.connection):
     """One in autocommit. As a context manager it is closed at the end; psycopg2's own ends a transaction there.
 
     For one thread at a time. A call returns when the server has answered or the connection is lost: until then no
     signal's handler runs in the main thread.
     """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._prepared: set[str] = set()
 
     def execute(self, query: Query, parameters: Sequence[object] | None = None) -> extensions.cursor:
         """Run a statement, or several where there are no parameters; the cursor that has its rows.
@@ -36,6 +56,13 @@ class OwnConnection(extensions.connection):
         cursor = self.cursor()
         cursor.execute(query, parameters or None)
         return cursor
+
+    def run(self, statement: Statement, *parameters: object) -> list[tuple[Any, ...]]:
+        """The rows of a statement that is asked often: the server plans it once for this connection."""
+        if statement.name not in self._prepared:
+            self.execute(f"PREPARE {statement.name} ({', '.join(statement.types)}) AS {statement.text}")
+            self._prepared.add(statement.name)
+        return self.execute(statement.call, parameters).fetchall()
 
     def __enter__(self) -> Self:
         return self
