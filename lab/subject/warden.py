@@ -74,6 +74,10 @@ FACILITIES = (
 )
 """Unix sockets of the machine itself that libraries try and do without; refused, but no reason to end a check."""
 
+PLACEHOLDER = ("127.0.0.1", 1)
+"""What stands in a project's DATABASES until a plan has a server. The zygote that asks for it finds that down: an app
+may look into its database while it loads, and do without."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -166,12 +170,13 @@ class Warden:
         family, place, descriptor = refused
         connects = number == _call("connect")
         kind = "unix" if family == socket.AF_UNIX else _type(thread, descriptor) if connects else "udp"
-        fatal = self._is_fatal(place, kind, connects=connects)
+        early = place == PLACEHOLDER and _tgid(thread) == self._zygote
+        fatal = not early and self._is_fatal(place, kind, connects=connects)
         if fatal and self._ask_where(thread):
             return  # the signal makes the call begin again
         if not (fatal and self._told):
             self._report(thread, self._message(thread, place, kind, fatal=fatal))
-        code = errno.ENETUNREACH if kind == "udp" else errno.EACCES
+        code = errno.ECONNREFUSED if early else errno.ENETUNREACH if kind == "udp" else errno.EACCES
         _answer(listener, ANSWER.pack(identity, 0, -code, 0))
 
     def _may(self, thread: int, family: int, place: tuple[str, int], _: int) -> bool:

@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import sys
+import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from typing import Any
 
 SERVER = ("HOST", "PORT", "NAME", "USER", "PASSWORD")
 PLACEHOLDER = {"HOST": "127.0.0.1", "PORT": "1", "NAME": "lab", "USER": "lab", "PASSWORD": "lab"}
+DOWN = '127.0.0.1", port 1 failed'
+"""How libpq says that the placeholder does not answer."""
 WHERE = ("host", "hostaddr", "port", "user", "password", "dbname", "service", "servicefile", "passfile")
 PROOF = (
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcertmode", "sslcrl", "sslcrldir", "sslsni"),
@@ -30,7 +33,7 @@ OPTIONS_REPLACED = {
 ROLE = "lab_other"
 """A role of the lab's server that every plan's users may SET."""
 
-ROLE_OPTION = re.compile(r"(-c\s*|--)role\s*=\s*(?P<role>\S+)")
+ROLE_OPTION = re.compile(r"(-c\s*|--)(role|session_authorization)\s*=\s*(?P<role>\S+)")
 OTHER_SERVERS = ("mysql", "oracle", "sqlite3", "sqlite", "mariadb", "mssql")
 NUMBERS = ("CONN_MAX_AGE",)
 FLAGS = ("CONN_HEALTH_CHECKS", "AUTOCOMMIT", "ATOMIC_REQUESTS", "DISABLE_SERVER_SIDE_CURSORS")
@@ -54,6 +57,10 @@ class Loaded:
     database: dict[str, Any]
     wrapper: Any = None
     notes: list[str] = field(default_factory=list)
+
+
+_said: list[Any] = []
+"""What the project's DATABASES are before the lab lays its own server under them."""
 
 
 class _Bundled:
@@ -115,9 +122,10 @@ def load(config: dict[str, Any], notes: list[str]) -> Loaded:
 
             _ = router.routers  # a router that does not import is found out now, as with the first query of a project
     except Exception as error:
-        raise Refused(f"the apps of {config['module']} do not load: {_first_line(error)}") from None
+        own = " (its own database, which is not there while it loads)" if DOWN in str(error) else ""
+        raise Refused(f"the apps of {config['module']} do not load: {_first_line(error)}{own}") from None
     loaded.wrapper = _wrapper(engine)
-    loaded.notes += _patches()
+    loaded.notes += [*_patches(), *_threads()]
     return loaded
 
 
@@ -134,11 +142,7 @@ def _project(config: dict[str, Any], notes: list[str]) -> Loaded:
         databases = settings.DATABASES
     except (Exception, SystemExit) as error:
         raise Refused(f"settings module {module} does not import: {_first_line(error)}") from None
-    if not isinstance(databases, Mapping) or alias not in databases:
-        known = (
-            ", ".join(map(str, databases)) if isinstance(databases, Mapping) and databases else "no DATABASES at all"
-        )
-        raise Refused(f"settings module {module} has no database {alias!r} (it has {known})")
+    _look_up(module, databases, alias)
     others = {name: _elsewhere(name, dict(each), notes) for name, each in databases.items() if name != alias}
     database = _with_given(dict(databases[alias]), config, notes)
     if "default" not in databases:
@@ -151,6 +155,29 @@ def _project(config: dict[str, Any], notes: list[str]) -> Loaded:
     if settings.DATABASE_ROUTERS:
         notes.append("DATABASE_ROUTERS: loaded, but each of the lab's requests names its alias itself")
     return Loaded(alias, database, notes=notes)
+
+
+def _look_up(module: str, databases: Any, alias: str) -> None:
+    """See that the alias is a database that can be judged, and keep what it says for `secrets`."""
+    _said.append(databases)
+    if not isinstance(databases, Mapping):
+        found = f"DATABASES is a {type(databases).__name__}" if databases else "it has no DATABASES at all"
+        raise Refused(f"settings module {module} has no database {alias!r} ({found})")
+    if alias not in databases:
+        known = ", ".join(map(str, databases)) or "no DATABASES at all"
+        raise Refused(f"settings module {module} has no database {alias!r} (it has {known})")
+    database = databases[alias]
+    if not isinstance(database, Mapping):
+        raise Refused(
+            f"DATABASES[{alias!r}] of {module} is a {type(database).__name__}, where Django wants a dictionary"
+        )
+    if not database.get("ENGINE"):
+        others = ", ".join(str(name) for name in databases if name != alias) or "none"
+        raise Refused(
+            f"DATABASES[{alias!r}] of {module} has no ENGINE; for another of its aliases ({others}) give --alias"
+        )
+    if not isinstance(options := database.get("OPTIONS") or {}, Mapping):
+        raise Refused(f"OPTIONS of DATABASES[{alias!r}] is a {type(options).__name__}, where Django wants a dictionary")
 
 
 def use(settings: Any, databases: dict[str, dict[str, Any]]) -> None:
@@ -180,10 +207,8 @@ def _alone(config: dict[str, Any], notes: list[str]) -> Loaded:
         except (Exception, SystemExit) as error:
             raise Refused(f"settings module {name} does not import: {_first_line(error)}") from None
         databases = getattr(module, "DATABASES", None)
-        if not isinstance(databases, Mapping) or config["alias"] not in databases:
-            known = ", ".join(databases) if isinstance(databases, Mapping) else "no DATABASES at all"
-            raise Refused(f"settings module {name} has no database {config['alias']!r} (it has {known})")
-        base = dict(databases[config["alias"]])
+        _look_up(name, databases, config["alias"])
+        base = dict(databases[config["alias"]])  # type: ignore[index]
         extra = {key: getattr(module, key) for key in ("TIME_ZONE", "USE_TZ") if hasattr(module, key)}
         notes.append("--bare: nothing of the module but DATABASES, TIME_ZONE and USE_TZ; no app is loaded")
     database = _with_given(base, config, notes)
@@ -206,9 +231,11 @@ def _with_given(base: dict[str, Any], config: dict[str, Any], notes: list[str]) 
     if config["engine"] or "ENGINE" not in base:
         base["ENGINE"] = config["engine"]
     options = {**dict(base.get("OPTIONS") or {}), **config["options"]}
+    replaced: dict[str, list[str]] = {}
     for key, why in OPTIONS_REPLACED.items():
         if options.pop(key, None) is not None:
-            notes.append(f"OPTIONS[{key!r}]: replaced, {why}")
+            replaced.setdefault(why, []).append(key)
+    notes += [f"{', '.join(keys)} in OPTIONS: replaced, {why}" for why, keys in replaced.items()]
     if options.get("assume_role") not in (None, ROLE):
         notes.append(f"OPTIONS['assume_role']: the lab's server has a role {ROLE!r} for it")
         options["assume_role"] = ROLE
@@ -291,6 +318,16 @@ def _patches() -> list[str]:
     return [f"Django's {name}() was replaced by {module}" for name, module in patched().items()]
 
 
+def _threads() -> list[str]:
+    """What a plan's process, which is forked, has not got of the project's."""
+    others = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+    return (
+        [f"threads that were started while it loaded ({', '.join(others)}): not in a request's process"]
+        if others
+        else []
+    )
+
+
 def _methods(cls: Any) -> list[str]:
     return [name for name in dir(cls) if callable(getattr(cls, name)) and not name.startswith("__")]
 
@@ -320,7 +357,7 @@ def traits(loaded: Loaded, driver: str) -> dict[str, Any]:
         "settings": {
             key: plain(value) for key, value in sorted(database.items()) if key not in PLACEHOLDER and key != "ENGINE"
         },
-        "conn_max_age": database.get("CONN_MAX_AGE", 0),
+        "conn_max_age": None if (age := database.get("CONN_MAX_AGE", 0)) is None else float(age),
         "health_checks": bool(database.get("CONN_HEALTH_CHECKS", False)),
         "autocommit": bool(database.get("AUTOCOMMIT", True)),
         "atomic_requests": bool(database.get("ATOMIC_REQUESTS", False)),
@@ -369,5 +406,6 @@ def secrets(pattern: str) -> list[str]:
         if name.isupper() and name not in NO_SECRETS:
             with contextlib.suppress(Exception):  # Django raises for an empty SECRET_KEY
                 walk({name: getattr(settings, name)}, False)
+    walk(_said, False)
     walk(dict(os.environ), False)
     return [text for text in found if len(text) <= LONGEST_SECRET][:MOST_SECRETS]
