@@ -55,7 +55,10 @@ X32 = 0x40000000
 STACK = int(signal.SIGRTMIN) + 9
 """The signal on which the subject's faulthandler writes where a thread is, into the file that both have open."""
 
-STACK_DEADLINE = 0.5  # seconds
+STACK_DEADLINE = 0.5
+"""Seconds for a thread that was asked where it is; another one that is refused meanwhile tells less."""
+PARENT_DEADLINE = 3.0
+"""Seconds for the process that has started the one that is refused: on a busy machine it is late, not gone."""
 LONGEST_STACK = 6000
 MSGHDR, MMSGHDR = struct.Struct("=QI"), 64
 SOCKET_TYPES = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
@@ -249,7 +252,7 @@ class Warden:
                 return ""
             os.ftruncate(self._stack, 0)
             os.kill(process, STACK)
-        until = time.monotonic() + STACK_DEADLINE
+        until = time.monotonic() + PARENT_DEADLINE
         while not os.fstat(self._stack).st_size and time.monotonic() < until:
             time.sleep(0.002)  # the other process writes it in a signal handler: there is no event to wait for
         return os.pread(self._stack, LONGEST_STACK, 0).decode(errors="replace")
