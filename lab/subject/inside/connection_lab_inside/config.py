@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from connection_lab_inside import resets
+
 SERVER = ("HOST", "PORT", "NAME", "USER", "PASSWORD")
 PLACEHOLDER = {"HOST": "127.0.0.1", "PORT": "1", "NAME": "lab", "USER": "lab", "PASSWORD": "lab"}
 DOWN = '127.0.0.1", port 1 failed'
@@ -230,7 +232,8 @@ def _with_given(base: dict[str, Any], config: dict[str, Any], notes: list[str]) 
         notes.append("TEST: not used, the lab makes no test database")
     if config["engine"] or "ENGINE" not in base:
         base["ENGINE"] = config["engine"]
-    options = {**dict(base.get("OPTIONS") or {}), **config["options"]}
+    resets.ALIAS = config["alias"]
+    options = {**dict(base.get("OPTIONS") or {}), **_imported(config["options"])}
     replaced: dict[str, list[str]] = {}
     for key, why in OPTIONS_REPLACED.items():
         if options.pop(key, None) is not None:
@@ -247,6 +250,20 @@ def _with_given(base: dict[str, Any], config: dict[str, Any], notes: list[str]) 
         notes.append(f"{', '.join(own)}: replaced, the server is the lab's")
     base.update(PLACEHOLDER, OPTIONS=options)
     return base
+
+
+def _imported(value: Any) -> Any:
+    """Options as a command line gives them, where "import:package.name" stands for what it names."""
+    if isinstance(value, Mapping):
+        return {name: _imported(each) for name, each in value.items()}
+    if not (isinstance(value, str) and value.startswith("import:")):
+        return value
+    from django.utils.module_loading import import_string
+
+    try:
+        return import_string(value.removeprefix("import:"))
+    except Exception as error:
+        raise Refused(f"option {value} does not import: {_first_line(error)}") from None
 
 
 def _elsewhere(name: str, database: dict[str, Any], notes: list[str]) -> dict[str, Any]:
