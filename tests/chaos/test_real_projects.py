@@ -270,7 +270,8 @@ def test_close_that_calls_djangos_is_not_accused(judge: Judge) -> None:
 
 def test_the_environment_is_the_callers_and_leads_nowhere(lab: LabSession, monkeypatch: pytest.MonkeyPatch) -> None:
     """As platforms give it: PGHOST and its kin are read by the settings, and by an ENGINE with each connection."""
-    for name, value in (("PGHOST", "192.0.2.1"), ("PGPASSWORD", "s3cret-of-the-shop"), ("PGSERVICE", "shop")):
+    environ = {"PGHOST": "192.0.2.1", "PGPASSWORD": "s3cret-of-the-shop", "PGSERVICE": "shop", "PWD": "/srv/shop"}
+    for name, value in environ.items():
         monkeypatch.setenv(name, value)
     (variant,) = variants_of(None, path=[str(PROJECTS / "platform_settings")], settings="platform_settings")
     with subjects(lab.rig()) as started:
@@ -279,6 +280,7 @@ def test_the_environment_is_the_callers_and_leads_nowhere(lab: LabSession, monke
     assert "PGHOST, PGPASSWORD, PGSERVICE of the environment: for the settings to read" in notes
     assert "HOST, NAME, PASSWORD: replaced" in notes
     assert "s3cret-of-the-shop" in zygote.secrets
+    assert "/srv/shop" not in zygote.secrets  # a folder, whatever its variable is called
 
 
 def test_awkward_settings_are_judged_and_what_is_lost_of_them_is_named(lab: LabSession) -> None:

@@ -40,7 +40,8 @@ OTHER_SERVERS = ("mysql", "oracle", "sqlite3", "sqlite", "mariadb", "mssql")
 NUMBERS = ("CONN_MAX_AGE",)
 FLAGS = ("CONN_HEALTH_CHECKS", "AUTOCOMMIT", "ATOMIC_REQUESTS", "DISABLE_SERVER_SIDE_CURSORS")
 CREDENTIALS = re.compile(r"[A-Za-z][\w+.-]*://[^\s:/@]*:([^\s@/]+)@")
-NO_SECRETS = ("AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS", "CSRF_COOKIE_NAME")
+NO_SECRETS = ("AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS", "CSRF_COOKIE_NAME", "PWD", "OLDPWD")
+"""Settings, and variables of the environment: a shell's working folder is in half of all paths."""
 LONGEST_SECRET, MOST_SECRETS = 400, 100
 """Characters, and how many: all of them are one message."""
 GIVEN = ("PGDATABASE", "PGHOST", "PGPASSWORD", "PGPORT", "PGUSER")
@@ -424,5 +425,5 @@ def secrets(pattern: str) -> list[str]:
             with contextlib.suppress(Exception):  # Django raises for an empty SECRET_KEY
                 walk({name: getattr(settings, name)}, False)
     walk(_said, False)
-    walk(dict(os.environ), False)
+    walk({name: value for name, value in os.environ.items() if name not in NO_SECRETS}, False)
     return [text for text in found if len(text) <= LONGEST_SECRET][:MOST_SECRETS]
