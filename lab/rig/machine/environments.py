@@ -139,4 +139,4 @@ def _run(command: Sequence[str]) -> None:
         said = " ".join(done.stderr.split())
         if OLD.search(said):
             raise Unavailable(textwrap.shorten(said[said.find("Because") :], 200, placeholder=" …"))
-        raise ToolMissing(f"uv could not make an environment: {said[-300:]}", "check the network and the index")
+        raise ToolMissing(f"uv could not make an environment: {said[:300]}", "check the network and the index")
