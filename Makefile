@@ -51,8 +51,8 @@ bench: setup  ## run every benchmarks/bench_*.py
 
 lock: setup  ## compile the requirements*.txt again (UPGRADE=1: newest versions)
 	$(COMPILE) requirements-uv.in -o requirements-uv.txt
-	$(COMPILE) pyproject.toml --extra dev --extra rig requirements.in -o requirements.txt
-	$(COMPILE) pyproject.toml --extra benchmarks --extra rig -c requirements.txt -o requirements-bench.txt
+	$(COMPILE) pyproject.toml --extra dev --extra psycopg requirements.in -o requirements.txt
+	$(COMPILE) pyproject.toml --extra benchmarks --extra psycopg -c requirements.txt -o requirements-bench.txt
 	$(COMPILE) requirements-go.in -o requirements-go.txt
 
 clean:  ## remove what set-up and tools made in the checkout; store/ stays

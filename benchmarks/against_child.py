@@ -112,6 +112,7 @@ def watched() -> Parts:
     parts = Parts()
     sql = "the server's view by SQL"
     parts.watch(sql, "ServerView.sessions", "lab.rig.site.server_view")
+    parts.watch(sql, "OwnConnection.execute", "lab.rig.postgres.connection")
     parts.watch(sql, "Connection.execute", "psycopg")
     parts.watch("proxies over HTTP", "Transport._call", "lab.rig.toxiproxy.api", "lab.rig.toxiproxy_api")
     parts.watch("steps to the subject and back", "Child.send", "lab.subject.handle")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from psycopg import sql
+from psycopg2 import sql
 
 from lab.rig.embedded.rig import Rig
 from lab.rig.toxiproxy.toxic import Installed, Latency

@@ -73,15 +73,16 @@ class ToolMissing(LabError):
     """A program that the rig needs was not found and could not be built."""
 
 
-DRIVERS = frozenset({"psycopg", "psycopg2", "psycopg_pool"})
-"""Modules that come with the extra `rig` and not with the lab itself."""
+OWN_DRIVER = "psycopg2"
+EXTRA = "'connection-lab[psycopg]'"
+"""As pip takes it: what the lab needs for variants on psycopg that its own interpreter runs."""
 
 
 def without_driver(error: ModuleNotFoundError) -> ToolMissing:
     """What to say where the lab's own driver is not installed. Raises `error` again when another module is missing."""
-    if (error.name or "").partition(".")[0] not in DRIVERS:
+    if (error.name or "").partition(".")[0] != OWN_DRIVER:
         raise error
-    return ToolMissing(f"{error.name} is not installed", "pip install 'connection-lab[rig]'")
+    return ToolMissing(f"{OWN_DRIVER} is not installed", "pip install psycopg2-binary")
 
 
 class ServerNotReady(LabError):

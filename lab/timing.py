@@ -216,7 +216,7 @@ DELAYED_ACK = Wait(
     0.2,
     "the kernel to send its delayed acknowledgements; until then keepalives do not run",
     "evidence",
-    "a cell of the timeout table is longer by this at most",
+    "a cell of the timeout table is longer by this at most, and a loss of packets begins later",
 )
 READY = Wait(10.0, "a subject to be where a cell of the timeout table begins", "void", "the cell says so")
 SOCKET_LOOK = 0.1

@@ -13,6 +13,7 @@ import pytest
 from django.conf import settings
 
 from lab.rig.embedded.rig import Rig
+from lab.rig.postgres.database import SUPERUSER
 
 NASTY = Path(__file__).parent / "application" / "nasty.sql"
 KEEPER = "shopkeeper"
@@ -41,9 +42,7 @@ class Database:
 
     def connect(self, user: str, **extra: Any) -> psycopg.Connection[Any]:
         """A session of its own, as the application has."""
-        return self.rig.postgres.connect(
-            self.name, user, **({"password": "keeper"} | extra if user == KEEPER else extra)
-        )
+        return _session(self.rig, self.name, user, **({"password": "keeper"} | extra if user == KEEPER else extra))
 
     def wrapper(self, user: str) -> Any:
         """A wrapper of Django's, straight to the server."""
@@ -99,6 +98,11 @@ class Database:
         self.admin.execute(f"SELECT pg_terminate_backend(pid, 5000) {others}").fetchall()
 
 
+def _session(rig: Rig, database: str = "lab", user: str = SUPERUSER, **extra: Any) -> psycopg.Connection[Any]:
+    """By psycopg, as many applications have it; the lab's own are by psycopg2."""
+    return psycopg.connect(**{**rig.postgres.parameters(user, database), **extra}, autocommit=True)
+
+
 @pytest.fixture(scope="session")
 def django_settings() -> None:
     """Django wants to be configured before a wrapper is made."""
@@ -109,14 +113,14 @@ def django_settings() -> None:
 @pytest.fixture(scope="session")
 def new_database(rig: Rig, django_settings: None) -> Iterator[Callable[[], Database]]:
     """Make databases of that schema, dropped at the end."""
-    control = rig.postgres.connect()
+    control = _session(rig)
     control.execute(f"CREATE ROLE {KEEPER} LOGIN PASSWORD 'keeper'")
     made: list[Database] = []
 
     def make(script: str = NASTY.read_text(encoding="utf-8"), options: Mapping[str, str] | None = None) -> Database:
         name = f"state_{next(NUMBERS)}"
         control.execute(f"CREATE DATABASE {name} OWNER {KEEPER}")
-        database = Database(rig, name, rig.postgres.connect(name))
+        database = Database(rig, name, _session(rig, name))
         made.append(database)
         with database.connect(KEEPER) as session:
             session.execute(script.encode())

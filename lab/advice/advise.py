@@ -121,7 +121,7 @@ class _Way:
             after=self._database(self._bench.tried(chosen, proof=False) or self._bench.as_it_is),
             promises=self._promises(mended),
             tried=tuple(
-                Advised(id=each.id, does=each.does, costs=each.costs, source=each.source)
+                Advised(id=each.id, does=each.does, costs=each.costs, source=each.source, code=each.code)
                 for each in CHANGES.values()
                 if any(each.id in one.ids for one in tried)
             ),

@@ -58,6 +58,11 @@ class Change(ABC):
     scaled: ClassVar[str] = ""
     """Where the proof takes a shorter value than the advice, so that it takes no minute: which one."""
 
+    @property
+    def code(self) -> str:
+        """What a project needs besides its settings: a function, to be pasted before DATABASES; "" where nothing."""
+        return ""
+
     @abstractmethod
     def lay(self, now: Now, *, proof: bool) -> Laid | None:
         """What it lays on; None where it has nothing to change there. `proof`: with the shorter value."""
@@ -92,6 +97,18 @@ def laid_on(ids: Sequence[str], variant: Variant, traits: Traits, *, proof: bool
         settings.update(laid.settings)
         options.update(laid.options)
     return msgspec.structs.replace(variant, settings=settings, options=options)
+
+
+def pool_options(now: Now) -> dict[str, Any] | None:
+    """What the pool is given; None without a pool, or where a callable was told as a text, not to be given again."""
+    pool = now.options.get("pool")
+    given = pool if isinstance(pool, dict) else {}
+    lost = any(isinstance(value, str) and not value.startswith(IMPORT) for value in given.values())
+    return None if not pool or lost else given
+
+
+IMPORT = "import:"
+"""How a text begins that stands for what it names, as the subject takes it."""
 
 
 def server_option(now: Now, name: str, value: str) -> Laid | None:

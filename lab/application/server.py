@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lab.errors import ServerNotReady
+from lab.errors import OWN_DRIVER, ServerNotReady
 from lab.wire.remote import own_pidfd
 
 ENGINE: Final = "django.db.backends.postgresql"
@@ -51,8 +51,8 @@ class OwnServer:
 
     def _last_words(self) -> str:
         _, said = self._child.communicate()
-        if "No module named" in said and "psycopg" in said:
-            return "psycopg is not installed, and the lab's server needs it; pip install 'connection-lab[rig]'"
+        if "No module named" in said and OWN_DRIVER in said:
+            return f"{OWN_DRIVER} is not installed, and the lab's server needs it; pip install psycopg2-binary"
         return next(iter(reversed(said.strip().splitlines())), "it said nothing")
 
 

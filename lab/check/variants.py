@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import subprocess
 import sys
@@ -95,6 +96,12 @@ def drivers_choice(python: str, path: Sequence[str] = ()) -> Driver:
 
 IMPORT_TIMEOUT = 20.0
 """Seconds."""
+
+
+def missing_driver(variant: Variant) -> str:
+    """The module of its driver that the interpreter of the lab, which is to run it, lacks; "" where all is there."""
+    wanted = [variant.driver, *(["psycopg_pool"] if variant.options.get("pool") else [])]
+    return "" if variant.python else next((name for name in wanted if importlib.util.find_spec(name) is None), "")
 
 
 def filled(plan: Plan, settings: dict[str, Any], options: dict[str, Any]) -> Plan:

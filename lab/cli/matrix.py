@@ -14,7 +14,7 @@ import typer
 from lab.check.check import Options
 from lab.check.claims import checked
 from lab.check.corners import Corner, judge_corners
-from lab.check.variants import find, rows
+from lab.check.variants import find, missing_driver, rows
 from lab.cli.check import judge_variants, rigs
 from lab.cli.options import (
     BoundFlag,
@@ -30,7 +30,7 @@ from lab.cli.options import (
     prepare_file,
 )
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_reports
-from lab.errors import BadInput
+from lab.errors import EXTRA, BadInput
 from lab.records.result import Result, exit_status
 from lab.records.shard import parse
 from lab.records.variant import Driver, Variant
@@ -45,6 +45,7 @@ from lab.rig.capabilities import VARIABLE
 from lab.rig.docker.containers import chosen_version
 from lab.rig.machine import cache
 from lab.rig.machine.environments import Environment, Unavailable, make, versions
+from lab.rig.machine.install import remedy
 from lab.store import Store, default_root
 
 HtmlFlag = Annotated[
@@ -100,6 +101,8 @@ def matrix(
     With --django, --driver or --python it judges them in each combination, and prints what differs, with a plan.
     """
     variants = [find(name) for name in dict.fromkeys(names or rows())]
+    if not (names or django or driver or python):
+        variants = _with_driver(variants)
     prepare_file("--json", json)
     prepare_file("--html", html)
     reports = chosen_reports(report, KINDS)
@@ -140,6 +143,15 @@ def matrix(
         write_html(html, results)
     write_reports(reports, results, store or default_root(), console(), console(stderr=True))
     return exit_status(results)
+
+
+def _with_driver(variants: list[Variant]) -> list[Variant]:
+    """Those whose driver is here; the others are named."""
+    for each in variants:
+        if absent := missing_driver(each):
+            line = f"left out: {each.name}: {absent} is not installed; {remedy(EXTRA)}"
+            console(stderr=True).print(line, markup=False, soft_wrap=True)
+    return [each for each in variants if not missing_driver(each)]
 
 
 def _versions(text: str) -> list[str]:

@@ -51,7 +51,7 @@ def bounded_wait(promise: Promise, variant: Variant, traits: Traits) -> Iterator
     sends = request("t0", Read("t0"), TO_SERVER, Read("t0"))
     yield promise.plan(variant, "query, loss", *sends, title="the question is lost")
     waits = request("t0", Read("t0", hold=True), BLACKOUT)
-    yield promise.plan(variant, "query, loss", *waits, title="waits for an answer in a blackout")
+    yield promise.plan(variant, "waiting, loss", *waits, title="for an answer in a blackout")
     lost = request("t0", Enter("t0"), Write("t0"), TO_CLIENT, Leave("t0"))
     yield promise.plan(variant, "COMMIT, loss", *lost, title="its answer is lost")
     if keeps(variant, traits):

@@ -10,12 +10,16 @@ from lab.records.verdict import Verdict
 
 
 class Advised(Struct, frozen=True, kw_only=True):
-    """A change that was tried: its id, what it does in one sentence, what it costs, and where that is documented."""
+    """A change that was tried: its id, what it does in one sentence, what it costs, and where that is documented.
+
+    `code` is what has to be pasted before DATABASES besides, "" where nothing has.
+    """
 
     id: str
     does: str
     costs: str
     source: str
+    code: str = ""
 
 
 class Mended(Struct, frozen=True, kw_only=True):

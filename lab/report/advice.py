@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import pprint
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from lab.records.advice import Advice, Cost, Mended
 from lab.records.verdict import Verdict
 from lab.report.terminal import short
 
+IMPORTED = re.compile(r'"import:[\w.]*\.(\w+)"')
+"""A function, which is pasted before DATABASES."""
+
 STYLES = {"-": "red", "+": "green"}
 
 
@@ -26,6 +30,10 @@ def print_advice(out: Console, advice: Advice) -> None:
         return
     if advice.changes:
         out.print()
+        for added in (each.code for each in advice.tried if each.code and each.id in advice.changes):
+            for each in added.splitlines():
+                line(out, f"+{each}", STYLES["+"])
+            out.print()
         for each in diff(advice):
             line(out, each, STYLES.get(each[:1], ""))
         out.print()
@@ -72,7 +80,7 @@ def _source(alias: str, database: Mapping[str, Any]) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    return pprint.pformat(value, width=1000, sort_dicts=False).replace("'", '"')
+    return IMPORTED.sub(r"\1", pprint.pformat(value, width=1000, sort_dicts=False).replace("'", '"'))
 
 
 def _print_changes(out: Console, advice: Advice) -> None:

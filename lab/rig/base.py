@@ -11,16 +11,16 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import psycopg
-from psycopg import sql
+from psycopg2 import sql
 
 from lab.errors import BadInput, ServerNotReady
 from lab.fault import Net
 from lab.rig.machine import cache, port, process
 from lab.rig.machine.guarded import ProcessGuardian
 from lab.rig.machine.lock import SharedLock
+from lab.rig.postgres.connection import OwnConnection
 from lab.rig.postgres.database import MAX_CONNECTIONS, SUPERUSER, Database
 from lab.rig.postgres.server import PostgresServer
 from lab.rig.protocol import Seat, ServerLog
@@ -93,11 +93,10 @@ class BaseRig:
         return {process.LAB_ID: self.lab_id}
 
     def versions(self) -> dict[str, str]:
-        """What runs: postgresql, toxiproxy, psycopg, python."""
+        """What runs: postgresql, toxiproxy, python."""
         return {
             "postgresql": self.postgres.version,
             "toxiproxy": self.toxiproxy.version,
-            "psycopg": psycopg.__version__,
             "python": platform.python_version(),
         }
 
@@ -132,7 +131,7 @@ class BaseRig:
         finally:
             self._seats.put(ordinal)
 
-    def control(self, dbname: str = "lab") -> psycopg.Connection[Any]:
+    def control(self, dbname: str = "lab") -> OwnConnection:
         """This thread's autocommit superuser connection, straight to the server, opened anew when it was lost.
 
         It gets in when all ordinary slots are taken. Do not close it. Raises `ServerNotReady`.
@@ -186,9 +185,9 @@ class _Controls:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[_Place, tuple[int, psycopg.Connection[Any]]] = {}
+        self._open: dict[_Place, tuple[int, OwnConnection]] = {}
 
-    def get(self, postgres: Database, dbname: str) -> psycopg.Connection[Any]:
+    def get(self, postgres: Database, dbname: str) -> OwnConnection:
         place = (threading.current_thread(), dbname)
         generation, connection = self._open.get(place, (0, None))
         if connection is None or generation != postgres.generation or not _usable(connection):
@@ -202,14 +201,14 @@ class _Controls:
                 connection.close()
             self._open.clear()
 
-    def _keep(self, place: _Place, generation: int, connection: psycopg.Connection[Any]) -> None:
+    def _keep(self, place: _Place, generation: int, connection: OwnConnection) -> None:
         with self._lock:
             for other in [one for one in self._open if one == place or not one[0].is_alive()]:
                 self._open.pop(other)[1].close()
             self._open[place] = (generation, connection)
 
 
-def _usable(connection: psycopg.Connection[Any]) -> bool:
+def _usable(connection: OwnConnection) -> bool:
     """Without a round trip: an idle session's socket is silent, one that the server ended has something to say."""
     if connection.closed:
         return False

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lab.errors import LabError, ToolMissing
+from lab.errors import EXTRA, LabError, ToolMissing
 from lab.rig.docker.doctor import available
 from lab.rig.machine import cache, guardian, install, port, process
 from lab.rig.netns import probe
@@ -82,7 +82,12 @@ def _distribution(name: str) -> Finding:
         except importlib.metadata.PackageNotFoundError:
             continue
         return Finding(name, ok=True, what=distribution, where=str(found.locate_file("")), version=found.version)
-    return Finding(name, ok=False, what="not installed", remedy=install.remedy("'connection-lab[rig]'"))
+    if name == "psycopg":
+        remedy = install.remedy(EXTRA)
+        return Finding(
+            name, ok=True, what="not installed: variants on it need an interpreter that has it", remedy=remedy
+        )
+    return Finding(name, ok=False, what="not installed", remedy=install.remedy(DISTRIBUTIONS[name][-1]))
 
 
 def _cache() -> Finding:

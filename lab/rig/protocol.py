@@ -6,12 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import psycopg
+from typing import Protocol
 
 from lab.fault import Net, Server
 from lab.records.words import Direction
+from lab.rig.postgres.connection import OwnConnection
 from lab.rig.toxiproxy.toxic import Installed, Toxic
 from lab.wire.tap import TapPort
 
@@ -125,7 +124,7 @@ class RigProtocol(Protocol):
         """What a process must have in its environment to end with the lab."""
 
     def versions(self) -> dict[str, str]:
-        """What runs: postgresql, toxiproxy, psycopg, python."""
+        """What runs: postgresql, toxiproxy, python."""
 
     def shared(self) -> AbstractContextManager[None]:
         """Run beside others."""
@@ -159,5 +158,5 @@ class RigProtocol(Protocol):
     def thaw(self) -> None:
         """Let it run again."""
 
-    def control(self, dbname: str = "lab") -> psycopg.Connection[Any]:
+    def control(self, dbname: str = "lab") -> OwnConnection:
         """This thread's autocommit superuser connection, straight to the server. Not to be closed."""

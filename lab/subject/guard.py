@@ -21,6 +21,10 @@ LIBRARIES = re.compile(
 )
 """Files that connect because others ask them to."""
 
+PLACEHOLDER = "127.0.0.1:1"
+"""What a project's DATABASES name until a plan has a server (lab/subject/warden.py)."""
+EARLY = "its database was asked for while it loaded, before there is a server: refused, as one that is down"
+
 Place = tuple[str, int]
 
 
@@ -109,7 +113,10 @@ class Guard:
         elif message["fatal"]:
             self._refusal = self._refusal or message
         else:
-            self._notes.append(f"a connection to {message['wanted']} was refused: it is not the lab's")
+            own = message["wanted"] == PLACEHOLDER
+            self._notes.append(
+                EARLY if own else f"a connection to {message['wanted']} was refused: it is not the lab's"
+            )
 
 
 def refused(message: dict[str, Any], name: str, *, loading: bool) -> AddressRefused:
@@ -117,6 +124,8 @@ def refused(message: dict[str, Any], name: str, *, loading: bool) -> AddressRefu
     where = _application(message["stack"]) or message.get("engine", "")
     program = f"{message['program']}, started by " if message["program"] else ""
     what = {"dns": "a name server, ", "name": "the name "}.get(message["kind"], "") + message["wanted"]
+    if message["wanted"] == PLACEHOLDER:
+        what += " (where its DATABASES led while it loaded)"
     when = " while it loads" if loading else ""
     remedy = (
         "make it load without that server, e.g. by an environment variable"

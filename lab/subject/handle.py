@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from lab.errors import AddressRefused, BadInput, EngineUnusable, LabError, SubjectLost
+from lab.errors import EXTRA, AddressRefused, BadInput, EngineUnusable, LabError, SubjectLost
 from lab.fault import Raises
 from lab.records.codec import convert
 from lab.records.secret import KEYS, mask_text, mask_texts, masked, telling
@@ -297,7 +297,7 @@ class Zygote:
         if "refused" in hello:
             self.close()
             said = mask_text(hello["refused"], telling(hello["secrets"]))
-            other = _interpreter(variant) if MISSING in said else ""
+            other = _interpreter(variant, said) if MISSING in said else ""
             raise EngineUnusable(said, other or "check the name, --path, --driver and --setting")
         self.secrets = telling(hello.pop("secrets"))
         hello["settings"] = masked(hello["settings"], self.secrets)
@@ -369,10 +369,12 @@ class Zygote:
         return answer
 
 
-def _interpreter(variant: Variant) -> str:
-    """What to do where a module is missing and no interpreter was named: perhaps the project has one of its own."""
+def _interpreter(variant: Variant, said: str = "") -> str:
+    """What to do where a module is missing: perhaps the project has an interpreter of its own, which was not named."""
     if variant.python:
         return ""
+    if said.startswith("driver psycopg "):
+        return f"pip install {EXTRA}, or give an interpreter that has it with --python"
     active = os.environ.get("VIRTUAL_ENV", "")
     if active and Path(active).resolve() != Path(sys.prefix).resolve():
         return f"give the project's interpreter: --python {Path(active) / 'bin' / 'python'}"

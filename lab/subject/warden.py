@@ -55,7 +55,10 @@ X32 = 0x40000000
 STACK = int(signal.SIGRTMIN) + 9
 """The signal on which the subject's faulthandler writes where a thread is, into the file that both have open."""
 
-STACK_DEADLINE = 0.5  # seconds
+STACK_DEADLINE = 0.5
+"""Seconds for a thread that was asked where it is; another one that is refused meanwhile tells less."""
+PARENT_DEADLINE = 3.0
+"""Seconds for the process that has started the one that is refused: on a busy machine it is late, not gone."""
 LONGEST_STACK = 6000
 MSGHDR, MMSGHDR = struct.Struct("=QI"), 64
 SOCKET_TYPES = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
@@ -73,6 +76,10 @@ FACILITIES = (
     "/var/lib/sss/",
 )
 """Unix sockets of the machine itself that libraries try and do without; refused, but no reason to end a check."""
+
+PLACEHOLDER = ("127.0.0.1", 1)
+"""What stands in a project's DATABASES until a plan has a server. The zygote that asks for it finds that down: an app
+may look into its database while it loads, and do without."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -166,12 +173,13 @@ class Warden:
         family, place, descriptor = refused
         connects = number == _call("connect")
         kind = "unix" if family == socket.AF_UNIX else _type(thread, descriptor) if connects else "udp"
-        fatal = self._is_fatal(place, kind, connects=connects)
+        early = place == PLACEHOLDER and _tgid(thread) == self._zygote
+        fatal = not early and self._is_fatal(place, kind, connects=connects)
         if fatal and self._ask_where(thread):
             return  # the signal makes the call begin again
         if not (fatal and self._told):
             self._report(thread, self._message(thread, place, kind, fatal=fatal))
-        code = errno.ENETUNREACH if kind == "udp" else errno.EACCES
+        code = errno.ECONNREFUSED if early else errno.ENETUNREACH if kind == "udp" else errno.EACCES
         _answer(listener, ANSWER.pack(identity, 0, -code, 0))
 
     def _may(self, thread: int, family: int, place: tuple[str, int], _: int) -> bool:
@@ -244,7 +252,7 @@ class Warden:
                 return ""
             os.ftruncate(self._stack, 0)
             os.kill(process, STACK)
-        until = time.monotonic() + STACK_DEADLINE
+        until = time.monotonic() + PARENT_DEADLINE
         while not os.fstat(self._stack).st_size and time.monotonic() < until:
             time.sleep(0.002)  # the other process writes it in a signal handler: there is no event to wait for
         return os.pread(self._stack, LONGEST_STACK, 0).decode(errors="replace")

@@ -14,15 +14,15 @@ from lab.check.subjects import subjects
 from lab.check.variants import find
 from lab.promise import PROMISES
 from lab.pytest_plugin.session import Lab as LabSession
-from lab.records.variant import Traits
+from lab.records.variant import Traits, Variant
 from lab.records.verdict import Verdict
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 
-def evidence(promise: str, moment: str) -> Evidence:
-    variant = find("django_persistent")
-    plans = PROMISES.get(promise).plans(variant, Traits(conn_max_age=None, kept=1))
+def evidence(promise: str, moment: str, variant: Variant | None = None) -> Evidence:
+    variant = variant or find("django_persistent")
+    plans = PROMISES.get(promise).plans(variant, Traits(conn_max_age=None, kept=1, pool_max=2))
     return Evidence(promise, moment, next(plan for plan in plans if plan.moment == moment), "")
 
 
@@ -40,10 +40,25 @@ def test_a_change_mends_the_plan_that_it_is_for_and_no_other(lab: LabSession) ->
     assert fresh.rules_out("reuses")
 
 
+def test_a_reset_of_the_pool_ends_what_a_request_leaves_and_keeps_the_zone(lab: LabSession) -> None:
+    """DISCARD ALL alone also takes what Django sets once for each of the pool's connections."""
+    pool = find("django_pool", options={"pool": {"min_size": 1, "max_size": 1}})
+    moments = ("set_config()", "time zone", "role", "temp table", "advisory lock")
+    shown = [evidence("clean-session", moment, pool) for moment in moments]
+    with subjects(lab.rig()) as started:
+        bench = Bench(pool, shown, lab.rig(), started, lambda _: None)
+        reset = bench.tried(["pool-reset"])
+        assert reset is not None
+        bench.show([(each, place) for each in (bench.as_it_is, reset) for place in range(len(moments))])
+    assert [bench.as_it_is.verdict(place) for place in range(len(moments))] == [Verdict.BROKEN] * len(moments)
+    assert [reset.verdict(place) for place in range(len(moments))] == [Verdict.KEPT] * len(moments)
+
+
 KNOWN = [
     ("django_persistent", "replaces-stale", "health-checks"),
     ("django_persistent", "idle-after-close", "idle-in-transaction"),
     ("django_pool", "replaces-stale", "health-checks"),
+    ("django_pool", "clean-session", "pool-reset"),
     ("django_per_request", "bounded-wait", "connect-timeout"),
 ]
 

@@ -33,6 +33,16 @@ from lab.store import Store
 
 PROJECTS = Path(__file__).resolve().parents[1] / "projects"
 STOCK = "django.db.backends.postgresql"
+AWKWARD = ("lazy_mapping", "asks_early")
+EARLY = """
+from django.apps import AppConfig
+INSTALLED_APPS = ["broken_settings.Early"]
+class Early(AppConfig):
+    name = "broken_settings"
+    def ready(self):
+        from django.db import connection
+        connection.ensure_connection()
+"""
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 
@@ -258,6 +268,33 @@ def test_close_that_calls_djangos_is_not_accused(judge: Judge) -> None:
     assert judged.verdict("commits-on-close") == "n/a"
 
 
+def test_the_environment_is_the_callers_and_leads_nowhere(lab: LabSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As platforms give it: PGHOST and its kin are read by the settings, and by an ENGINE with each connection."""
+    environ = {"PGHOST": "192.0.2.1", "PGPASSWORD": "s3cret-of-the-shop", "PGSERVICE": "shop", "PWD": "/srv/shop"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    (variant,) = variants_of(None, path=[str(PROJECTS / "platform_settings")], settings="platform_settings")
+    with subjects(lab.rig()) as started:
+        (zygote,) = started.start([variant])  # it has served a request, so it was on the lab's server
+    notes = "\n".join(zygote.traits.notes)
+    assert "PGHOST, PGPASSWORD, PGSERVICE of the environment: for the settings to read" in notes
+    assert "HOST, NAME, PASSWORD: replaced" in notes
+    assert "s3cret-of-the-shop" in zygote.secrets
+    assert "/srv/shop" not in zygote.secrets  # a folder, whatever its variable is called
+
+
+def test_awkward_settings_are_judged_and_what_is_lost_of_them_is_named(lab: LabSession) -> None:
+    variants = [variants_of(None, path=[str(PROJECTS / "awkward")], settings=name)[0] for name in AWKWARD]
+    with subjects(lab.rig()) as started:
+        mapping, early = started.start(variants)  # each has served a request
+    assert mapping.traits.conn_max_age == 1
+    assert mapping.traits.keeping.startswith("one session per thread")
+    assert any("role in OPTIONS['options']" in note for note in mapping.traits.notes)
+    assert "pa55-of-the-shop" in mapping.secrets  # no text of an exception's may repeat it
+    assert any("asked for while it loaded" in note for note in early.traits.notes)
+    assert any(note.startswith("threads that were started while it loaded (rates)") for note in early.traits.notes)
+
+
 # -- whose limit it is ------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +359,10 @@ def test_a_password_of_its_own_is_told_in_the_drivers_words(
         ("raise SystemExit(3)", ["does not import", "SystemExit"]),
         ("import os\nos.environ['SHOP_SECRET']", ["KeyError", "SHOP_SECRET"]),
         ("DATABASES = {}", ["no database 'default'"]),
+        ("DATABASES = {'default': {}, 'users': {}}", ["no ENGINE", "(users) give --alias"]),
+        ("DATABASES = {'default': 'postgres://a:s3cretpw@b/c'}", ["is a str"]),
+        (f"DATABASES = {{'default': {{'ENGINE': '{STOCK}', 'OPTIONS': '-c x=1'}}}}", ["OPTIONS", "is a str"]),
+        (EARLY, ["apps of", "Connection refused (its own database, which is not there while it loads)"]),
         ("DATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'x'}}", ["another database"]),
         ("DATABASES = {'default': {'ENGINE': 'sqlite3', 'NAME': 'x'}}", ["another database"]),
         ("DATABASES = {'default': {'ENGINE': 'postgresql', 'NAME': 'x'}}", ["ENGINE postgresql does not import"]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -23,7 +25,8 @@ from lab.records.verdict import Verdict
 from lab.report.corners import as_record, print_corners
 from lab.report.pages.folder import report_store
 from lab.report.pages.tables import keep_versions, read_table
-from lab.rig.machine.environments import Environment, find_python, make, versions
+from lab.rig.machine import cache, environments
+from lab.rig.machine.environments import Environment, Unavailable, find_python, install, make, versions
 
 MINE = Variant(name="mine")
 
@@ -75,6 +78,23 @@ def test_an_environment_that_is_there_is_taken_offline(tmp_path: Path, monkeypat
         make(there, offline=True)
     (tmp_path / "connection-lab" / there.key / "bin").mkdir(parents=True)
     assert make(there, offline=True) == there.executable
+
+
+def test_environments_that_nobody_uses_go_when_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that are used stay: in all `MOST`, the last used ones, and none for longer than a month without a use."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(environments, "MOST", 3)
+    now = time.time()
+    ages = {"4.2": 40 * 86_400, "5.0": 5000, "5.1": 4000, "5.2": 3000, "6.0": 2000}
+    for version, age in ages.items():
+        folder = cache.folder() / Environment(version, "3.11").key
+        (folder / "bin").mkdir(parents=True)
+        os.utime(folder, (now - age, now - age))
+    make(Environment("5.0", "3.11"))  # is used again
+    with pytest.raises(Unavailable, match=r"no Python 3\.999 here"):
+        install("environment-new", "3.999", ["django"])
+    left = sorted(path.name for path in cache.folder().glob("environment-*") if path.is_dir())
+    assert left == [Environment(version, "3.11").key for version in ("5.0", "5.2", "6.0")]
 
 
 def result(**promises: PromiseResult) -> Result:

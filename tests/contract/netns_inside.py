@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from fix_fault import OpenLine
+from lab.advice.tried import Bench, Evidence
+from lab.check.subjects import subjects
 from lab.explore.timeouts.run import run_timeouts
 from lab.explore.timeouts.table import SITUATIONS, Row
 from lab.fault import FAULTS
@@ -204,6 +206,23 @@ def test_promise_under_loss_catches_who_breaks_it_and_nobody_else(
         for record in side_by_side.map(lambda plan: run(plan, rig, zygote), plans):
             (found,) = judge(record, [asked])
             assert found.verdict is expected, f"{record.plan.title}: {found.summary}"
+
+
+@pytest.mark.nightly
+def test_a_wait_in_a_loss_is_ended_by_keepalives_and_a_deadline(rig: Rig) -> None:
+    """`lab advise` finds it: the moment is one of its own, beside that of a question which is sent into a loss."""
+    variant = Variant(name="kept", settings={"CONN_MAX_AGE": None})
+    plans = PROMISES.get("bounded-wait").plans(variant, Traits(conn_max_age=None, kept=1))
+    shown = [Evidence("bounded-wait", plan.moment, plan, "") for plan in plans if plan.moment == "waiting, loss"]
+    assert shown
+    with subjects(rig) as started:
+        bench = Bench(variant, shown, rig, started, lambda _: None)
+        both, deadline = (bench.tried(names) for names in (["keepalives", "tcp-user-timeout"], ["tcp-user-timeout"]))
+        assert both is not None
+        assert deadline is not None
+        bench.show([(each, 0) for each in (bench.as_it_is, both, deadline)])
+    assert (bench.as_it_is.verdict(0), both.verdict(0)) == (Verdict.BROKEN, Verdict.KEPT)
+    assert deadline.verdict(0) is Verdict.BROKEN  # it counts from what was sent and is not acknowledged
 
 
 @pytest.mark.nightly

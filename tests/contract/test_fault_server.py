@@ -8,6 +8,7 @@ import time
 from typing import Literal
 
 import psycopg
+import psycopg2.errors
 import pytest
 
 from faults.client.interrupt import Interrupt
@@ -104,7 +105,7 @@ def test_frozen_session_keeps_its_locks_and_goes_on(open_line: OpenLine) -> None
         assert line.sight(seen)
         line.client.send("read", nonce="late")
         assert line.client.quiet(0.2)
-        with pytest.raises(psycopg.errors.LockNotAvailable):
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
             line.rig.control().execute("DO $$ BEGIN LOCK TABLE lab.counter NOWAIT; END $$")
     assert line.client.answer(1.0)["value"]["nonce"] == "late"
     assert not line.site.server.stopped(session.pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
 import threading
@@ -27,6 +28,7 @@ PROJECTS = Path(__file__).resolve().parents[1] / "projects"
 TRIES = 40
 """Of each hostile ENGINE in each of its requests: over all of them more than a thousand."""
 
+DRIVERS: tuple[Driver, ...] = ("psycopg2", "psycopg")
 PARAMETERS = (
     *("host", "hostaddr", "name", "lookup", "socket folder", "six"),
     *("environment", "service", "several hosts"),
@@ -97,15 +99,36 @@ def test_the_counting_server_counts(foreign: Foreign) -> None:
     assert foreign.seen == 2
 
 
-@pytest.mark.parametrize(
-    ("way", "driver"),
-    [
-        *[(way, driver) for way in PARAMETERS for driver in ("psycopg2", "psycopg")],
-        *[(way, "psycopg") for way in ACTS],
-        ("driver's class", "psycopg2"),
-        ("driver's wrapper", "psycopg"),
-    ],
-)
+HOSTILE: list[tuple[str, Driver]] = [
+    *((way, driver) for way in PARAMETERS for driver in DRIVERS),
+    *((way, "psycopg") for way in ACTS),
+    ("driver's class", "psycopg2"),
+    ("driver's wrapper", "psycopg"),
+]
+
+
+@pytest.mark.nightly
+def test_no_connection_in_a_thousand_checks_of_hostile_engines(rig: Rig, foreign: Foreign) -> None:
+    """Each in a subject of its own, and three at once; $HOSTILE_CHECKS makes them fewer."""
+    checks = int(os.environ.get("HOSTILE_CHECKS", "1000"))
+
+    def refused(number: int) -> bool:
+        way, driver = HOSTILE[number % len(HOSTILE)]
+        variant = Variant(name="hostile", engine="hostile", driver=driver, path=(str(PROJECTS),))
+        plan = Plan(variant=variant, steps=(Begin("t0"), Read("t0"), End("t0")))
+        with closing(Zygote(variant, rig.folder, {**rig.environ(), "FOREIGN_WAY": way})) as zygote:
+            try:
+                run(plan, rig, zygote)
+            except AddressRefused as error:
+                return "ENGINE hostile" in str(error)
+        return False
+
+    with ThreadPoolExecutor(3) as threads:
+        assert sum(threads.map(refused, range(checks))) == checks
+    assert foreign.seen == 0
+
+
+@pytest.mark.parametrize(("way", "driver"), HOSTILE)
 def test_a_hostile_engine_reaches_nobody(
     rig: Rig, foreign: Foreign, monkeypatch: pytest.MonkeyPatch, way: str, driver: Driver
 ) -> None:

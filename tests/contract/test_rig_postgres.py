@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
-from typing import Any
 
-import psycopg
+import psycopg2
 import pytest
 
 from lab import timing
 from lab.errors import ServerNotReady
 from lab.rig.embedded import postgres
 from lab.rig.embedded.rig import Rig
+from lab.rig.machine import process
 from lab.rig.postgres import settings
+from lab.rig.postgres.connection import OwnConnection, accepts
 
 
 def count(rig: Rig, plan: str) -> int:
@@ -25,7 +27,7 @@ def count(rig: Rig, plan: str) -> int:
     return int(row[0])
 
 
-def write(connection: psycopg.Connection[Any], plan: str, gate: int | None = None) -> None:
+def write(connection: OwnConnection, plan: str, gate: int | None = None) -> None:
     connection.execute("INSERT INTO lab.token (plan, token, gate) VALUES (%s, 't', %s)", [plan, gate])
 
 
@@ -83,7 +85,7 @@ def test_acknowledged_rows_survive(rig: Rig, how: str) -> None:
                 rig.postgres.restart("fast")
             else:
                 rig.postgres.restart("immediate")
-            with pytest.raises(psycopg.OperationalError):
+            with pytest.raises(psycopg2.OperationalError):
                 connection.execute("SELECT 1")
         assert count(rig, how) == 50
         assert (rig.postgres.port, rig.postgres.generation) == (number, before + 1)
@@ -102,6 +104,54 @@ def test_fast_stop_with_a_frozen_session_is_said_to_have_failed(rig: Rig) -> Non
         assert rig.postgres.signal_backend(connection.info.backend_pid, signal.SIGSTOP)
         assert rig.postgres.restart("fast", timeout=0.3) is False
         assert count(rig, "frozen") == 0
+
+
+def test_server_accepts_sessions_or_does_not(rig: Rig) -> None:
+    """As pg_isready says it: without a password, and not while it shuts down, though it answers."""
+
+    def ready() -> bool:
+        return accepts(rig.host, rig.postgres.port, "postgres", "template1", 2.0)
+
+    with rig.exclusive():
+        assert ready()
+        try:
+            with rig.postgres.connect():
+                os.kill(rig.postgres.pid, signal.SIGTERM)  # smart: it waits for this session, and lets no other in
+                assert process.wait_until(lambda: not ready(), 5.0)
+                with pytest.raises(ServerNotReady, match="shutting down"):
+                    rig.postgres.connect()
+            assert rig.postgres.stop("fast")
+            assert not ready()
+        finally:
+            rig.postgres.start()
+        assert ready()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PGHOSTADDR", "127.0.0.2"),
+        ("PGSERVICE", "nosuch"),
+        ("PGREQUIREAUTH", "md5"),
+        ("PGTARGETSESSIONATTRS", "standby"),
+    ],
+)
+def test_own_connections_go_nowhere_else_whatever_the_environment_says(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """PGHOSTADDR led each of them to that address, whatever host was asked for."""
+    monkeypatch.setenv(name, value)
+    with rig.shared(), rig.postgres.connect() as connection:
+        assert connection.execute("SELECT host(inet_server_addr())").fetchone() == (rig.host,)
+    assert subprocess.check_output(["printenv", name], text=True).strip() == value  # it is the caller's again
+
+
+def test_own_connections_are_in_autocommit_and_end_with_their_block(rig: Rig) -> None:
+    with rig.shared(), rig.postgres.connect() as connection:
+        state = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+        connection.execute("SELECT '100%'")
+        assert rig.control().execute(state, [connection.info.backend_pid]).fetchone() == ("idle",)
+    assert connection.closed
 
 
 def test_control_survives_the_death_of_its_session(rig: Rig) -> None:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from lab.advice.change import CHANGES, Change, Now, laid_on
+from lab.advice.changes.pool_reset import RESET
 from lab.advice.choose import covers, smallest
 from lab.promise import PROMISES
 from lab.records.advice import Advice, Advised, Cost, Mended, PromiseAdvice
@@ -62,6 +63,9 @@ GIVEN: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any] | None]] =
     ("pool-timeout", {}, {"pool": True}, {"pool": {"timeout": 5}}),
     ("pool-timeout", {}, {"pool": {"max_size": 2}}, {"pool": {"max_size": 2, "timeout": 5}}),
     ("pool-timeout", {}, {"pool": {"reconnect_failed": "shop.lost"}}, None),  # a callable, told as a text
+    ("pool-reset", {}, {"pool": {"max_size": 2}}, {"pool": {"max_size": 2, "reset": RESET}}),
+    ("pool-reset", {}, {"pool": {"reset": "shop.reset"}}, None),
+    ("pool-timeout", {}, {"pool": {"reset": RESET}}, {"pool": {"reset": RESET, "timeout": 5}}),
     ("connect-timeout", {}, {"connect_timeout": 9}, None),
     ("client-check", {}, {"options": "-c a=b"}, {"options": "-c a=b -c client_connection_check_interval=1000"}),
     ("client-check", {}, {"options": "-c password=***"}, None),  # a secret that was masked cannot be laid on again
@@ -137,6 +141,25 @@ def test_an_advice_is_told_as_a_diff_with_before_and_after() -> None:
     assert "no setting of Django keeps bounded-wait at COMMIT; own.engine keeps 1 of these 1" in text
     assert told.status == 1
     assert advice(replaces_stale=MENDED).status == 0
+
+
+def test_a_function_is_told_before_the_settings_that_name_it() -> None:
+    pool = {"max_size": 2}
+    change = CHANGES.get("pool-reset")
+    told = msgspec.structs.replace(
+        advice(clean_session=MENDED),
+        before={"OPTIONS": {"pool": pool}},
+        after={"OPTIONS": {"pool": {**pool, "reset": RESET}}},
+        tried=(Advised(id="pool-reset", does=".", costs="", source="", code=change.code),),
+        changes=("pool-reset",),
+    )
+    out = Console(file=io.StringIO(), width=120)
+    print_advice(out, told)
+    assert isinstance(out.file, io.StringIO)
+    text = out.file.getvalue()
+    assert text.index("+def reset_session(connection") < text.index('"reset": reset_session}')
+    compile(change.code, "settings.py", "exec")
+    assert 'connections["default"]' in change.code
 
 
 def test_an_advice_without_an_answer_says_so() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lab.advice.change import Change, Laid, Now, change
+from lab.advice.change import Change, Laid, Now, change, pool_options
 
 
 @change
@@ -19,8 +17,7 @@ class PoolLifetime(Change):
     scaled = "max_lifetime: 1 second instead of 300"
 
     def lay(self, now: Now, *, proof: bool) -> Laid | None:
-        pool: Any = now.options.get("pool")
-        given = pool if isinstance(pool, dict) else {}
-        if not pool or "max_lifetime" in given or any(isinstance(value, str) for value in given.values()):
+        given = pool_options(now)
+        if given is None or "max_lifetime" in given:
             return None
         return Laid(options={"pool": {**given, "max_lifetime": 1 if proof else 300}})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lab.advice.change import Change, Laid, Now, change
+from lab.advice.change import Change, Laid, Now, change, pool_options
 
 SECONDS = 5
 
@@ -20,12 +18,7 @@ class PoolTimeout(Change):
     promises = ("bounded-wait", "recovers")
 
     def lay(self, now: Now, *, proof: bool) -> Laid | None:
-        pool: Any = now.options.get("pool")
-        if not pool or (isinstance(pool, dict) and ("timeout" in pool or not _plain(pool))):
+        given = pool_options(now)
+        if given is None or "timeout" in given:
             return None
-        return Laid(options={"pool": {**(pool if isinstance(pool, dict) else {}), "timeout": SECONDS}})
-
-
-def _plain(pool: dict[str, Any]) -> bool:
-    """Whether all its values are data: callables were told as texts, and cannot be laid on again."""
-    return not any(isinstance(value, str) for value in pool.values())
+        return Laid(options={"pool": {**given, "timeout": SECONDS}})

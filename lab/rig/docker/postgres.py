@@ -7,14 +7,13 @@ import signal
 import tarfile
 import time
 
-from psycopg import pq
-
 from lab.errors import ServerNotReady
 from lab.fault import StopMode
 from lab.rig.docker.container import STOPPED, Inmate, RigContainer
 from lab.rig.docker.containers import Containers
 from lab.rig.docker.engine import asking
 from lab.rig.postgres import settings, template
+from lab.rig.postgres.connection import accepts
 from lab.rig.postgres.database import MAX_CONNECTIONS, SUPERUSER, Database
 from lab.rig.postgres.postmaster import START_TIMEOUT, STOP_SIGNALS
 from lab.timing import STOP
@@ -24,6 +23,8 @@ SETUP_TIMEOUT = 60.0
 """Seconds for the first start, which makes the data folder; it takes 1.5."""
 
 READY_INTERVAL = 0.02
+READY_TIMEOUT = 2.0
+"""Seconds for one question whether it lets sessions begin."""
 FIRST = 1
 """The postmaster's number in its container."""
 
@@ -37,7 +38,7 @@ class ContainerPostmaster:
     def __init__(self, container: RigContainer, host: str) -> None:
         self.container = container
         self.generation = 1  # the container was started when it was made
-        self._where = f"host={host} port={PORT} user={SUPERUSER} dbname=template1 connect_timeout=2 sslmode=disable"
+        self._host = host
 
     @property
     def pid(self) -> int:
@@ -55,7 +56,7 @@ class ContainerPostmaster:
         """Wait until sessions are accepted. `ServerNotReady` after `timeout` seconds, or when it has ended."""
         until = time.monotonic() + timeout
         # By the network: while it sets itself up it listens on its socket alone, and then starts again.
-        while pq.PGconn.ping(self._where.encode()) != pq.Ping.OK:
+        while not accepts(self._host, PORT, SUPERUSER, "template1", READY_TIMEOUT):
             if time.monotonic() > until or not self.container.running():
                 raise ServerNotReady(
                     f"PostgreSQL in its container is not ready: {self.container.said()}", "run lab doctor"

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-import psycopg
+import psycopg2
 
 from lab.errors import ServerNotReady
 from lab.rig.docker.container import RigContainer
 from lab.rig.docker.engine import asking
 from lab.rig.docker.postgres import DockerPostgres
+from lab.rig.postgres.connection import OwnConnection
 from lab.rig.postgres.server import PostgresServer
 from lab.timing import MEMORY_KILL
 
@@ -35,7 +36,7 @@ MEMORY_STAT = "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom
 class DockerServer(PostgresServer):
     """A server with limits of processor and memory."""
 
-    def __init__(self, postgres: DockerPostgres, control: Callable[[], psycopg.Connection[Any]]) -> None:
+    def __init__(self, postgres: DockerPostgres, control: Callable[[], OwnConnection]) -> None:
         super().__init__(postgres, control)
         self._container: RigContainer = postgres.postmaster.container
         self._docker = postgres
@@ -82,7 +83,7 @@ class DockerServer(PostgresServer):
         try:
             with self._docker.connect() as greedy:
                 greedy.execute(HOG)
-        except (psycopg.OperationalError, ServerNotReady):
+        except (psycopg2.OperationalError, ServerNotReady):
             return  # it was killed, or ends with the one that was
 
     def _machine(self) -> int:

@@ -13,7 +13,7 @@ import select
 import sys
 from contextlib import ExitStack
 
-import psycopg
+import psycopg2
 
 from lab.errors import LabError
 from lab.rig.embedded.postgres import Postgres
@@ -58,7 +58,7 @@ def main(pidfd: int) -> int:
             where = {"host": rig.host, "port": postgres.port, "user": "postgres", "password": postgres.password}
             _say({**where, **rig.versions()})
             _wait([0, pidfd] if pidfd >= 0 else [0])
-    except (LabError, psycopg.Error) as error:
+    except (LabError, psycopg2.Error) as error:
         _say({"error": " ".join(str(error).split())})
         return 255
     return 0

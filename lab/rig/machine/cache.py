@@ -50,18 +50,28 @@ def publish(key: str, build: Callable[[Path], None], owner: str | None = None) -
             if not target.is_dir():
                 _remove_stale_stages(key)
                 _build(target, build, stages(owner or f"pid-{os.getpid()}") / key)
-    os.utime(target)  # `prune` goes by it
-    return target
+    return used(key)
 
 
-def prune(prefix: str, days: float = UNUSED_DAYS) -> None:
-    """Remove what is called `prefix…` and was not used for so many days: another checkout's, or an older recipe's."""
+def prune(prefix: str, days: float = UNUSED_DAYS, most: int | None = None) -> None:
+    """Remove what is called `prefix…` and was not used for so many days, and of the rest all but the `most` last used.
+
+    That is another checkout's, an older recipe's, or what was wanted once.
+    """
     oldest = time.time() - days * 86_400
-    for stale in folder().glob(f"{prefix}*"):
-        if stale.is_dir() and stale.stat().st_mtime < oldest:
+    there = sorted((each for each in folder().glob(f"{prefix}*") if each.is_dir()), key=_used, reverse=True)
+    for place, stale in enumerate(there):
+        if _used(stale) < oldest or (most is not None and place >= most):
             with locked(stale.name):
-                shutil.rmtree(stale, ignore_errors=True)
+                _remove(stale)
             stale.with_name(f"{stale.name}.lock").unlink(missing_ok=True)
+
+
+def used(key: str) -> Path:
+    """The cached folder `key`, which is used now: `prune` goes by that."""
+    target = folder() / key
+    os.utime(target)
+    return target
 
 
 def stages(owner: str) -> Path:
@@ -79,6 +89,24 @@ def locked(key: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
                 raise ServerNotReady(f"another lab has held {file.name} for {timeout:.0f} s", "end it, or wait")
             time.sleep(LOCK_INTERVAL)
         yield  # closing the file releases the lock, and so does the kernel when this process is killed
+
+
+def _used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # another lab has removed it
+
+
+def _remove(path: Path) -> None:
+    """By a rename first: half of it must not stand there for the whole when this process is killed."""
+    away = stages(f"pid-{os.getpid()}") / path.name
+    away.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(OSError):
+        path.rename(away)
+    shutil.rmtree(away, ignore_errors=True)
+    with suppress(OSError):  # this process builds something else at the same time
+        away.parent.rmdir()
 
 
 def _location() -> Path:

@@ -18,6 +18,9 @@ from lab.rig.machine.install import remedy
 
 DRIVERS = ("psycopg2-binary", "psycopg[binary,pool]")
 VERSION = re.compile(r"\d+\.\d+")
+PREFIX = "environment-"
+MOST = 40
+"""Environments that stay, some 60 MB each: those that were used last, as long as they are used every month."""
 RECIPE = 1
 """Counts changes of what an environment holds: those of an older recipe are made anew."""
 TIMEOUT = 600.0
@@ -35,7 +38,7 @@ class Environment:
     @property
     def key(self) -> str:
         """What its folder is called."""
-        return f"environment-{RECIPE}-django{self.django}-python{self.python}"
+        return f"{PREFIX}{RECIPE}-django{self.django}-python{self.python}"
 
     @property
     def there(self) -> bool:
@@ -74,6 +77,7 @@ def make(environment: Environment, *, offline: bool = False) -> str:
         raise BadInput(f"there is no environment with {environment} yet", "leave --offline out once, to make it")
     if not environment.there:
         install(environment.key, environment.python, [f"django=={environment.django}.*", *DRIVERS])
+    cache.used(environment.key)
     return environment.executable
 
 
@@ -82,7 +86,11 @@ def install(key: str, python: str, wanted: Sequence[str]) -> str:
 
     def build(stage: Path) -> None:
         uv, inside = find_uv(), stage / "env"
-        _run([uv, "venv", "--quiet", "--relocatable", "--python", find_python(python), str(inside)])
+        cache.prune(PREFIX, most=MOST)  # old ones go when a new one comes
+        try:
+            _run([uv, "venv", "--quiet", "--relocatable", "--python", find_python(python), str(inside)])
+        except ToolMissing as error:
+            raise Unavailable(f"there is no Python {python} here, and {error.message}") from None
         _run([uv, "pip", "install", "--quiet", "--python", str(inside / "bin" / "python"), *wanted])
         for each in inside.iterdir():
             each.rename(stage / each.name)
@@ -131,4 +139,4 @@ def _run(command: Sequence[str]) -> None:
         said = " ".join(done.stderr.split())
         if OLD.search(said):
             raise Unavailable(textwrap.shorten(said[said.find("Because") :], 200, placeholder=" …"))
-        raise ToolMissing(f"uv could not make an environment: {said[-300:]}", "check the network and the index")
+        raise ToolMissing(f"uv could not make an environment: {said[:300]}", "check the network and the index")

@@ -17,7 +17,7 @@ REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 ERROR, DONE = 2, 3
 HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 ASK = struct.Struct("=BBBxI")  # family, protocol, what beside, states; then which connection
-FOUND = struct.Struct("=xBxx48s16xI")  # state, which connection, inode
+FOUND = struct.Struct("=xBxx48s8xI4xI")  # state, which connection, bytes that wait to be acknowledged, inode
 PORTS = struct.Struct("!HH44x")  # which connection: its ports, then addresses, interface and cookie
 ATTRIBUTE = struct.Struct("=HH")
 SEGMENTS = struct.Struct("=100xI32xII")  # of struct tcp_info: retransmissions, segments out, in
@@ -36,7 +36,8 @@ class Endpoint(NamedTuple):
 
     `source` is its own port, `target` the other end's (0 for a listener); `inode` is 0 when no process holds it.
     `sent` and `received` count segments, `retransmitted` those that were sent again; `dropped` counts the packets for
-    it that were thrown away before TCP saw them.
+    it that were thrown away before TCP saw them. `unacknowledged` are the bytes that it has sent, or has still to send,
+    and that the other end has not acknowledged.
     """
 
     state: int
@@ -48,6 +49,7 @@ class Endpoint(NamedTuple):
     retransmitted: int
     dropped: int
     id: bytes
+    unacknowledged: int = 0
 
 
 def endpoints(states: int = EVERY_STATE, target: int = 0) -> list[Endpoint]:
@@ -121,7 +123,7 @@ def _dump(ask: bytes) -> Iterator[Endpoint]:
 
 
 def _endpoint(message: bytes) -> Endpoint:
-    state, which, inode = FOUND.unpack_from(message)
+    state, which, waiting, inode = FOUND.unpack_from(message)
     source, target = PORTS.unpack(which)
     retransmitted = sent = received = dropped = 0
     at = FOUND.size
@@ -132,4 +134,4 @@ def _endpoint(message: bytes) -> Endpoint:
         elif kind == MEMORY and length >= ATTRIBUTE.size + DROPS.size:
             (dropped,) = DROPS.unpack_from(message, at + ATTRIBUTE.size)
         at += max((length + 3) & ~3, ATTRIBUTE.size)
-    return Endpoint(state, source, target, inode, sent, received, retransmitted, dropped, which)
+    return Endpoint(state, source, target, inode, sent, received, retransmitted, dropped, which, waiting)

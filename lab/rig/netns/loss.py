@@ -23,11 +23,11 @@ import psutil
 from lab.errors import ServerNotReady
 from lab.fault import Leg, Lost
 from lab.records.words import Sides
-from lab.rig.machine import sock_diag
+from lab.rig.machine import process, sock_diag
 from lab.rig.machine.port import LOOPBACK
 from lab.rig.machine.sock_diag import Endpoint
 from lab.rig.netns import namespace
-from lab.timing import SYN_LOCAL
+from lab.timing import DELAYED_ACK, SYN_LOCAL
 
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 TCP_REPAIR = 19
@@ -75,7 +75,12 @@ class PacketLoss:
         return tuple(open_)
 
     def drop(self, towards: Sides, leg: Leg = "client", ports: Collection[int] | None = None) -> None:
-        """Drop what goes `towards` one end, or both, of these connections; None: all, and new ones get no answer."""
+        """Drop what goes `towards` one end, or both, of these connections; None: all, and new ones get no answer.
+
+        It begins when what was sent before has been acknowledged, or has not been for as long as that may take: a
+        client that waits for an answer would else be one whose question was lost, for which other timers are.
+        """
+        process.wait_until(lambda: self._acknowledged(leg, ports), DELAYED_ACK.seconds)
         table = sock_diag.endpoints()
         if ports is None and leg == "client":
             self._each(self._listeners(table), self._relays(), _deafen)
@@ -87,6 +92,10 @@ class PacketLoss:
             self._each([ends[0] for ends in chosen], near, _deafen)
         if towards != "client":
             self._each([ends[1] for ends in chosen], far, _deafen)
+
+    def _acknowledged(self, leg: Leg, ports: Collection[int] | None) -> bool:
+        ends = self._inside(leg, sock_diag.endpoints()).items()
+        return not any(end.unacknowledged for port, pair in ends if ports is None or port in ports for end in pair)
 
     def restore(self, leg: Leg = "client") -> None:
         """Let everything pass again; connections that are left go on."""

@@ -7,13 +7,14 @@ import signal
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import psycopg
-from psycopg import sql
+import psycopg2
+from psycopg2 import sql
 
 from lab.errors import ServerNotReady
 from lab.fault import StopMode
 from lab.rig.machine import port
-from lab.rig.postgres import template
+from lab.rig.postgres import connection, template
+from lab.rig.postgres.connection import OwnConnection
 from lab.rig.postgres.postmaster import START_TIMEOUT
 
 SUPERUSER = template.SUPERUSER
@@ -158,7 +159,7 @@ class Database:
         self.stop(timeout=CLOSE_TIMEOUT)
 
     def parameters(self, user: str = SUPERUSER, dbname: str = "lab") -> dict[str, Any]:
-        """Connection parameters for psycopg and psycopg2, straight to the server and not through a proxy."""
+        """Libpq's parameters, straight to the server and not through a proxy."""
         return {
             "host": self.way,
             "port": self.port,
@@ -174,17 +175,17 @@ class Database:
 
     def dsn(self, user: str = SUPERUSER, dbname: str = "lab") -> str:
         """The same as one string."""
-        return psycopg.conninfo.make_conninfo("", **self.parameters(user, dbname))
+        return connection.dsn(self.parameters(user, dbname))
 
-    def connect(self, dbname: str = "lab", user: str = SUPERUSER, **extra: Any) -> psycopg.Connection[Any]:
+    def connect(self, dbname: str = "lab", user: str = SUPERUSER, **extra: Any) -> OwnConnection:
         """Open an autocommit connection; as superuser it works when all ordinary slots are taken.
 
         Raises `ServerNotReady` when the server does not let us in within `CONNECT_TIMEOUT` seconds.
         """
         arguments = {"application_name": "lab-control", **self.parameters(user, dbname), **extra}
         try:
-            return psycopg.connect(autocommit=True, **arguments)
-        except psycopg.OperationalError as error:
+            return connection.connect(**arguments)
+        except psycopg2.OperationalError as error:
             raise ServerNotReady(f"PostgreSQL on port {self.port} does not let us in: {error}") from error
 
     def set_passwords(self, first_password: str) -> None:

@@ -6,15 +6,16 @@ import secrets
 import signal as signals
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, LiteralString
+from typing import LiteralString
 from weakref import WeakKeyDictionary
 
-import psycopg
-from psycopg import sql
+import psycopg2
+from psycopg2 import extensions, sql
 
 from lab.errors import BadInput, ServerNotReady
 from lab.fault import StopMode
 from lab.rig.machine import process
+from lab.rig.postgres.connection import OwnConnection
 from lab.rig.postgres.database import Database
 from lab.timing import FREE, RELOAD
 
@@ -28,11 +29,11 @@ FULL = ("connection slots are reserved", "too many clients already")
 class PostgresServer:
     """The lab's own server. `control` gives the calling thread's superuser connection."""
 
-    def __init__(self, postgres: Database, control: Callable[[], psycopg.Connection[Any]]) -> None:
+    def __init__(self, postgres: Database, control: Callable[[], OwnConnection]) -> None:
         self._postgres = postgres
         self._control = control
         self._rotated: dict[str, str] = {}  # roles with the password that they had, as it was hashed
-        self._epochs: WeakKeyDictionary[psycopg.Connection[Any], str] = WeakKeyDictionary()
+        self._epochs: WeakKeyDictionary[OwnConnection, str] = WeakKeyDictionary()
         self.restarts = 0
         """How often faults have stopped or crashed it."""
 
@@ -154,7 +155,7 @@ class PostgresServer:
                 self._execute(change.format(sql.Identifier(user), sql.Literal(self._rotated[user])))
                 del self._rotated[user]
 
-    def _take_slot(self) -> psycopg.Connection[Any] | None:
+    def _take_slot(self) -> OwnConnection | None:
         try:
             return self._postgres.connect(user=FILLER, application_name="lab-filler")
         except ServerNotReady as refusal:
@@ -178,8 +179,8 @@ class PostgresServer:
         row = self._execute(sql.SQL(query), *parameters).fetchone()
         return row[0] if row else None
 
-    def _execute(self, query: sql.SQL | sql.Composed, *parameters: object) -> psycopg.Cursor[Any]:
+    def _execute(self, query: sql.SQL | sql.Composed, *parameters: object) -> extensions.cursor:
         try:
             return self._control().execute(query, parameters)
-        except psycopg.Error as error:
+        except psycopg2.Error as error:
             raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {error}") from error

@@ -9,12 +9,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from lab.rig.machine import cache, port, process
 from lab.rig.machine.process import Home, Identity
 from lab.rig.postgres import settings
 from lab.rig.postgres.binaries import Binaries
+from lab.rig.postgres.connection import OwnConnection, connect
 from lab.rig.postgres.postmaster import Installation, Postmaster
 
 SUPERUSER = "postgres"
@@ -131,7 +130,7 @@ def _run_sql(number: int, password: str) -> None:
         connection.execute("DROP DATABASE postgres")
 
 
-def _connect(host: str, number: int, password: str, database: str) -> psycopg.Connection:
+def _connect(host: str, number: int, password: str, database: str) -> OwnConnection:
     address: dict[str, Any] = {"host": host, "port": number, "user": SUPERUSER, "password": password}
     extra: dict[str, Any] = {"options": "", "sslmode": "disable", "gssencmode": "disable"}
-    return psycopg.connect(dbname=database, autocommit=True, **address, **extra)
+    return connect(dbname=database, **address, **extra)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import psycopg
+import psycopg2
 
 from lab.fault import Attempt, ConnectionState, Knock
+from lab.rig.postgres.connection import OwnConnection, connect
 from lab.rig.protocol import ProxyProtocol
 from lab.rig.site.link import PlanLink
 from lab.timing import ATTEMPT, WITNESS
@@ -63,9 +64,9 @@ class Line:
         """Try to get a session as the subject does, with its DATABASES entry, and to ask it something."""
         try:
             connection = self._connect(where, name)
-        except psycopg.OperationalError as refusal:
+        except psycopg2.OperationalError as refusal:
             return "refused" if "password authentication failed" in str(refusal) else "unreachable"
-        with suppress(psycopg.Error), connection:
+        with suppress(psycopg2.Error), connection:
             connection.execute("SELECT 1")
             return "served"
         return "cut"
@@ -76,10 +77,10 @@ class Line:
             info = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
             return int(TCP_BYTES_RECEIVED.unpack_from(info, TCP_BYTES_RECEIVED_AT)[0])
 
-    def _connect(self, where: dict[str, Any], name: str) -> psycopg.Connection[Any]:
+    def _connect(self, where: dict[str, Any], name: str) -> OwnConnection:
         """A session of our own, with the parameters that the subject's have."""
         self._own += 1
-        return psycopg.connect(
+        return connect(
             host=self.host,
             port=self.port,
             user=where["USER"],
@@ -90,7 +91,6 @@ class Line:
             connect_timeout=round(ATTEMPT.seconds),
             sslmode="disable",
             gssencmode="disable",
-            autocommit=True,
         )
 
     @contextmanager

@@ -5,49 +5,67 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import psycopg
-from psycopg.pq import DiagnosticField, ExecStatus
+import psycopg2
 
 from lab.errors import ServerNotReady
 from lab.records.census import Row, Session
+from lab.rig.postgres.connection import Statement
 from lab.rig.protocol import RigProtocol
 
-CENSUS = b"""
+CENSUS = Statement(
+    "lab_census",
+    ("text[]",),
+    """
 SELECT a.pid, extract(epoch FROM a.backend_start)::numeric(20, 6)::text, pg_get_userbyid(a.usesysid)::text,
-       (SELECT datname::text FROM pg_database WHERE oid = a.datid), coalesce(a.state, ''),
+       coalesce((SELECT datname::text FROM pg_database WHERE oid = a.datid), ''), coalesce(a.state, ''),
        coalesce(a.wait_event_type || ':' || a.wait_event, ''), a.xact_start IS NOT NULL, l.held, l.advisory
 FROM pg_stat_get_activity(NULL) a, LATERAL (
     SELECT count(*) FILTER (WHERE locktype NOT IN ('virtualxid', 'advisory')) AS held,
            count(*) FILTER (WHERE locktype = 'advisory' AND granted) AS advisory
     FROM pg_lock_status() WHERE pid = a.pid) l
-WHERE a.usesysid = ANY(ARRAY(SELECT to_regrole(name)::oid FROM unnest($1::text[]) AS name))
+WHERE a.usesysid = ANY(ARRAY(SELECT to_regrole(name)::oid FROM unnest($1) AS name))
       AND a.pid <> pg_backend_pid()
 ORDER BY 2, 1
-"""
+""",
+)
 """What pg_stat_activity and pg_locks say, without what their views join for everybody: it is asked ten times a plan."""
 
-UNPREPARED = b"26000"
-"""The SQLSTATE on a connection that was not told the census yet, or whose driver has sent DEALLOCATE ALL since."""
-
-TERMINATE = """
+TERMINATE = Statement(
+    "lab_terminate",
+    ("text[]",),
+    """
 SELECT pid, pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL)
-WHERE usesysid = ANY(ARRAY(SELECT to_regrole(name)::oid FROM unnest(%s::text[]) AS name))
-"""
+WHERE usesysid = ANY(ARRAY(SELECT to_regrole(name)::oid FROM unnest($1) AS name))
+""",
+)
 
-LOST = """
-SELECT coalesce(sum(sessions_abandoned + sessions_fatal), 0) FROM pg_stat_database WHERE datname = ANY(%s)
-"""
+LOST = Statement(
+    "lab_lost",
+    ("text[]",),
+    "SELECT coalesce(sum(sessions_abandoned + sessions_fatal), 0) FROM pg_stat_database WHERE datname = ANY($1)",
+)
 """Abandoned: the client's end of the connection came without its Terminate. Fatal: it came while an answer was sent."""
 
-TAKE_ROWS = """
-WITH gone AS (DELETE FROM lab.token WHERE plan = %s RETURNING id, token, xid::text, session)
-SELECT token, xid, session FROM gone ORDER BY id
-"""
+LOCK = Statement("lab_lock", ("bigint",), "SELECT pg_advisory_lock($1)")
+HELD = Statement("lab_held", ("text",), "SELECT token FROM lab.token WHERE plan = $1 ORDER BY id")
 
-XACTS = """
+TAKE_ROWS = Statement(
+    "lab_take_rows",
+    ("text",),
+    """
+WITH gone AS (DELETE FROM lab.token WHERE plan = $1 RETURNING id, token, xid::text, session)
+SELECT token, xid, session FROM gone ORDER BY id
+""",
+)
+
+XACTS = Statement(
+    "lab_xacts",
+    ("text[]",),
+    """
 SELECT x, CASE WHEN x::xid8 < pg_snapshot_xmax(pg_current_snapshot()) THEN pg_xact_status(x::xid8) END
-FROM unnest(%s::text[]) AS x
-"""
+FROM unnest($1) AS x
+""",
+)
 """A crashed server forgets the numbers that it had not stored, and pg_xact_status() refuses one that is to come."""
 
 
@@ -58,23 +76,10 @@ class ServerView:
         self._rig = rig
         self._run = run
         self._users = list(users)
-        self._roles = f"{{{','.join(users)}}}".encode()
 
     def sessions(self) -> tuple[Session, ...]:
         """The census now."""
-        server = self._rig.control().pgconn  # by the driver's lower floor, at half the price: it is asked most often
-        try:
-            rows = server.exec_prepared(b"lab_census", [self._roles])
-            if rows.error_field(DiagnosticField.SQLSTATE) == UNPREPARED:
-                server.prepare(b"lab_census", CENSUS)
-                rows = server.exec_prepared(b"lab_census", [self._roles])
-        except psycopg.Error as error:
-            raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {error}") from None
-        if rows.status != ExecStatus.TUPLES_OK:
-            raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {rows.get_error_message()}")
-        return tuple(
-            _session([rows.get_value(row, column) or b"" for column in range(9)]) for row in range(rows.ntuples)
-        )
+        return tuple(Session(*row) for row in self._query(CENSUS, self._users))
 
     def terminate(self) -> list[int]:
         """Tell every session to end; their pids."""
@@ -83,13 +88,13 @@ class ServerView:
     def lock(self, keys: Iterable[int]) -> None:
         """Shut the gates `keys`: a session that calls `lab.gate` with one of them waits."""
         for key in keys:
-            self._query("SELECT pg_advisory_lock(%s)", key)
+            self._query(LOCK, key)
 
     def unlock(self, key: int) -> None:
         """Open a gate; a restart of the server has opened it already."""
         try:
             self._rig.control().execute("SELECT pg_advisory_unlock(%s)", (key,))
-        except (psycopg.Error, ServerNotReady):
+        except (psycopg2.Error, ServerNotReady):
             return
 
     def lost(self, databases: Iterable[str]) -> int:
@@ -99,13 +104,11 @@ class ServerView:
 
     def held(self) -> tuple[str, ...]:
         """The tokens that are committed now, in the order in which they were written."""
-        return tuple(
-            row[0] for row in self._query("SELECT token FROM lab.token WHERE plan = %s ORDER BY id", self._run)
-        )
+        return tuple(row[0] for row in self._query(HELD, self._run))
 
     def rows(self, database: str) -> list[Row]:
         """The tokens that one database holds, taken out so that the table stays small."""
-        found = self._rig.control(database).execute(TAKE_ROWS, (self._run,)).fetchall()
+        found = self._rig.control(database).run(TAKE_ROWS, self._run)
         return [Row(token, xid, session, database) for token, xid, session in found]
 
     def xacts(self, xids: Iterable[str]) -> dict[str, str]:
@@ -113,13 +116,8 @@ class ServerView:
         asked = list(xids)
         return {xid: status or "" for xid, status in self._query(XACTS, asked)} if asked else {}
 
-    def _query(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    def _query(self, statement: Statement, *parameters: object) -> list[tuple[Any, ...]]:
         try:
-            return self._rig.control().execute(sql, params).fetchall()
-        except psycopg.Error as error:
+            return self._rig.control().run(statement, *parameters)
+        except psycopg2.Error as error:
             raise ServerNotReady(f"the lab's own connection to PostgreSQL failed: {error}") from None
-
-
-def _session(cells: list[bytes]) -> Session:
-    pid, start, user, database, state, wait, xact, locks, advisory = (cell.decode() for cell in cells)
-    return Session(int(pid), start, user, database, state, wait, xact == "t", int(locks), int(advisory))

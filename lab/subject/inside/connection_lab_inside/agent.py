@@ -67,6 +67,8 @@ def main(descriptor: int, tell: int, stack: int) -> None:
         hello = configuration.traits(loaded, config["driver"])
         hello["engine"] = loaded.database["ENGINE"]
         hello["secrets"] = configuration.secrets(config["secret_keys"])
+        configuration.hide_servers()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored no child can be waited for
         hello["files"] = len(os.listdir("/proc/self/fd")) - 1  # one is the listing's; a child has as many
     except configuration.Refused as refusal:
         secrets = configuration.secrets(config["secret_keys"])

@@ -9,13 +9,18 @@ import os
 import platform
 import re
 import sys
+import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from connection_lab_inside import resets
+
 SERVER = ("HOST", "PORT", "NAME", "USER", "PASSWORD")
 PLACEHOLDER = {"HOST": "127.0.0.1", "PORT": "1", "NAME": "lab", "USER": "lab", "PASSWORD": "lab"}
+DOWN = '127.0.0.1", port 1 failed'
+"""How libpq says that the placeholder does not answer."""
 WHERE = ("host", "hostaddr", "port", "user", "password", "dbname", "service", "servicefile", "passfile")
 PROOF = (
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcertmode", "sslcrl", "sslcrldir", "sslsni"),
@@ -30,14 +35,17 @@ OPTIONS_REPLACED = {
 ROLE = "lab_other"
 """A role of the lab's server that every plan's users may SET."""
 
-ROLE_OPTION = re.compile(r"(-c\s*|--)role\s*=\s*(?P<role>\S+)")
+ROLE_OPTION = re.compile(r"(-c\s*|--)(role|session_authorization)\s*=\s*(?P<role>\S+)")
 OTHER_SERVERS = ("mysql", "oracle", "sqlite3", "sqlite", "mariadb", "mssql")
 NUMBERS = ("CONN_MAX_AGE",)
 FLAGS = ("CONN_HEALTH_CHECKS", "AUTOCOMMIT", "ATOMIC_REQUESTS", "DISABLE_SERVER_SIDE_CURSORS")
 CREDENTIALS = re.compile(r"[A-Za-z][\w+.-]*://[^\s:/@]*:([^\s@/]+)@")
-NO_SECRETS = ("AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS", "CSRF_COOKIE_NAME")
+NO_SECRETS = ("AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS", "CSRF_COOKIE_NAME", "PWD", "OLDPWD")
+"""Settings, and variables of the environment: a shell's working folder is in half of all paths."""
 LONGEST_SECRET, MOST_SECRETS = 400, 100
 """Characters, and how many: all of them are one message."""
+GIVEN = ("PGDATABASE", "PGHOST", "PGPASSWORD", "PGPORT", "PGUSER")
+"""Variables whose place is taken by what Django hands to the driver."""
 
 
 class Refused(Exception):
@@ -54,6 +62,10 @@ class Loaded:
     notes: list[str] = field(default_factory=list)
 
 
+_said: list[Any] = []
+"""What the project's DATABASES are before the lab lays its own server under them."""
+
+
 class _Bundled:
     """Finds the lab's own backends, and nothing else of the folder in which they are."""
 
@@ -67,13 +79,9 @@ class _Bundled:
 
 
 def prepare_process(config: dict[str, Any], notes: list[str]) -> None:
-    """Folder, import path, environment and driver, before anything of the project is imported."""
-    ours = [name for name in os.environ if name.startswith("PG")]
-    for name in ours:
-        del os.environ[name]
-    if ours and config["module"]:
-        notes.append(f"{', '.join(sorted(ours))} of the environment: not used, the server is the lab's")
-    os.environ.update(PGSSLMODE="disable", PGGSSENCMODE="disable", PGPASSFILE=os.devnull)
+    """Folder, import path and driver, before anything of the project is imported."""
+    if (theirs := sorted(name for name in os.environ if name.startswith("PG"))) and config["module"]:
+        notes.append(f"{', '.join(theirs)} of the environment: for the settings to read, the server is the lab's")
     if config["folder"]:
         os.chdir(config["folder"])
     sys.path[:0] = list(config["path"])
@@ -85,6 +93,19 @@ def prepare_process(config: dict[str, Any], notes: list[str]) -> None:
         importlib.import_module(driver)
     except ImportError as error:
         raise Refused(f"driver {driver} does not import under {sys.executable}: {error}") from None
+
+
+def hide_servers() -> None:
+    """Keep libpq from the caller's servers, once all that reads the environment on import has been imported.
+
+    What Django gives with each connection stays there for Python alone: code that asks for it finds it.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        if name in GIVEN:
+            os.unsetenv(name)
+        else:
+            del os.environ[name]
+    os.environ.update(PGSSLMODE="disable", PGGSSENCMODE="disable", PGPASSFILE=os.devnull)
 
 
 def load(config: dict[str, Any], notes: list[str]) -> Loaded:
@@ -104,9 +125,10 @@ def load(config: dict[str, Any], notes: list[str]) -> Loaded:
 
             _ = router.routers  # a router that does not import is found out now, as with the first query of a project
     except Exception as error:
-        raise Refused(f"the apps of {config['module']} do not load: {_first_line(error)}") from None
+        own = " (its own database, which is not there while it loads)" if DOWN in str(error) else ""
+        raise Refused(f"the apps of {config['module']} do not load: {_first_line(error)}{own}") from None
     loaded.wrapper = _wrapper(engine)
-    loaded.notes += _patches()
+    loaded.notes += [*_patches(), *_threads()]
     return loaded
 
 
@@ -123,11 +145,7 @@ def _project(config: dict[str, Any], notes: list[str]) -> Loaded:
         databases = settings.DATABASES
     except (Exception, SystemExit) as error:
         raise Refused(f"settings module {module} does not import: {_first_line(error)}") from None
-    if not isinstance(databases, Mapping) or alias not in databases:
-        known = (
-            ", ".join(map(str, databases)) if isinstance(databases, Mapping) and databases else "no DATABASES at all"
-        )
-        raise Refused(f"settings module {module} has no database {alias!r} (it has {known})")
+    _look_up(module, databases, alias)
     others = {name: _elsewhere(name, dict(each), notes) for name, each in databases.items() if name != alias}
     database = _with_given(dict(databases[alias]), config, notes)
     if "default" not in databases:
@@ -140,6 +158,29 @@ def _project(config: dict[str, Any], notes: list[str]) -> Loaded:
     if settings.DATABASE_ROUTERS:
         notes.append("DATABASE_ROUTERS: loaded, but each of the lab's requests names its alias itself")
     return Loaded(alias, database, notes=notes)
+
+
+def _look_up(module: str, databases: Any, alias: str) -> None:
+    """See that the alias is a database that can be judged, and keep what it says for `secrets`."""
+    _said.append(databases)
+    if not isinstance(databases, Mapping):
+        found = f"DATABASES is a {type(databases).__name__}" if databases else "it has no DATABASES at all"
+        raise Refused(f"settings module {module} has no database {alias!r} ({found})")
+    if alias not in databases:
+        known = ", ".join(map(str, databases)) or "no DATABASES at all"
+        raise Refused(f"settings module {module} has no database {alias!r} (it has {known})")
+    database = databases[alias]
+    if not isinstance(database, Mapping):
+        raise Refused(
+            f"DATABASES[{alias!r}] of {module} is a {type(database).__name__}, where Django wants a dictionary"
+        )
+    if not database.get("ENGINE"):
+        others = ", ".join(str(name) for name in databases if name != alias) or "none"
+        raise Refused(
+            f"DATABASES[{alias!r}] of {module} has no ENGINE; for another of its aliases ({others}) give --alias"
+        )
+    if not isinstance(options := database.get("OPTIONS") or {}, Mapping):
+        raise Refused(f"OPTIONS of DATABASES[{alias!r}] is a {type(options).__name__}, where Django wants a dictionary")
 
 
 def use(settings: Any, databases: dict[str, dict[str, Any]]) -> None:
@@ -169,10 +210,8 @@ def _alone(config: dict[str, Any], notes: list[str]) -> Loaded:
         except (Exception, SystemExit) as error:
             raise Refused(f"settings module {name} does not import: {_first_line(error)}") from None
         databases = getattr(module, "DATABASES", None)
-        if not isinstance(databases, Mapping) or config["alias"] not in databases:
-            known = ", ".join(databases) if isinstance(databases, Mapping) else "no DATABASES at all"
-            raise Refused(f"settings module {name} has no database {config['alias']!r} (it has {known})")
-        base = dict(databases[config["alias"]])
+        _look_up(name, databases, config["alias"])
+        base = dict(databases[config["alias"]])  # type: ignore[index]
         extra = {key: getattr(module, key) for key in ("TIME_ZONE", "USE_TZ") if hasattr(module, key)}
         notes.append("--bare: nothing of the module but DATABASES, TIME_ZONE and USE_TZ; no app is loaded")
     database = _with_given(base, config, notes)
@@ -194,10 +233,13 @@ def _with_given(base: dict[str, Any], config: dict[str, Any], notes: list[str]) 
         notes.append("TEST: not used, the lab makes no test database")
     if config["engine"] or "ENGINE" not in base:
         base["ENGINE"] = config["engine"]
-    options = {**dict(base.get("OPTIONS") or {}), **config["options"]}
+    resets.ALIAS = config["alias"]
+    options = {**dict(base.get("OPTIONS") or {}), **_imported(config["options"])}
+    replaced: dict[str, list[str]] = {}
     for key, why in OPTIONS_REPLACED.items():
         if options.pop(key, None) is not None:
-            notes.append(f"OPTIONS[{key!r}]: replaced, {why}")
+            replaced.setdefault(why, []).append(key)
+    notes += [f"{', '.join(keys)} in OPTIONS: replaced, {why}" for why, keys in replaced.items()]
     if options.get("assume_role") not in (None, ROLE):
         notes.append(f"OPTIONS['assume_role']: the lab's server has a role {ROLE!r} for it")
         options["assume_role"] = ROLE
@@ -209,6 +251,20 @@ def _with_given(base: dict[str, Any], config: dict[str, Any], notes: list[str]) 
         notes.append(f"{', '.join(own)}: replaced, the server is the lab's")
     base.update(PLACEHOLDER, OPTIONS=options)
     return base
+
+
+def _imported(value: Any) -> Any:
+    """Options as a command line gives them, where "import:package.name" stands for what it names."""
+    if isinstance(value, Mapping):
+        return {name: _imported(each) for name, each in value.items()}
+    if not (isinstance(value, str) and value.startswith("import:")):
+        return value
+    from django.utils.module_loading import import_string
+
+    try:
+        return import_string(value.removeprefix("import:"))
+    except Exception as error:
+        raise Refused(f"option {value} does not import: {_first_line(error)}") from None
 
 
 def _elsewhere(name: str, database: dict[str, Any], notes: list[str]) -> dict[str, Any]:
@@ -280,6 +336,16 @@ def _patches() -> list[str]:
     return [f"Django's {name}() was replaced by {module}" for name, module in patched().items()]
 
 
+def _threads() -> list[str]:
+    """What a plan's process, which is forked, has not got of the project's."""
+    others = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+    return (
+        [f"threads that were started while it loaded ({', '.join(others)}): not in a request's process"]
+        if others
+        else []
+    )
+
+
 def _methods(cls: Any) -> list[str]:
     return [name for name in dir(cls) if callable(getattr(cls, name)) and not name.startswith("__")]
 
@@ -309,7 +375,7 @@ def traits(loaded: Loaded, driver: str) -> dict[str, Any]:
         "settings": {
             key: plain(value) for key, value in sorted(database.items()) if key not in PLACEHOLDER and key != "ENGINE"
         },
-        "conn_max_age": database.get("CONN_MAX_AGE", 0),
+        "conn_max_age": None if (age := database.get("CONN_MAX_AGE", 0)) is None else float(age),
         "health_checks": bool(database.get("CONN_HEALTH_CHECKS", False)),
         "autocommit": bool(database.get("AUTOCOMMIT", True)),
         "atomic_requests": bool(database.get("ATOMIC_REQUESTS", False)),
@@ -358,5 +424,6 @@ def secrets(pattern: str) -> list[str]:
         if name.isupper() and name not in NO_SECRETS:
             with contextlib.suppress(Exception):  # Django raises for an empty SECRET_KEY
                 walk({name: getattr(settings, name)}, False)
-    walk(dict(os.environ), False)
+    walk(_said, False)
+    walk({name: value for name, value in os.environ.items() if name not in NO_SECRETS}, False)
     return [text for text in found if len(text) <= LONGEST_SECRET][:MOST_SECRETS]

@@ -21,6 +21,9 @@ from typing import Any
 STACK = int(signal.SIGRTMIN) + 9
 """As in lab/subject/warden.py: on this signal a thread writes where it is."""
 
+PLACEHOLDER = ("127.0.0.1", "1")
+"""As in lab/subject/warden.py: a project's own database, while it loads."""
+
 HERE = ("localhost", "localhost.localdomain", "ip6-localhost", "")
 LOOKUPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr")
 _LONGEST = 40  # frames
@@ -37,6 +40,7 @@ class Guard:
         self._tell = tell
         self._held = held
         self._allowed: frozenset[tuple[str, str]] = frozenset()
+        self._zygote = os.getpid()
         self._drivers: set[str] = set()
         self.wrapper: type | None = None
         """The ENGINE's DatabaseWrapper, once it is known."""
@@ -68,6 +72,8 @@ class Guard:
             except Exception:  # no connection string: the driver says so itself
                 return connect(conninfo, *args, **kwargs)
             for host, port in places:
+                if self._held and (host, port) == PLACEHOLDER and os.getpid() == self._zygote:
+                    continue  # the kernel says that it is down
                 if (host, port) not in self._allowed:
                     self._refuse(host if not port else f"{host}:{port}", "tcp" if port else "unix")
             return connect(conninfo, *args, **kwargs)
@@ -107,7 +113,8 @@ class Guard:
             f'  File "{each.filename}", line {each.lineno} in {each.name}'
             for each in reversed(traceback.extract_stack(frame, _LONGEST))
         ]
-        message = {"wanted": wanted, "kind": kind, "fatal": True, "program": "", "stack": "\n".join(lines)}
+        early = wanted == ":".join(PLACEHOLDER) and os.getpid() == self._zygote
+        message = {"wanted": wanted, "kind": kind, "fatal": not early, "program": "", "stack": "\n".join(lines)}
         message["engine"] = self._engine_line()
         try:
             with socket.socket(fileno=os.dup(self._tell)) as tell:
