@@ -23,7 +23,10 @@ VARIANTS = rows()
 KNOWN = expectations()
 REPLAYED = {**KNOWN, **limits()}
 NIGHTLY = ("django_per_request", "django_health_checks")
-"""Judged every night, for time: on a push their known plans replay, and the random search goes over them."""
+"""Judged every night, for time: on a push their known plans replay."""
+TEN_SECONDS = ("works-unfaulted.busy-server", "works-unfaulted.tcp-user-timeout")
+"""Limits that take so long: a server that is busy."""
+STOCK = ("django_per_request", "django_persistent", "django_health_checks", "django_pool")
 PUSHED = [variant for name, variant in VARIANTS.items() if name not in NIGHTLY]
 SEED = 1
 VOID_TRIES = 3  # a void run proves nothing either way
@@ -43,7 +46,13 @@ def _run(plan: Plan, lab: Lab) -> Record:
     pytest.fail(f"{plan.title}: void {VOID_TRIES} times: {record.void}")
 
 
-@pytest.mark.parametrize("path", REPLAYED.values(), ids=REPLAYED)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=name, marks=pytest.mark.nightly if name in TEN_SECONDS else ())
+        for name, path in REPLAYED.items()
+    ],
+)
 def test_known_plan_replays(path: Path, lab: Lab) -> None:
     plan = decode_plan(path.read_bytes(), path.name)
     record = _run(plan, lab)
@@ -65,7 +74,9 @@ def test_directed_verdict(variant: str, promise: str, lab: Lab) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant", [pytest.param(name, marks=pytest.mark.nightly if name in STOCK else ()) for name in VARIANTS]
+)
 def test_nothing_else_breaks_at_random(variant: str, lab: Lab) -> None:
     known = [promise for promise in PROMISES if f"{variant}.{promise}" in KNOWN]
     # What nobody has found yet is for the nightly job to find, not for somebody's push: that draws the same plans.

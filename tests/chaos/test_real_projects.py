@@ -150,10 +150,14 @@ def test_bare_leaves_the_apps_out_and_says_so(judge: Judge) -> None:
     assert any("--bare" in note for note in judged.notes)
 
 
+@pytest.mark.nightly
 def test_an_engine_reads_the_projects_settings(judge: Judge) -> None:
     judged = judge("own_settings_ignored", "recovers", settings="project_settings")
     assert (judged.status, judged.verdict("recovers")) == (1, "broken")
     assert any("leaky.base is in use" in error for error in judged.promises["recovers"]["errors"].values())
+
+
+def test_an_engine_may_refuse_settings_that_it_does_not_know(judge: Judge) -> None:
     strict = judge("own_settings_ignored", "reuses", settings="strict_settings")
     assert (strict.status, strict.verdict("reuses")) == (0, "kept")
 
@@ -204,6 +208,7 @@ def test_a_value_that_is_no_json_hides_no_other(judge: Judge) -> None:
     assert judged.verdict("reuses") == "kept"
 
 
+@pytest.mark.nightly
 def test_requests_are_atomic_where_the_handler_makes_them_so(judge: Judge) -> None:
     judged = judge("atomic_requests", "recovers honest-error", settings="ar_settings")
     assert judged.promises["recovers"]["moments"]["at COMMIT"] == "kept"
@@ -334,7 +339,12 @@ def test_a_host_of_its_own_is_refused(refuse: Any) -> None:
     assert "127.0.0.1:55999" in line
 
 
-@pytest.mark.parametrize(("project", "engine"), [("own_password", "ownpw"), ("token_once", "iam")])
+def at_night(*values: Any) -> Any:
+    """A parameter whose kind another one shows on each push."""
+    return pytest.param(*values, marks=pytest.mark.nightly)
+
+
+@pytest.mark.parametrize(("project", "engine"), [("own_password", "ownpw"), at_night("token_once", "iam")])
 def test_a_password_of_its_own_is_told_in_the_drivers_words(
     refuse: Any, lab_command: Lab, tmp_path: Path, project: str, engine: str
 ) -> None:
@@ -356,20 +366,22 @@ def test_a_password_of_its_own_is_told_in_the_drivers_words(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("raise SystemExit(3)", ["does not import", "SystemExit"]),
+        at_night("raise SystemExit(3)", ["does not import", "SystemExit"]),
         ("import os\nos.environ['SHOP_SECRET']", ["KeyError", "SHOP_SECRET"]),
-        ("DATABASES = {}", ["no database 'default'"]),
-        ("DATABASES = {'default': {}, 'users': {}}", ["no ENGINE", "(users) give --alias"]),
+        at_night("DATABASES = {}", ["no database 'default'"]),
+        at_night("DATABASES = {'default': {}, 'users': {}}", ["no ENGINE", "(users) give --alias"]),
         ("DATABASES = {'default': 'postgres://a:s3cretpw@b/c'}", ["is a str"]),
         (f"DATABASES = {{'default': {{'ENGINE': '{STOCK}', 'OPTIONS': '-c x=1'}}}}", ["OPTIONS", "is a str"]),
         (EARLY, ["apps of", "Connection refused (its own database, which is not there while it loads)"]),
         ("DATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'x'}}", ["another database"]),
-        ("DATABASES = {'default': {'ENGINE': 'sqlite3', 'NAME': 'x'}}", ["another database"]),
-        ("DATABASES = {'default': {'ENGINE': 'postgresql', 'NAME': 'x'}}", ["ENGINE postgresql does not import"]),
+        at_night("DATABASES = {'default': {'ENGINE': 'sqlite3', 'NAME': 'x'}}", ["another database"]),
+        at_night(
+            "DATABASES = {'default': {'ENGINE': 'postgresql', 'NAME': 'x'}}", ["ENGINE postgresql does not import"]
+        ),
         ("INSTALLED_APPS = ['no_such_app']\n", ["apps of", "no_such_app"]),
-        ("DATABASE_ROUTERS = ['no.Router']\n", ["apps of", "No module named 'no'"]),
-        ("CONN = '600'", ["CONN_MAX_AGE", "'600'"]),
-        ("import ctypes\nctypes.CDLL('libgdal-that-is-not-there.so')", ["libgdal-that-is-not-there"]),
+        at_night("DATABASE_ROUTERS = ['no.Router']\n", ["apps of", "No module named 'no'"]),
+        at_night("CONN = '600'", ["CONN_MAX_AGE", "'600'"]),
+        at_night("import ctypes\nctypes.CDLL('libgdal-that-is-not-there.so')", ["libgdal-that-is-not-there"]),
         ("import os\nos._exit(7)", ["ended before"]),
         ("import time\ntime.sleep(60)", ["still importing", "LAB_IMPORT_TIMEOUT"]),
     ],

@@ -175,16 +175,16 @@ class Correct(NamedTuple):
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
-def _correct(name: str, *known: tuple[str, str], quick: bool = False, commits: bool = False, **fields: Any) -> Correct:
+def _correct(name: str, *known: tuple[str, str], commits: bool = False, **fields: Any) -> Correct:
     claims = tuple(promise for promise in TEN if commits or promise not in CLOSES)
     fields = {"driver": "psycopg2", "path": (str(TESTS),), "claims": claims, **fields}
     variant = Variant(name=f"{name}, {fields['driver']}", **fields)
-    return Correct(variant, frozenset(DJANGO | set(known)), () if quick else (pytest.mark.slow, pytest.mark.nightly))
+    return Correct(variant, frozenset(DJANGO | set(known)), (pytest.mark.slow, pytest.mark.nightly))
 
 
-def _both(name: str, *known: tuple[str, str], quick: bool = False, **fields: Any) -> tuple[Correct, Correct]:
+def _both(name: str, *known: tuple[str, str], **fields: Any) -> tuple[Correct, Correct]:
     return (
-        _correct(name, *known, quick=quick, **fields),
+        _correct(name, *known, **fields),
         _correct(name, *known, **fields, driver="psycopg"),
     )
 
@@ -213,7 +213,7 @@ CORRECT = (
     _pool("pool"),
     _pool("pool of one", min_size=1, max_size=1),
     _pool("pool with a timeout", min_size=1, max_size=2, timeout=1.0),
-    *_both("keeper", quick=True, engine="zoo.correct_keeper"),
+    *_both("keeper", engine="zoo.correct_keeper"),
     *_both("keeper that commits", engine="zoo.correct_commits", commits=True, keeps=True),
     *_both("reopens", engine="zoo.correct_reopens"),
     *_both("slow checkout", engine="zoo.correct_slow_checkout"),

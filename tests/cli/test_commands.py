@@ -65,6 +65,7 @@ def test_doctor_starts_the_servers_once(lab_command: Lab) -> None:
 
 @pytest.mark.chaos
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_check_judges_an_engine_that_claims_everything(lab_command: Lab, tmp_path: Path) -> None:
     """Stock Django kept for ever, under its ENGINE's name: it reuses, and it does not replace what died."""
     done = lab_command(
