@@ -4,6 +4,7 @@
 
 By what it keeps (per_request, persistent, health_checks, pool), under both drivers where there are two. Run it when a
 promise has new moments: what a project breaks at a moment that is not listed counts as the project's own doing.
+What was listed before stays: a moment that one run did not reach, on a busy machine, is Django's own all the same.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def main() -> None:
     known = rows()
     first = [known[f"django_{kind}"] for kind in KINDS]
     others = [msgspec.structs.replace(each, name=f"{each.name}_3", driver="psycopg") for each in first[:-1]]
-    found: dict[str, dict[str, set[str]]] = {kind: {} for kind in KINDS}
+    listed: dict[str, dict[str, list[str]]] = json.loads(TARGET.read_text(encoding="utf-8"))
+    found = {kind: {name: set(moments) for name, moments in listed[kind].items()} for kind in KINDS}
     with (
         tempfile.TemporaryDirectory() as folder,
         open_rig(prepare(""), print, SLOTS) as rig,

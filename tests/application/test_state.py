@@ -172,7 +172,9 @@ def test_what_may_not_be_put_back_is_refused_in_one_line(shop: tuple[Database, A
     saved = save({"default": control})
     wrote(database, "DELETE FROM shop_order")
     database.admin.execute("INSERT INTO nobody VALUES (1)")
-    database.admin.execute("SELECT pg_stat_force_next_flush()")
+    if database.admin.info.server_version < session.COUNTERS_SINCE:
+        pytest.skip("PostgreSQL 14: writes are found by hashing, which sees no table that the role may not read")
+    database.admin.execute(session.HAND_IN)
     with pytest.raises(StateLost, match="a case wrote to nobody"):
         saved.restore()
 

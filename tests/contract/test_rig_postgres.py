@@ -6,18 +6,21 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import psycopg2
 import pytest
 
 from lab import timing
+from lab.application.server import OwnServer
 from lab.errors import ServerNotReady
 from lab.rig.embedded import postgres
 from lab.rig.embedded.rig import Rig
 from lab.rig.machine import process
-from lab.rig.postgres import settings
+from lab.rig.postgres import binaries, settings
 from lab.rig.postgres.connection import OwnConnection, accepts
 
 
@@ -236,3 +239,19 @@ def test_password_is_asked_for(rig: Rig) -> None:
 
 def test_reserved_slots_are_as_shipped() -> None:
     assert (postgres.MAX_CONNECTIONS, settings.RESERVED_SLOTS) == (100, 16)
+
+
+def test_a_small_installation_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embedded distributions have `postgres`, `initdb` and little else."""
+    whole = binaries.find().bindir
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for name in ("postgres", "initdb"):
+            Path(folder, name).symlink_to(whole / name)
+        monkeypatch.setenv("LAB_PG_BINDIR", folder)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        server = OwnServer()
+        try:
+            assert server.where["port"]
+        finally:
+            server.close()

@@ -45,8 +45,9 @@ def ensure(binaries: Binaries, identity: Identity | None, home: Home, name: str)
         try:
             password = _initdb(binaries, identity, home, data)
             _fill(Installation(binaries, data, home, identity, home.folder / "template.log"), password)
-            # Also half the start: one fresh megabyte of WAL instead of sixteen used ones.
-            process.run([str(binaries.bindir / "pg_resetwal"), "-D", str(data)], home, identity)
+            # Also half the start: one fresh megabyte of WAL instead of sixteen used ones. Small installations lack it.
+            if (binaries.bindir / "pg_resetwal").exists():
+                process.run([str(binaries.bindir / "pg_resetwal"), "-D", str(data)], home, identity)
             copy_tree(data, stage / "data", home)
             write_private(stage / "password", password)
         finally:
