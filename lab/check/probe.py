@@ -7,7 +7,7 @@ import msgspec
 from lab.judging.calls import Request
 from lab.judging.plan_parts import at_once, count, query, request, several
 from lab.judging.trace import Trace
-from lab.records.plan import Autocommit, Close, Plan, Read, Write
+from lab.records.plan import Autocommit, Close, Look, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.rig.protocol import RigProtocol
@@ -21,11 +21,13 @@ COMMAND = "t2"
 def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     """The zygote's traits, with what was seen of the sessions that the variant keeps; as they were if nothing was.
 
-    Three requests on one thread, two at once on two threads, a query on a third thread that begins no request. Then
-    pending work at the end of a request and at a close() by hand.
+    Three requests on one thread, two at once on two threads, a query on a third thread that begins no request; whether
+    the ENGINE has made a pool, whose library states its size. Then pending work at the end of a request, and at a
+    close() by hand.
     """
     both = at_once("t0", "t1") if several(variant) else ()
-    plan = Plan(variant=variant, steps=(*query("t0") * 3, *both, Read(COMMAND)), title="probe", source="probe")
+    steps = (*query("t0") * 3, *both, Read(COMMAND), *request("t0", Look("t0")))
+    plan = Plan(variant=variant, steps=steps, title="probe", source="probe")
     record = run(plan, rig, zygote, liveness=False)
     if record.void or any(op.chain for op in record.ops):
         return zygote.traits
@@ -37,6 +39,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     closed = run(msgspec.structs.replace(plan, steps=closing), rig, zygote, liveness=False)
     return msgspec.structs.replace(
         zygote.traits,
+        pool_max=zygote.traits.pool_max or max(op.value.get("pool_max", 0) for op in record.ops),
         kept=idle if again else 0,
         kept_outside=_kept_outside(record),
         keeping=_in_words(record, requests, again),

@@ -159,6 +159,14 @@ def test_settings_that_are_asked_again(name: str, rig: Rig, start: Start) -> Non
         assert {finding.verdict for *_, finding in found} == {Verdict.KEPT}, found
 
 
+def test_a_pool_that_an_engine_makes_is_judged_by_its_own_maximum(rig: Rig, start: Start) -> None:
+    """It opens more sessions than there are requests, and hands them out in turn: no setting says so."""
+    zygote = start(Variant(name="own pool", engine="zoo.correct_own_pool", driver="psycopg", path=(str(TESTS),)))
+    assert zygote.traits.pool_max == 4
+    found = [*directed("reuses", rig, zygote), *directed("bounded-sessions", rig, zygote, "threads that")]
+    assert {finding.verdict for *_, finding in found} == {Verdict.KEPT}, found
+
+
 def test_an_engine_may_patch_the_operating_system(rig: Rig, start: Start) -> None:
     """gunicorn #2730, gevent #1652: what a worker of greenlets puts in the place of waitpid is not the lab's."""
     variant = Variant(name="patched", engine="zoo.patches_the_system", path=(str(TESTS),))

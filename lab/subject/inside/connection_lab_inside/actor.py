@@ -286,7 +286,8 @@ class Actor:
         found = dict(zip(LOOK_FIELDS, self._row(message, LOOK), strict=True))
         # Asked without a connection of its own making: what Django believes of the one that it has.
         connection = connections[message["alias"]]
-        return {**found, "autocommit": connection.get_autocommit(), **objects.look(connection)}
+        own = {"autocommit": connection.get_autocommit(), "pool_max": objects.pool_max()}
+        return {**found, **own, **objects.look(connection)}
 
     def _do_set(self, message: Message) -> Message | None:
         return {"done": True} if objects.change(connections[message["alias"]], message["what"]) else None

@@ -5,6 +5,8 @@ None of it is in the server's session, so no reset of the session undoes it.
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +55,27 @@ def look(connection: Any) -> dict[str, Any]:
         "needs_rollback": connection.needs_rollback,
         "savepoint_ids": len(connection.savepoint_ids),
     }
+
+
+def pool_max() -> int:
+    """The maximum of the largest pool that there is in this process, of a library's whose pools state it; else 0.
+
+    The garbage collector knows of pools that no setting names: an ENGINE makes its own.
+    """
+    kinds = [
+        (getattr(sys.modules[module], name), size)
+        for (module, name), size in POOLS.items()
+        if hasattr(sys.modules.get(module), name)
+    ]
+    found = gc.get_objects() if kinds else []
+    return max((size(each) for each in found for kind, size in kinds if isinstance(each, kind)), default=0)
+
+
+POOLS: dict[tuple[str, str], Callable[[Any], int]] = {
+    ("psycopg_pool", "ConnectionPool"): lambda pool: int(pool.max_size),
+    ("psycopg2.pool", "AbstractConnectionPool"): lambda pool: int(pool.maxconn),
+    ("sqlalchemy.pool", "QueuePool"): lambda pool: int(pool.size() + pool._max_overflow),  # noqa: SLF001  # it says so nowhere else,
+}
 
 
 def _hook() -> None:
