@@ -59,6 +59,8 @@ STACK_DEADLINE = 0.5
 """Seconds for a thread that was asked where it is; another one that is refused meanwhile tells less."""
 PARENT_DEADLINE = 3.0
 """Seconds for the process that has started the one that is refused: on a busy machine it is late, not gone."""
+STACK_WRITTEN = 0.25
+"""Seconds without another line after which such a process has written all: one that is preempted has not."""
 LONGEST_STACK = 6000
 MSGHDR, MMSGHDR = struct.Struct("=QI"), 64
 SOCKET_TYPES = {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
@@ -245,6 +247,7 @@ class Warden:
 
     def _where(self, process: int) -> str:
         """What the thread wrote; for a program that is no Python, where the one that started it is."""
+        pause = 0.0
         if not _catches(process):
             while process > 1 and not _catches(process):
                 process = _parent(process)
@@ -252,9 +255,16 @@ class Warden:
                 return ""
             os.ftruncate(self._stack, 0)
             os.kill(process, STACK)
+            pause = STACK_WRITTEN
         until = time.monotonic() + PARENT_DEADLINE
-        while not os.fstat(self._stack).st_size and time.monotonic() < until:
-            time.sleep(0.002)  # the other process writes it in a signal handler: there is no event to wait for
+        written = 0
+        while time.monotonic() < until:
+            # The other process writes it in a signal handler, line by line: there is no event to wait for.
+            size = os.fstat(self._stack).st_size
+            if size and (size == written or not pause):
+                break
+            written = size
+            time.sleep(pause if size else 0.002)
         return os.pread(self._stack, LONGEST_STACK, 0).decode(errors="replace")
 
 
