@@ -12,7 +12,7 @@ from django.db.utils import InterfaceError
 
 from backend_under_test.persistent_core.copying import Copies
 from backend_under_test.persistent_core.outside import here
-from backend_under_test.persistent_core.wire import Database
+from backend_under_test.persistent_core.wire import Database, sqlstate
 
 if TYPE_CHECKING:
     from backend_under_test.persistent_core.wrapper import PersistentWrapper
@@ -155,8 +155,7 @@ class _LeasedNamed(_Leased):
             with self.db.deadline_armed():
                 self.cursor.close()
         except Database.Error as error:
-            state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-            if state not in ENDED and not self.db.lost():
+            if sqlstate(error) not in ENDED and not self.db.lost():
                 raise
 
 

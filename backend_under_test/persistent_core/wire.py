@@ -30,6 +30,11 @@ LONGEST_COPY = 60.0
 """Seconds for the rest of a refused COPY where calls have no deadline."""
 
 
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE that the server has sent with an error of either driver; None where it sent none."""
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
 class AnswerFailed(Exception):
     """The reset was answered by an error, or by something that is no answer to it."""
 

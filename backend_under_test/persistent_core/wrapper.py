@@ -39,7 +39,16 @@ from backend_under_test.persistent_core.limit import CLIENT_CHECK_MS, LIBPQ_DEFA
 from backend_under_test.persistent_core.outside import here, leaves_state
 from backend_under_test.persistent_core.session import Session
 from backend_under_test.persistent_core.watchdog import dog
-from backend_under_test.persistent_core.wire import ACTIVE, IDLE, INERROR, INTRANS, AnswerFailed, Database, wire
+from backend_under_test.persistent_core.wire import (
+    ACTIVE,
+    IDLE,
+    INERROR,
+    INTRANS,
+    AnswerFailed,
+    Database,
+    sqlstate,
+    wire,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +106,7 @@ class Guard(DatabaseErrorWrapper):
                 # come and must not become the next statement's.
                 session.kill()
             return
-        state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+        state = sqlstate(error)
         if state is None and isinstance(error, Database.ProgrammingError) and wire.status(session.conn) == ACTIVE:
             try:  # psycopg 3 refuses COPY by execute() when the server has begun it (psycopg #1008)
                 wire.leave_copy(session.conn, wrapper.limit)

@@ -37,7 +37,7 @@ from lab.campaign.kinds import Kind, exploration, sample, seeds
 from lab.campaign.progress import Progress
 from lab.campaign.slices import Cases, Example, Look, Outcomes, Searched, Seed, Seen, Slice
 from lab.errors import LabError
-from lab.explore.engine import Outcome, Ran, fingerprint, first_cases, letters_of, place_of
+from lab.explore.engine import Outcome, Ran, fingerprint, first_cases, letters_of, outcomes_of, place_of
 from lab.explore.ledger import Ledger
 from lab.records.codec import encode
 from lab.records.variant import Variant
@@ -185,8 +185,7 @@ class Explored(Part):
     def _wanted_examples(self) -> list[Example]:
         """The examples that are not stored yet; those that are no example any more are removed."""
         assert self._cases is not None
-        done = self._ledger.done
-        outcomes = {case: msgspec.convert(done[case.name], Outcome) for case in self._cases if case.name in done}
+        outcomes = outcomes_of(self._cases, self._ledger.done)
         firsts = list(first_cases(letters_of(outcomes)).values())
         there = shown(self.place.path)
         kept = {case.name: there[case.name] for case in firsts if case.name in there}

@@ -26,7 +26,7 @@ from lab.campaign.keeping import (
 )
 from lab.campaign.kinds import Kind, exploration, sample
 from lab.errors import BadInput
-from lab.explore.engine import Outcome, first_cases, letters_of, place_of
+from lab.explore.engine import first_cases, letters_of, outcomes_of, place_of
 from lab.explore.ledger import Ledger, read_all
 from lab.records.codec import encode
 from lab.records.shard import WHOLE, adding_up, agreeing
@@ -111,7 +111,7 @@ def _explored(settings: Settings, variant: Variant, kind: Kind, sources: Sequenc
     write(place / FILE, encode(part))
     Ledger(place / LEDGER, part.head).add_all(done.items(), at_stake)
     cases = sample(what.cases(part.seen), variant, what, settings.quota, WHOLE)
-    outcomes = {case: msgspec.convert(done[case.name], Outcome) for case in cases if case.name in done}
+    outcomes = outcomes_of(cases, done)
     examples: dict[str, tuple[str, int, int]] = {}
     for case in first_cases(letters_of(outcomes)).values():
         for source in places:

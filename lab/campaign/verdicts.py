@@ -19,7 +19,7 @@ from lab.campaign import keeping
 from lab.campaign.keeping import FILE, LEDGER, SUFFIX, PartFile, SeedDone, Settings, place_of_search, shown, simplest
 from lab.campaign.kinds import Kind, exploration, sample, seeds
 from lab.explore import engine
-from lab.explore.engine import Class, Example, Outcome, first_cases, letters_of, place_of
+from lab.explore.engine import Class, Example, first_cases, letters_of, outcomes_of, place_of
 from lab.explore.ledger import read_all
 from lab.records.variant import Variant
 from lab.store import CASES, Store, read_case, slug
@@ -143,7 +143,7 @@ def explored_of(settings: Settings, variant: Variant, kind: Kind, store: Store) 
     part: PartFile = keeping.read(place / FILE, PartFile)
     done, at_stake = read_all(place / LEDGER, part.head)
     cases = sample(what.cases(part.seen), variant, what, settings.quota, settings.shard)
-    outcomes = {case: msgspec.convert(done[case.name], Outcome) for case in cases if case.name in done}
+    outcomes = outcomes_of(cases, done)
     examples = {}
     there = shown(place)
     for letter, case in first_cases(letters_of(outcomes)).items():

@@ -339,6 +339,11 @@ def letters_of(outcomes: Mapping[C, Outcome]) -> dict[C, str]:
     return letters
 
 
+def outcomes_of(cases: Sequence[C], done: Mapping[str, Any]) -> dict[C, Outcome]:
+    """What those of the cases that are done came to, from a ledger; in the order of the cases."""
+    return {case: msgspec.convert(done[case.name], Outcome) for case in cases if case.name in done}
+
+
 def first_cases(letters: Mapping[C, str]) -> dict[str, C]:
     """The first case of each class by its letter: the calm classes first, then A, B, C. Void cases have no class."""
     firsts: dict[str, C] = {}

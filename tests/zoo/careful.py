@@ -151,14 +151,18 @@ class Careful(Stock):
     def clean(self, raw: Any) -> bool:
         """Undo what is open and what was set; False when the session must not be kept."""
         try:
-            raw.rollback()
-            if raw.info.transaction_status != 0:  # begun by hand: psycopg2 sends no ROLLBACK for it
-                raw.cursor().execute("ROLLBACK")
-            raw.autocommit = True
+            self.roll_back(raw)
             self.reset(raw)
             return self.restore(raw) and self.may_write(raw)
         except Database.Error:
             return False
+
+    def roll_back(self, raw: Any) -> None:
+        """Undo what is open; raises the driver's errors."""
+        raw.rollback()
+        if raw.info.transaction_status != 0:  # begun by hand: psycopg2 sends no ROLLBACK for it
+            raw.cursor().execute("ROLLBACK")
+        raw.autocommit = True
 
     def reset(self, raw: Any) -> None:
         """Undo what was set."""

@@ -19,10 +19,7 @@ class DatabaseWrapper(Careful):
     def clean(self, raw: Any) -> bool:
         """As every session, but whether it takes writes is asked by who takes it next."""
         try:
-            raw.rollback()
-            if raw.info.transaction_status != 0:
-                raw.cursor().execute("ROLLBACK")
-            raw.autocommit = True
+            self.roll_back(raw)
             self.reset(raw)
             return self.restore(raw)
         except Database.Error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
-from django.core.signals import request_finished, request_started
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as Stock
 from django.db.backends.utils import CursorWrapper
+
+from zoo.here import here
 
 
 class Closing(CursorWrapper):
@@ -23,27 +23,6 @@ class Closing(CursorWrapper):
 
     def __exit__(self, *raised: object) -> None:
         self.close()
-
-
-class Here(threading.local):
-    """What is known of the current thread."""
-
-    in_request = False
-
-
-here = Here()
-
-
-def begin(**_: Any) -> None:
-    here.in_request = True
-
-
-def end(**_: Any) -> None:
-    here.in_request = False
-
-
-request_started.connect(begin)
-request_finished.connect(end)
 
 
 class DatabaseWrapper(Stock):

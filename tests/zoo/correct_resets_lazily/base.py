@@ -19,10 +19,7 @@ class DatabaseWrapper(Careful):
 
     def clean(self, raw: Any) -> bool:
         try:
-            raw.rollback()
-            if raw.info.transaction_status != 0:
-                raw.cursor().execute("ROLLBACK")
-            raw.autocommit = True
+            self.roll_back(raw)
             return self.restore(raw)
         except Database.Error:
             return False

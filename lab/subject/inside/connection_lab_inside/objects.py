@@ -60,7 +60,8 @@ def look(connection: Any) -> dict[str, Any]:
 def pool_max() -> int:
     """The maximum of the largest pool that there is in this process, of a library's whose pools state it; else 0.
 
-    The garbage collector knows of pools that no setting names: an ENGINE makes its own.
+    The garbage collector knows of pools that no setting names: an ENGINE makes its own. It lists what was made since
+    the fork alone, for the zygote has frozen the rest: few objects, whatever the project imports.
     """
     kinds = [
         (getattr(sys.modules[module], name), size)
