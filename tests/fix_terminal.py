@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -26,14 +27,20 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 class OnTerminal:
     """One command on a pseudo-terminal of 40 lines and 150 columns; `seen` is what it printed, without colours."""
 
-    def __init__(self, arguments: tuple[str, ...], folder: Path, environ: dict[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: tuple[str, ...],
+        folder: Path,
+        environ: dict[str, str],
+        python: tuple[str, ...] = ("-m", "lab.cli"),
+    ) -> None:
         self._end, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
         plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
         store = {"LAB_STORE": str(folder / "store"), "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
             # util-linux's setsid gives the command the terminal, so that Ctrl-C on its keyboard is SIGINT.
-            ["setsid", "--ctty", sys.executable, "-m", "lab.cli", *arguments],
+            ["setsid", "--ctty", sys.executable, *python, *arguments],
             cwd=folder,
             env={**plain, **store, **environ},
             stdin=other,
@@ -64,6 +71,14 @@ class OnTerminal:
     def type(self, keys: str) -> None:
         """Type on its keyboard."""
         os.write(self._end, keys.encode())
+
+    def interrupt_once_it_reads_keys(self) -> None:
+        """Send SIGINT to the command alone, once it has told the terminal to give it each key."""
+        deadline = time.monotonic() + LONGEST
+        while termios.tcgetattr(self._end)[3] & termios.ICANON:
+            assert time.monotonic() < deadline, f"it never read keys; last seen: {self.seen[-2000:]}"
+            time.sleep(0.01)
+        os.kill(self._process.pid, signal.SIGINT)
 
     def status(self) -> int:
         """Its exit status, once it has ended."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +26,8 @@ TimesFlag = Annotated[
     int, typer.Option("--times", metavar="N", min=0, help="How many replays must agree. Default 0: the story's own.")
 ]
 StepFlag = Annotated[bool, typer.Option("--step", help="Wait for a key before each step is shown.")]
+LOOKS_UP = 0.2
+"""Seconds between two looks of a wait for a key."""
 
 
 def register(app: typer.Typer) -> None:
@@ -81,10 +85,21 @@ def _as_told(told: Tale, story: Story) -> bool:
 
 
 def _key() -> None:
-    """Wait for any key; Ctrl-C, or the end of the terminal, ends the command."""
-    import click
+    """Wait for any key; Ctrl-C, or the end of the terminal, ends the command.
 
+    The terminal goes on making a signal of Ctrl-C, and the wait looks up now and then: a signal that another thread
+    takes, or that comes just before a read begins, would not end that read.
+    """
+    import termios
+    import tty
+
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    tty.setcbreak(keyboard)
     try:
-        click.getchar()
-    except EOFError:
-        raise KeyboardInterrupt from None
+        while not select.select([keyboard], [], [], LOOKS_UP)[0]:
+            pass
+        if not os.read(keyboard, 32):
+            raise KeyboardInterrupt
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)

@@ -90,6 +90,31 @@ def test_a_story_that_is_left_at_a_key_ends_at_once(terminal: Terminal, tmp_path
     assert "Traceback" not in lab.seen
 
 
+TAKEN_ELSEWHERE = """
+import signal, sys, threading
+
+from lab.cli.demo import _key
+
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+print("waits", flush=True)
+try:
+    _key()
+except KeyboardInterrupt:
+    sys.exit(3)
+"""
+
+
+def test_an_interrupt_that_another_thread_takes_ends_the_wait_for_a_key(tmp_path: Path) -> None:
+    lab = OnTerminal((), tmp_path, {}, ("-c", TAKEN_ELSEWHERE))
+    try:
+        lab.until("waits")
+        lab.interrupt_once_it_reads_keys()
+        assert lab.status() == 3
+    finally:
+        lab.close()
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", NAMES)
 def test_a_story_replays_as_often_as_it_says(name: str, lab_command: Lab) -> None:
