@@ -203,7 +203,8 @@ class TapProcess:
         if child is None or self._owner != os.getpid():  # a forked copy has no tap of its own
             return
         assert child.stdin is not None
-        child.stdin.close()
+        with suppress(OSError):  # a call that a dead tap never read is still to be written
+            child.stdin.close()
         try:
             child.wait(ANSWERS_WITHIN)
         except subprocess.TimeoutExpired:
