@@ -110,9 +110,9 @@ def django_settings() -> None:
         settings.configure(USE_TZ=True, TIME_ZONE="UTC")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def new_database(rig: Rig, django_settings: None) -> Iterator[Callable[[], Database]]:
-    """Make databases of that schema, dropped at the end."""
+    """Make databases of that schema, dropped at the end: of the module, for other tests replace the rig's server."""
     control = _session(rig)
     control.execute(f"CREATE ROLE {KEEPER} LOGIN PASSWORD 'keeper'")
     made: list[Database] = []
