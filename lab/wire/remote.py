@@ -7,9 +7,9 @@
 Everything goes by two pipes: it works where a test suite forbids sockets, and what the suite does to this process's
 clock or threads does nothing to the tap. The tap ends when this process does, however that comes.
 
-Records are pushed. What happened to a connection (Event, Act) comes at once, and with it all messages before it;
-`connected` and `resumed` come with the next. Of a port that is opened with `push` each ReadyForQuery comes at once as
-well. An answer to any call comes after every record that was written before the call was served. Deadlines are of the
+Records are pushed. An act and the end of a connection come at once, and with them all that was written before; other
+records come with the next of those. Of a port that is opened with `push` the ReadyForQuery of what had been held and
+let go comes at once as well. An answer to any call comes after every record that was written before the call was served. Deadlines are of the
 kernel's monotonic clock, which no test can freeze.
 """
 
@@ -133,10 +133,13 @@ class RemotePort:
             self._came.notify_all()
 
     def close(self) -> None:
-        """Stop listening and close every connection in good order. Calling it twice does nothing."""
+        """Stop listening and close every connection in good order, soon: this does not wait for it.
+
+        What is written down from here on does not come any more. Calling it twice does nothing.
+        """
         if not self._closed:
             self._closed = True
-            self._tap.call("close", self.port)
+            self._tap.tell("close", self.port)
             self._tap.forget(self)
 
     def came(self, records: list[Record]) -> None:
@@ -221,7 +224,8 @@ class TapProcess:
     ) -> RemotePort:
         """Listen on a free loopback port and pass everything to `upstream`; `rules` are armed before anybody connects.
 
-        Messages come along with the next event, act or answer; with `push` each ReadyForQuery brings them at once.
+        Records come along with the next act, end of a connection or answer; with `push` the ReadyForQuery of what was
+        let go brings them at once.
         `sink` is called with each record, in the thread that reads the pipe: it must not call the tap. Raises BadInput
         when the upstream's name is not known.
         """

@@ -76,6 +76,32 @@ class Out:
             os._exit(0)  # nobody reads any more: the parent is gone
 
 
+class Urgency:
+    """Which records of a port are waited for: each that goes out at once wakes a thread of the lab's.
+
+    Acts, and the end of a connection; with `push` also the answer to what had been held. What else happens comes with
+    the next of these, or with an answer.
+    """
+
+    def __init__(self, *, push: bool) -> None:
+        self._push = push
+        self._let_go: set[int] = set()
+        """Connections on which something that was held is under way."""
+
+    def of(self, record: Record) -> bool:
+        """Whether this one is."""
+        if isinstance(record, Message):
+            if record.type != READY or record.connection not in self._let_go:
+                return False
+            self._let_go.remove(record.connection)
+            return True
+        if isinstance(record, Event):
+            if self._push and record.event == "resumed":
+                self._let_go.add(record.connection)
+            return record.event == "closed"
+        return True
+
+
 class Served:
     """The lines of this tap, by the port that they listen on, and what may be asked of them."""
 
@@ -100,9 +126,10 @@ class Served:
 
     def _open(self, _: int, raw: msgspec.Raw) -> int:
         opening = _read(raw, Opening)
+        urgent = Urgency(push=opening.push)
 
         def sink(record: Record) -> None:  # in this thread, and so not before the port is known
-            self._out.record(number, record, urgent=_urgent(record, push=opening.push))
+            self._out.record(number, record, urgent=urgent.of(record))
 
         line = self._tap.open(opening.upstream, rules=opening.rules, sink=sink)
         number: int = line.port
@@ -121,13 +148,6 @@ class Served:
 
     def _close(self, port: int, _: msgspec.Raw) -> None:
         self._lines.pop(port).close()
-
-
-def _urgent(record: Record, *, push: bool) -> bool:
-    """Whether somebody may wait for it: not for `resumed`, which goes out with the answer to the call that did it."""
-    if isinstance(record, Message):
-        return push and record.type == READY
-    return not (isinstance(record, Event) and record.event in ("connected", "resumed"))
 
 
 def _read(raw: msgspec.Raw, kind: Any) -> Any:

@@ -11,7 +11,7 @@ Mark = tuple[object, ...]
 """What is equal before and after when a table was not touched."""
 
 _COUNTERS = f"""
-PREPARE lab_touched AS SELECT c.oid, c.relfilenode,
+PREPARE lab_touched AS SELECT c.oid::bigint, c.relfilenode::bigint,
     pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') AND {WHERE_OURS}
 """
@@ -38,9 +38,13 @@ class Touched:
         self.nodes: dict[int, int] = {}
         """By table the file that holds it, as of the last look."""
         self._marks: dict[int, Mark] = {}
+        self._moving = {one.oid for one in schema.sequences}
+        self._sequences: dict[int, tuple[int, bool]] = {}
+        each = [f"SELECT {one.oid}::bigint, last_value, is_called::int::bigint FROM {one.name}" for one in schema.sequences]
         if counting:
-            session.run(_COUNTERS)
-        self._prepare_sequences()
+            session.run(" UNION ALL ".join([_COUNTERS, *each]))
+        elif each:
+            session.run(f"PREPARE lab_sequences AS {' UNION ALL '.join(each)}")
 
     def rebase(self, tables: Iterable[int] | None = None) -> None:
         """What those tables are now (all: None) is untouched; what this session wrote has been handed in."""
@@ -64,13 +68,15 @@ class Touched:
         return [oid for oid, mark in self._hashes(self._schema.tables).items() if self._marks[oid] != mark]
 
     def sequences(self) -> dict[int, tuple[int, bool]]:
-        """By sequence its last value and whether that was handed out."""
-        if not self._schema.sequences:
-            return {}
-        return {oid: (value, called) for oid, value, called in self._session.rows("EXECUTE lab_sequences")}
+        """By sequence its last value and whether that was handed out; where the server counts, as of the last look."""
+        if not self.counting and self._schema.sequences:
+            self._read_sequences(self._session.rows("EXECUTE lab_sequences"))
+        return self._sequences
 
     def _look(self) -> dict[int, Mark]:
-        rows = self._session.rows("EXECUTE lab_touched")
+        found = self._session.rows("EXECUTE lab_touched")
+        self._read_sequences(row for row in found if row[0] in self._moving)
+        rows = [row for row in found if row[0] not in self._moving]
         self.nodes = {oid: node for oid, node, _ in rows}
         return {oid: (node, count) for oid, node, count in rows}
 
@@ -99,7 +105,5 @@ class Touched:
                 "create tables in migrations or in a session fixture: only rows and sequences are put back",
             )
 
-    def _prepare_sequences(self) -> None:
-        if self._schema.sequences:
-            each = (f"SELECT {one.oid}, last_value, is_called FROM {one.name}" for one in self._schema.sequences)
-            self._session.run(f"PREPARE lab_sequences AS {' UNION ALL '.join(each)}")
+    def _read_sequences(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        self._sequences = {oid: (value, bool(called)) for oid, value, called in rows}
