@@ -221,6 +221,8 @@ class Case:
         self.looked = False
         """Whether nobody has written since the rows were looked at."""
         self._severed = False
+        self._settled_at = -1
+        """How many calls of the database layer there had been when all was quiet, -1 before."""
         self._filling = Lock()
         self._traffic = [Traffic(port) for port in ports]
         self._gone: dict[int, set[int]] = {}
@@ -264,6 +266,7 @@ class Case:
 
     def settle(self) -> None:
         """Wait until the server has done with everything that the caller has ended or lost."""
+        self._settled_at = len(self.ground.sources.notes)
         for server, seen in zip(self.ground.servers, self._traffic, strict=True):
             self._gone[seen.port.port] = sessions.settle(server, seen)
 
@@ -298,9 +301,15 @@ class Case:
         if self._severed:
             return
         self._severed = True
+        fresh = len(self.ground.sources.notes) == self._settled_at and all(
+            connections[alias].connection is None
+            and not connections[alias].settings_dict.get("OPTIONS", {}).get("pool")
+            for alias in self.ground.aliases
+        )
         close_clients(self.ground.aliases)
         for server, seen in zip(self.ground.servers, self._traffic, strict=True):
-            self.ground.tapped(sessions.sever(server, seen, self._gone.get(seen.port.port, set())))
+            gone = self._gone.get(seen.port.port, set())
+            self.ground.tapped(sessions.sever(server, seen, gone, fresh=fresh))
 
     def changes(self) -> dict[str, Change]:
         """The differences to the saved rows, by table, without the tables to be ignored."""

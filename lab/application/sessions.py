@@ -179,13 +179,14 @@ def settle(server: Server, seen: Traffic) -> set[int]:
     return over
 
 
-def sever(server: Server, seen: Traffic, gone: set[int]) -> int:
+def sever(server: Server, seen: Traffic, gone: set[int], *, fresh: bool) -> int:
     """End every session of this port that is left, and see all of them gone; return how many there have been.
 
-    `gone` are those that have been seen to be.
+    `gone` are those that have been seen to be. `fresh`: nothing was said to a database since `settle`.
     """
-    seen.port.journal()
-    seen.read()
+    if not fresh:
+        seen.port.journal()
+        seen.read()
     server.terminate(seen.live)
     server.wait_gone(set(seen.pids.values()) - gone)
     return len(seen.pids)

@@ -14,7 +14,7 @@ import sysconfig
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Final, Literal
@@ -258,6 +258,7 @@ _METHODS: Final[dict[str, What]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def statement(sql: str) -> str:
     """A statement as its verb and first table: `UPDATE shop_product`, `SELECT`, `SAVEPOINT`."""
     found = _TARGET.match(sql)

@@ -9,8 +9,8 @@ clock or threads does nothing to the tap. The tap ends when this process does, h
 
 Records are pushed. An act and the end of a connection come at once, and with them all that was written before; other
 records come with the next of those. Of a port that is opened with `push` the ReadyForQuery of what had been held and
-let go comes at once as well. An answer to any call comes after every record that was written before the call was served. Deadlines are of the
-kernel's monotonic clock, which no test can freeze.
+let go comes at once as well. An answer to any call comes after every record that was written before the call was
+served. Deadlines are of the kernel's monotonic clock, which no test can freeze.
 """
 
 from __future__ import annotations

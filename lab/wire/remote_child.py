@@ -11,6 +11,7 @@ holds the pipe open as well).
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -26,6 +27,10 @@ from lab.wire.rule import Rule
 from lab.wire.tap import Tap, TapPort
 
 READY: Final = "Z"
+
+RARELY: Final = 50_000
+"""Objects between two garbage collections: a tap makes thousands for each case, and hardly one of them in a circle."""
+
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -205,6 +210,8 @@ def main(pidfd: int) -> None:
     """Serve until the parent is gone."""
     out = Out(os.dup(1))
     os.dup2(2, 1)  # what anybody prints must not get among the answers
+    gc.freeze()
+    gc.set_threshold(RARELY)
     with Tap() as tap:
         calls = tap.call(lambda: Calls(tap, out, 0, pidfd))
         calls.over.wait()

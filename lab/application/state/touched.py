@@ -40,7 +40,9 @@ class Touched:
         self._marks: dict[int, Mark] = {}
         self._moving = {one.oid for one in schema.sequences}
         self._sequences: dict[int, tuple[int, bool]] = {}
-        each = [f"SELECT {one.oid}::bigint, last_value, is_called::int::bigint FROM {one.name}" for one in schema.sequences]
+        each = [
+            f"SELECT {one.oid}::bigint, last_value, is_called::int::bigint FROM {one.name}" for one in schema.sequences
+        ]
         if counting:
             session.run(" UNION ALL ".join([_COUNTERS, *each]))
         elif each:
