@@ -9,6 +9,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lab.application import clock
+from lab.application.state.floor import ask
 from lab.errors import ServerNotReady
 from lab.wire.journal import Act, Event, Message, Record
 from lab.wire.protocol import BACKEND_KEY
@@ -60,12 +61,10 @@ class Server:
         self._asked("SELECT pg_catalog.pg_terminate_backend(pid)::int FROM unnest({}) AS pid", pids)
 
     def _asked(self, question: str, pids: Iterable[int]) -> list[Any]:
-        """What a question about some sessions answers; by the driver's own cursor, because each case asks several."""
+        """What a question about some sessions answers; by the driver's lower floor, because each case asks several."""
         if not (known := ",".join(map(str, pids))):
             return []
-        with self.control.wrap_database_errors, self.control.connection.cursor() as cursor:
-            cursor.execute(question.format(f"'{{{known}}}'::int[]"))
-            return [found for (found,) in cursor.fetchall()]
+        return [found for (found,) in ask(self.control, question.format(f"'{{{known}}}'::int[]"))]
 
     def sessions_begun(self, ours: Iterable[BaseDatabaseWrapper]) -> int:
         """How many sessions have ever begun on the test's databases; 0 where the server does not count them exactly."""

@@ -9,7 +9,7 @@ clock or threads does nothing to the tap. The tap ends when this process does, h
 
 Records are pushed. An act and the end of a connection come at once, and with them all that was written before; other
 records come with the next of those. Of a port that is opened with `push` the ReadyForQuery of what had been held and
-let go comes at once as well. An answer to any call comes after every record that was written before the call was
+let go comes within a millisecond. An answer to any call comes after every record that was written before the call was
 served. Deadlines are of the kernel's monotonic clock, which no test can freeze.
 """
 
@@ -225,7 +225,7 @@ class TapProcess:
         """Listen on a free loopback port and pass everything to `upstream`; `rules` are armed before anybody connects.
 
         Records come along with the next act, end of a connection or answer; with `push` the ReadyForQuery of what was
-        let go brings them at once.
+        let go brings them within a millisecond.
         `sink` is called with each record, in the thread that reads the pipe: it must not call the tap. Raises BadInput
         when the upstream's name is not known.
         """

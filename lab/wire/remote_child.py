@@ -11,6 +11,7 @@ holds the pipe open as well).
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import sys
@@ -27,6 +28,10 @@ from lab.wire.rule import Rule
 from lab.wire.tap import Tap, TapPort
 
 READY: Final = "Z"
+
+AT_ONCE: Final = 0.0
+SOON: Final = 0.001
+"""Seconds that an answer waits for what its client says next: mostly both go out together, and wake once."""
 
 RARELY: Final = 50_000
 """Objects between two garbage collections: a tap makes thousands for each case, and hardly one of them in a circle."""
@@ -53,21 +58,28 @@ class Acting(msgspec.Struct):
 class Out:
     """The pipe back. Records wait here for the next urgent one, or for the next answer; for the tap's thread alone."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
         self._fd = fd
+        self._loop = loop
         self._waiting: list[tuple[int, Record]] = []
+        self._later: asyncio.TimerHandle | None = None
 
-    def record(self, port: int, record: Record, *, urgent: bool) -> None:
-        """Take a record; send it, and what waited, when it is urgent."""
+    def record(self, port: int, record: Record, within: float | None) -> None:
+        """Take a record; send it, and what waited, within so many seconds, or with what is sent next (None)."""
         self._waiting.append((port, record))
-        if urgent:
+        if within == AT_ONCE:
             self._write(b"")
+        elif within is not None and self._later is None:
+            self._later = self._loop.call_later(within, self._write, b"")
 
     def answer(self, *answer: object) -> None:
         """Send an answer, after all that waited."""
         self._write(_ENCODER.encode(answer) + b"\n")
 
     def _write(self, last: bytes) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         waiting, self._waiting = self._waiting, []
         lines = [
             _ENCODER.encode(("r", port, [record for _, record in group])) + b"\n"
@@ -93,18 +105,18 @@ class Urgency:
         self._let_go: set[int] = set()
         """Connections on which something that was held is under way."""
 
-    def of(self, record: Record) -> bool:
-        """Whether this one is."""
+    def within(self, record: Record) -> float | None:
+        """In how many seconds this one is to be sent; None: with the next that is."""
         if isinstance(record, Message):
             if record.type != READY or record.connection not in self._let_go:
-                return False
+                return None
             self._let_go.remove(record.connection)
-            return True
+            return SOON
         if isinstance(record, Event):
             if self._push and record.event == "resumed":
                 self._let_go.add(record.connection)
-            return record.event == "closed"
-        return True
+            return AT_ONCE if record.event == "closed" else None
+        return AT_ONCE
 
 
 class Served:
@@ -131,10 +143,10 @@ class Served:
 
     def _open(self, _: int, raw: msgspec.Raw) -> int:
         opening = _read(raw, Opening)
-        urgent = Urgency(push=opening.push)
+        urgency = Urgency(push=opening.push)
 
         def sink(record: Record) -> None:  # in this thread, and so not before the port is known
-            self._out.record(number, record, urgent=urgent.of(record))
+            self._out.record(number, record, urgency.within(record))
 
         line = self._tap.open(opening.upstream, rules=opening.rules, sink=sink)
         number: int = line.port
@@ -208,11 +220,12 @@ class Calls:
 
 def main(pidfd: int) -> None:
     """Serve until the parent is gone."""
-    out = Out(os.dup(1))
+    answers = os.dup(1)
     os.dup2(2, 1)  # what anybody prints must not get among the answers
     gc.freeze()
     gc.set_threshold(RARELY)
     with Tap() as tap:
+        out = Out(answers, tap.loop)
         calls = tap.call(lambda: Calls(tap, out, 0, pidfd))
         calls.over.wait()
 

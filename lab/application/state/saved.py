@@ -114,7 +114,7 @@ class Kept:
         new: dict[int, list[Row]] = {}
         gone: dict[int, list[Row]] = {}
         if tables:
-            found = self._session.at_once(self._copies.differences(tables, self._touched.nodes), fetch=True)
+            found = self._session.at_once(self._copies.differences(tables, self._touched.nodes))
             for oid, came, text in sorted(found, key=lambda row: row[2]):
                 (new if came else gone).setdefault(oid, []).append(json.loads(text))
         return {
@@ -136,7 +136,7 @@ class Kept:
         statements += [f"REFRESH MATERIALIZED VIEW {table.name}" for table in touched if table.view]
         if moved:
             statements.append(f"SELECT {', '.join(moved)}")
-        ((writer,),) = self._session.at_once(*statements, *self._touched.hand_in, self._copies.writer, fetch=True)
+        ((writer,),) = self._session.at_once(*statements, *self._touched.hand_in, self._copies.writer)
         self._touched.rebase([each.oid for each in {*touched, *tables}])
         self._copies.placed(tables, self._touched.nodes, writer)
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from lab.application.state.floor import ask
 from lab.errors import LabError
 
 LOCK_TIMEOUT_MS = 10_000
@@ -46,13 +47,18 @@ class Session:
         """Execute one statement and fetch all its rows."""
         return self._execute(sql, fetch=True)
 
-    def at_once(self, *statements: str, fetch: bool = False) -> list[tuple[Any, ...]]:
+    def at_once(self, *statements: str) -> list[tuple[Any, ...]]:
         """Execute statements in a transaction with settings of the lab's own, in one message to the server and back.
 
-        With `fetch` the rows of the last one.
+        Returns the rows of the last one, as `floor.ask` reads them.
         """
         # A message of several statements is one transaction by itself, which an error rolls back.
-        return self._execute("; ".join([ISOLATED, QUIET.strip(), *statements]), fetch=fetch)
+        return self.quick("; ".join([ISOLATED, QUIET.strip(), *statements]))
+
+    def quick(self, sql: str) -> list[tuple[Any, ...]]:
+        """Execute statements that hold their own values, with rows as `floor.ask` reads them."""
+        with self._lost():
+            return ask(self.wrapper, sql)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -67,17 +73,15 @@ class Session:
             raise
 
     def _execute(self, sql: str, *, fetch: bool) -> list[tuple[Any, ...]]:
+        with self._lost(), self.wrapper.wrap_database_errors, self.wrapper.connection.cursor() as cursor:
+            cursor.execute(sql)
+            found: list[tuple[Any, ...]] = cursor.fetchall() if fetch else []
+            return found
+
+    @contextmanager
+    def _lost(self) -> Iterator[None]:
         try:
-            with self.wrapper.wrap_database_errors, self.wrapper.connection.cursor() as cursor:
-                cursor.execute(sql)
-                if not fetch:
-                    return []
-                # psycopg stands at the first of several results, psycopg2 has kept the last one.
-                with suppress(self.wrapper.Database.NotSupportedError):
-                    while cursor.nextset():
-                        pass
-                found: list[tuple[Any, ...]] = cursor.fetchall()
-                return found
+            yield
         except DatabaseError as error:
             line = str(error).strip().partition("\n")[0]
             raise StateLost(
@@ -95,5 +99,4 @@ COUNTERS_SINCE = 150000
 def hand_in(wrapper: BaseDatabaseWrapper) -> None:
     """Have a session that lives on hand its counters in, so that what it wrote is known to be touched."""
     if wrapper.connection is not None and wrapper.connection.info.server_version >= COUNTERS_SINCE:
-        with wrapper.connection.cursor() as cursor:
-            cursor.execute(HAND_IN)
+        ask(wrapper, HAND_IN)

@@ -72,11 +72,11 @@ class Touched:
     def sequences(self) -> dict[int, tuple[int, bool]]:
         """By sequence its last value and whether that was handed out; where the server counts, as of the last look."""
         if not self.counting and self._schema.sequences:
-            self._read_sequences(self._session.rows("EXECUTE lab_sequences"))
+            self._read_sequences(self._session.quick("EXECUTE lab_sequences"))
         return self._sequences
 
     def _look(self) -> dict[int, Mark]:
-        found = self._session.rows("EXECUTE lab_touched")
+        found = self._session.quick("EXECUTE lab_touched")
         self._read_sequences(row for row in found if row[0] in self._moving)
         rows = [row for row in found if row[0] not in self._moving]
         self.nodes = {oid: node for oid, node, _ in rows}
@@ -95,8 +95,7 @@ class Touched:
                 f"SELECT {each.oid}, count(*), sum(hashtextextended(t::text, 0)) FROM ONLY {each.name} t"
                 for each in chosen
                 if each.ours
-            ),
-            fetch=True,
+            )
         )
         return {oid: (count, digest) for oid, count, digest in rows}
 
