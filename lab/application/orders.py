@@ -12,7 +12,7 @@ from lab.application.actors import Played, Stage, Wanted
 from lab.application.case import Answer, Tables
 from lab.application.failure import Broken, Outcome, Unfit
 from lab.application.ground import Call, Ground, Invariant, Seen
-from lab.application.order_case import Content, OrderCase, Step, address_of, read_address
+from lab.application.order_case import Content, OrderCase, Step, address_of, letter, read_address
 from lab.application.order_content import content, drawn_by_models, volatile
 from lab.application.order_judge import Errors, judge
 from lab.application.order_text import Judged, headline, notes, report, story
@@ -133,7 +133,8 @@ class Orders:
     def begin(self) -> None:
         """Warm up, and run each serial order twice: what differs between the two is volatile.
 
-        Raises Unfit when one of them cannot be followed, Broken when the application is wrong in one already.
+        Raises Unfit when one of them cannot be followed or a call fails in each of them, Broken when the application
+        is wrong in one already.
         """
         self.play(Wanted())
         frontier = Frontier(0)
@@ -147,8 +148,22 @@ class Orders:
                 raise Broken(
                     f"every_order: the invariant fails in the serial order {one.case.address}: {one.case.invariant}"
                 )
+        self._look_for_hopeless()
         self._compare_with(self._serially_ran)
         self._began = clock.now()
+
+    def _look_for_hopeless(self) -> None:
+        """A call that fails in every serial order, the first of all included, fails by itself: no order is to blame,
+        and none would be found wrong for it. Raises Unfit, or with errors="allow" says so.
+        """
+        for actor in range(len(self._stage.calls)):
+            answers = [ran.case.answers[actor] for ran in self._serially_ran]
+            if all(answer.server_error for answer in answers):
+                first = answers[0].error.partition("\n")[0]
+                what = f"request {letter(actor)} answers {answers[0]} in every serial order" + (first and f": {first}")
+                if self._errors == "broken":
+                    raise Unfit(what, 'mend it first, or give errors="allow" where it is to fail')
+                self.said.append(what)
 
     def _learn(self, one: Ran, other: Ran) -> None:
         """What differs between two runs of the same order is volatile."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 import warnings
 from types import TracebackType
-from typing import Final
+from typing import IO, Final
 
 import psutil
 
+from lab.application import letters
 from lab.application.case import Answer
 from lab.application.failure import Unfit
 from lab.application.ground import Call, Case
@@ -60,14 +62,22 @@ class Watcher:
 def killed(case: Case, port: RemotePort, call: Call) -> Answer:
     """Run the call in a forked copy of this process and kill that one while the tap holds a message.
 
-    The copy ends by itself when the message never came: the cut has not landed then. Raises Unfit when the message is
+    The copy ends by itself when the message never came: the cut has not landed then. Letters that it has sent are in
+    this process's mailbox after it. Raises Unfit when the message is
     another process's, such as a live_server's in this one: to kill its client is no kill of the server.
     """
+    with tempfile.TemporaryFile(buffering=0) as posted:
+        answer = _killed(case, port, call, posted)
+        letters.deliver(posted)
+    return answer
+
+
+def _killed(case: Case, port: RemotePort, call: Call, posted: IO[bytes]) -> Answer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: this copy uses none of them
         pid = os.fork()
     if pid == 0:
-        _serve(case, call)
+        _serve(case, call, posted)
     over = threading.Event()
 
     def reap() -> None:
@@ -112,10 +122,11 @@ def _talks_from(pid: int, port: int) -> bool:
         return True
 
 
-def _serve(case: Case, call: Call) -> None:
+def _serve(case: Case, call: Call, posted: IO[bytes]) -> None:
     """In the copy: nothing of the parent's ends with it, no handler, no exit function, no open file."""
     status = 1
     try:
+        letters.write_down(posted)
         case.warm()
         case.call(call)
         status = 0

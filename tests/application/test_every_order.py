@@ -165,6 +165,23 @@ def test_it(shop, every_order):
     assert "the invariant fails in the serial order AAABBB: some are gone" in report
 
 
+def test_call_that_fails_by_itself_is_said_so(project: Project) -> None:
+    text = f"""{RIGHT.partition("def test_locked")[0]}
+def fail():
+    Product.objects.get(sku="a")
+    raise RuntimeError("out of paper")
+def test_broken(shop, every_order):
+    every_order(take, fail)
+def test_allowed(shop, every_order):
+    every_order(take, fail, errors="allow")
+"""
+    found = ran(project, text)
+    said = "request B answers RuntimeError in every serial order: RuntimeError: out of paper"
+    assert f'{said}; mend it first, or give errors="allow" where it is to fail' in found.report("test_broken")
+    assert found.outcomes["test_allowed"] == "passed"
+    assert said in found.line("test_allowed")
+
+
 def test_calls_that_change_from_run_to_run_are_void_not_accused(project: Project) -> None:
     text = f"""{RIGHT.partition("def test_locked")[0]}
 import itertools

@@ -51,6 +51,12 @@ def test_kill_between_commit_and_hook(shop, every_cut):
         assert orders == tags, f"{orders} orders and {tags} tags"
     every_cut(buy, both, ways=["kill"])
 
+def test_kill_letter(shop, client, every_cut):
+    every_cut(lambda: client.post("/orders/mailed/", {"sku": "a"}), letters, ways="kill")
+
+def test_kill_letter_too_early(shop, client, every_cut):
+    every_cut(lambda: client.post("/wrong/orders/mailed/", {"sku": "a"}), no_letter_too_many, ways="kill")
+
 def test_kill_async_client(shop, async_client, every_cut):
     async def buy():
         return await async_client.post("/wrong/orders/", DATA)
@@ -116,6 +122,7 @@ def ways(project: Project, request: pytest.FixtureRequest) -> Ran:
     ("test", "says"),
     [
         ("test_kill_right", "every_cut: 5 statements, 12 cuts in"),
+        ("test_kill_letter", "every_cut: 6 statements, "),
         ("test_stall_with_a_limit", "every_cut: 1 statement, 1 cut in"),
         ("test_messages_of_a_big_result", "every_cut: 1 statement, "),
         ("test_messages_of_a_server_side_cursor", "statements, "),
@@ -134,6 +141,7 @@ def test_right_one_survives(ways: Ran, test: str, says: str) -> None:
         ("test_rst", "invariant: 9 in stock and 0 sold, of 10  [2 cuts]"),
         ("test_kill", "invariant: 9 in stock and 0 sold, of 10  [2 cuts]"),
         ("test_kill", "-> no answer, rows shop_product ~1"),
+        ("test_kill_letter_too_early", "invariant: a letter about an order that is not there"),
         ("test_kill_async_client", "invariant: 9 in stock and 0 sold, of 10  [2 cuts]"),
         (
             "test_kill_of_a_live_servers_client",
