@@ -81,7 +81,7 @@ def steps() -> None:
 
 def situations() -> None:
     """The situations that directed plans of `recovers` cover: each pair of values that can come together does."""
-    from lab.judging.situations import COVERED, DIMENSIONS, RULES, covering, impossible, pairs
+    from lab.judging.situations import COVERED, DIMENSIONS, RULES, combinations, covering, impossible
     from lab.records.lifecycle import MOMENTS
 
     rows = covering()
@@ -93,7 +93,7 @@ def situations() -> None:
     for line in lines:  # wider than many terminals: a table would cut the words
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         console().print(" " + "  ".join(cells).rstrip(), markup=False, highlight=False, soft_wrap=True)
-    covered = set().union(*map(pairs, rows))
+    covered = set().union(*map(combinations, rows))
     console().print(f"{len(covered)} pairs of values are covered by {len(rows)} plans; these cannot come together:")
     for one, other in sorted(impossible()):
         console().print(f"  {' '.join(one)}, {' '.join(other)}", markup=False)

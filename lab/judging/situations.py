@@ -37,6 +37,8 @@ from lab.records.plan import (
 from lab.records.variant import Variant
 
 Situation = dict[str, str]
+Values = tuple[tuple[str, str], ...]
+"""Values of some dimensions, each with the dimension's name before it."""
 
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "mode": ("autocommit", "atomic", "nested", "manual"),
@@ -116,8 +118,8 @@ def possible(situation: Situation) -> bool:
     return not any(rule.forbids(situation) for rule in RULES)
 
 
-def covering(threads: bool = True) -> list[Situation]:
-    """Situations in which each pair of values that can come together does; without `threads` for one thread alone."""
+def covering(threads: bool = True, strength: int = 2) -> list[Situation]:
+    """Situations in which any `strength` values that can come together do; without `threads` for one thread alone."""
     alone: dict[str, tuple[str, ...]] = {"lifecycle": ("request", "command", "task"), "actors": ("one",)}
     alone["before"] = tuple(each for each in DIMENSIONS["before"] if each != "thread's end")
     factors = {name: list(values if threads else alone.get(name, values)) for name, values in DIMENSIONS.items()}
@@ -125,20 +127,20 @@ def covering(threads: bool = True) -> list[Situation]:
         {"operator": "fn", "requires": list(rule.reads), "evaluate": lambda row, rule=rule: not rule.forbids(row)}
         for rule in RULES
     ]
-    rows = covertable.make(factors, strength=2, constraints=constraints)
+    rows = covertable.make(factors, strength=strength, constraints=constraints)
     return [{name: str(row[name]) for name in DIMENSIONS} for row in rows]
 
 
-def pairs(situation: Situation) -> set[tuple[tuple[str, str], tuple[str, str]]]:
-    """All pairs of values that it has."""
-    return set(itertools.combinations(((name, situation[name]) for name in DIMENSIONS), 2))
+def combinations(situation: Situation, strength: int = 2) -> set[Values]:
+    """All sets of `strength` values that it has."""
+    return set(itertools.combinations(((name, situation[name]) for name in DIMENSIONS), strength))
 
 
-def impossible() -> set[tuple[tuple[str, str], tuple[str, str]]]:
-    """The pairs of values that no possible situation has."""
+def impossible(strength: int = 2) -> set[Values]:
+    """The sets of `strength` values that no possible situation has."""
     every = [dict(zip(DIMENSIONS, values, strict=True)) for values in itertools.product(*DIMENSIONS.values())]
-    can = set().union(*(pairs(each) for each in every if possible(each)))
-    return set().union(*map(pairs, every)) - can
+    can = set().union(*(combinations(each, strength) for each in every if possible(each)))
+    return set().union(*(combinations(each, strength) for each in every)) - can
 
 
 def words(situation: Situation) -> str:
@@ -146,9 +148,9 @@ def words(situation: Situation) -> str:
     return ", ".join(f"{name} {value}" for name, value in situation.items())
 
 
-def plans(promise: Promise, variant: Variant) -> Iterator[Plan]:
+def plans(promise: Promise, variant: Variant, strength: int = 2) -> Iterator[Plan]:
     """A plan for each; those of units that are no requests stand under the moment of their lifecycle."""
-    for situation in covering(several(variant, 3)):
+    for situation in covering(several(variant, 3), strength):
         lifecycle = _lifecycle(situation)
         moment = MOMENTS.get(lifecycle, COVERED)
         yield promise.plan(

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lab.judging.situations import DIMENSIONS, RULES, covering, impossible, pairs, plans, possible, steps
+from lab.judging.situations import DIMENSIONS, RULES, combinations, covering, impossible, plans, possible, steps
 from lab.promise import PROMISES
 from lab.records.plan import Inject
 from lab.records.variant import Variant
@@ -12,11 +12,14 @@ from lab.records.variant import Variant
 ROWS = covering()
 
 
-def test_each_pair_that_can_come_together_does() -> None:
+@pytest.mark.parametrize("strength", [2, 3])
+def test_values_that_can_come_together_do(strength: int) -> None:
     every = [dict(zip(DIMENSIONS, values, strict=True)) for values in itertools.product(*DIMENSIONS.values())]
-    wanted = set().union(*(pairs(each) for each in every if possible(each)))
-    assert wanted - set().union(*map(pairs, ROWS)) == set()
-    assert wanted & impossible() == set()
+    wanted = set().union(*(combinations(each, strength) for each in every if possible(each)))
+    rows = covering(strength=strength)
+    assert all(map(possible, rows))
+    assert wanted == set().union(*(combinations(each, strength) for each in rows))
+    assert wanted & impossible(strength) == set()
 
 
 def test_each_row_is_possible_and_the_same_every_time() -> None:
