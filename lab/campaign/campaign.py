@@ -33,7 +33,7 @@ from lab.campaign.keeping import (
     shown,
     simplest,
 )
-from lab.campaign.kinds import Kind, exploration, sample, seeds
+from lab.campaign.kinds import KINDS, Kind, exploration, sample, seeds
 from lab.campaign.progress import Progress
 from lab.campaign.slices import Cases, Example, Look, Outcomes, Searched, Seed, Seen, Slice
 from lab.errors import LabError
@@ -264,7 +264,7 @@ def run_campaign(
     What has been done is in the store at any time, so that it can be ended at any time, and goes on from there. `ended`
     hears of each slice. Raises LabError, StoreUnwritable.
     """
-    kinds: dict[Kind, type[Part]] = {"bytes": Explored, "orders": Explored, "search": Search}
+    kinds: dict[Kind, type[Part]] = dict.fromkeys(KINDS, Explored) | {"search": Search}
     parts = [
         kinds[kind](variant, kind, settings, store, progress)
         for kind in settings.kinds

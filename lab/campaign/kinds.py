@@ -9,15 +9,17 @@ from lab.errors import UnknownName
 from lab.explore.cuts import Cuts
 from lab.explore.engine import C, Exploration
 from lab.explore.interleavings import USUAL, Interleavings, Scene
+from lab.explore.situations import Situations
 from lab.records.plan import FaultSpec
 from lab.records.shard import Shard, place
 from lab.records.variant import Variant
 
-Kind = Literal["bytes", "orders", "search"]
+Kind = Literal["bytes", "orders", "situations", "search"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEANING: dict[Kind, str] = {
     "bytes": "one request, cut before each byte, from its connection's first to its last",
     "orders": "three requests in every order, with one fault at every position",
+    "situations": "any three values of the dimensions of `lab list situations` together",
     "search": "random plans, from many seeds",
 }
 FAULT = "sever-fin"
@@ -40,6 +42,8 @@ def exploration(kind: Kind, preemptions: int | None = None) -> Exploration[Any, 
     """The exploration that a kind is; `preemptions` is the bound of the orders, None: all of them."""
     if kind == "bytes":
         return Cuts(("connect", "request"), "byte")
+    if kind == "situations":
+        return Situations()
     assert kind == "orders"
     return Interleavings(Scene(USUAL[3], FaultSpec(FAULT)), preemptions)
 

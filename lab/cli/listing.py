@@ -100,6 +100,12 @@ def situations() -> None:
     console().print("because, and besides:")
     for rule in RULES:
         console().print(f"  {', '.join(rule.reads)}: {rule.why}", markup=False)
+    deep = covering(strength=3)
+    triples = set().union(*(combinations(row, 3) for row in deep))
+    kind = "`lab campaign VARIANT --kind situations`"
+    console().print(
+        f"{kind} covers {len(triples)} triples by {len(deep)} cases; {len(impossible(3))} cannot come together."
+    )
 
 
 def _table(*columns: str) -> Table:

@@ -151,16 +151,16 @@ def words(situation: Situation) -> str:
 def plans(promise: Promise, variant: Variant, strength: int = 2) -> Iterator[Plan]:
     """A plan for each; those of units that are no requests stand under the moment of their lifecycle."""
     for situation in covering(several(variant, 3), strength):
-        lifecycle = _lifecycle(situation)
-        moment = MOMENTS.get(lifecycle, COVERED)
+        unit = lifecycle(situation)
+        moment = MOMENTS.get(unit, COVERED)
         yield promise.plan(
-            variant, moment, *steps(situation), title=words(situation), lifecycles={_actor(situation): lifecycle}
+            variant, moment, *steps(situation), title=words(situation), lifecycles={actor(situation): unit}
         )
 
 
 def steps(situation: Situation) -> tuple[Step, ...]:
     """What leads to the situation, the fault in it, and units of work after the heal."""
-    a = _actor(situation)
+    a = actor(situation)
     two = situation["actors"] == "two"
     beside: tuple[Step, ...] = (Begin("t2"), Read("t2")) if two else ()
     after = (*query(a), *block(a))
@@ -171,12 +171,14 @@ def steps(situation: Situation) -> tuple[Step, ...]:
     return (*request("t0", *inner), Heal(), *request("t0", *after))
 
 
-def _lifecycle(situation: Situation) -> Lifecycle:
+def lifecycle(situation: Situation) -> Lifecycle:
+    """Of the actor that meets the fault."""
     found: dict[str, Lifecycle] = {"request": "request", "command": "command", "task": "task", "thread": "thread"}
     return found[situation["lifecycle"]]
 
 
-def _actor(situation: Situation) -> str:
+def actor(situation: Situation) -> str:
+    """The one that meets the fault."""
     return "t1" if situation["lifecycle"] == "thread" else "t0"
 
 

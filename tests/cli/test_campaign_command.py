@@ -27,7 +27,7 @@ def refused(done: subprocess.CompletedProcess[str], status: int, *parts: str) ->
     [
         (["campaign"], ["no variant is given"]),
         (["campaign", "nosuch"], ["'nosuch' is neither"]),
-        (["campaign", "published_global", "--kind", "x"], ["no kind 'x'", "known: bytes, orders, search"]),
+        (["campaign", "published_global", "--kind", "x"], ["no kind 'x'", "known: bytes, orders, situations, search"]),
         (["campaign", "published_global", "--workers", "0"], ["--workers", "lab campaign --help"]),
         (["campaign", "published_global", "--cases", "0"], ["--cases"]),
         (["campaign", "published_global", "--cluster", "tcp://x", "--workers", "2"], ["--cluster and --workers"]),

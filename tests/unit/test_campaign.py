@@ -21,13 +21,14 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from lab.campaign.campaign import COST, SLICE_SECONDS, run_campaign, slice_seconds
 from lab.campaign.join import join
 from lab.campaign.keeping import LEDGER, Settings, open_campaign
-from lab.campaign.kinds import KINDS, exploration, sample, seeds
+from lab.campaign.kinds import Kind, exploration, sample, seeds
 from lab.campaign.progress import Silent
 from lab.campaign.slices import Cases, Example, Find, Look, Outcomes, Searched, Seed, Seen, Slice
 from lab.campaign.verdicts import Found, found
 from lab.errors import BadInput, LabError, StoreUnwritable
 from lab.explore.engine import About, Outcome, Ran
 from lab.explore.ledger import Ledger
+from lab.judging.situations import DIMENSIONS, combinations, possible
 from lab.records.codec import encode
 from lab.records.plan import Begin, End, Plan, Read, Step
 from lab.records.record import Record
@@ -93,8 +94,11 @@ class Answering:
             yield piece, self.answer(piece)
 
 
+THREE: tuple[Kind, ...] = ("bytes", "orders", "search")
+
+
 def settings(**fields: Any) -> Settings:
-    given = {"edition": "1+abc", "variants": (FIRST, SECOND), "kinds": KINDS, "cases": 300, "preemptions": 0}
+    given = {"edition": "1+abc", "variants": (FIRST, SECOND), "kinds": THREE, "cases": 300, "preemptions": 0}
     return Settings(**{**given, **fields})
 
 
@@ -150,6 +154,20 @@ def test_of_several_seeds_the_simplest_plan_is_kept(tmp_path: Path) -> None:
     assert plans[0] == plans[1]
     steps = len(msgspec.json.decode(plans[0])["steps"])
     assert steps == min(3 + place(str(seed)) % 5 for seed in (3, 6))
+
+
+def test_every_triple_of_a_situation_is_a_case_of_a_campaign(tmp_path: Path) -> None:
+    what = settings(kinds=("situations",), variants=(FIRST,), cases=None)
+    first = ran(tmp_path, Answering(), what).variants[0].kinds["situations"]
+    cases = exploration("situations").cases(None)
+    assert first.complete
+    assert first.cases == first.of == len(cases)
+    covered = set().union(*(combinations(case.situation, 3) for case in cases))
+    alone = {"actors": "two", "lifecycle": "thread", "before": "thread's end"}  # what takes a second thread
+    every = itertools.product(*DIMENSIONS.values())
+    can = [dict(zip(DIMENSIONS, values, strict=True)) for values in every]
+    can = [each for each in can if possible(each) and not any(each[name] == value for name, value in alone.items())]
+    assert covered == set().union(*(combinations(each, 3) for each in can))
 
 
 @pytest.mark.parametrize("after", [0, 1, 9])
