@@ -292,6 +292,10 @@ class Subject(Protocol):
         """Of the process and of those that it has forked."""
 
     @property
+    def processes(self) -> dict[str, int]:
+        """Their pids by name: "" is the process itself, `c0` what it has forked under that name."""
+
+    @property
     def files(self) -> int:
         """How many files each has open beside its connections."""
 

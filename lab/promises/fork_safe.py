@@ -15,6 +15,7 @@ from lab.judging.calls import FOREVER, Call
 from lab.judging.plan_parts import at_once, block, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
+from lab.records.census import Census
 from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -29,7 +30,8 @@ class ForkSafe(Promise):
     """At stake when a process forked, and its child made a request or ended.
 
     Sessions are the parent's from before the fork: those that the server held at that time, and those that any of its
-    statements ran on. That a child's statement fails is no harm done to the parent.
+    statements ran on. That a child's statement fails is no harm done to the parent, nor is what the parent ends itself,
+    in a thread of its pool: it has then let go of the socket, which a child's goodbye leaves with it.
     """
 
     id = "fork-safe"
@@ -129,8 +131,10 @@ def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] |
         rests_until = min((call.begin for call in own), default=FOREVER)
         for census in record.census:
             of_child = census.actor.startswith(f"{child}.") and fork.end <= census.time < rests_until
-            if of_child and (gone := there - {each.id for each in census.sessions}):
-                return f"{len(gone)} of its parent's sessions ended with the {census.at} of {child}", census.step
+            if not of_child or not (gone := there - {each.id for each in census.sessions}):
+                continue
+            if (number := len(gone) - _let_go(record, fork, census, len(gone))) > 0:
+                return f"{number} of its parent's sessions ended with the {census.at} of {child}", census.step
         for call in own:
             if call.failed and not call.meant and any(act.begin < call.end for act in acts):
                 return f"after what {child} did, {call.f} of its parent failed", call.step
@@ -145,6 +149,20 @@ def _there(record: Record, fork: Call) -> set[str]:
     """The sessions that the server held when the process forked."""
     census = (each for each in record.census if each.at == "fork" and each.step == fork.step)
     return {session.id for each in census for session in each.sessions}
+
+
+def _let_go(record: Record, fork: Call, census: Census, most: int) -> int:
+    """How many of at `most` so many sessions that are gone the parent has ended itself, as a pool's own thread does.
+
+    Only the process that closes a connection loses its socket: after a child's goodbye the parent has it still.
+    """
+    parent = _process(fork)
+    at_fork = (each for each in record.census if each.at == "fork" and each.step == fork.step)
+    had = {inode for each in at_fork for inode in each.sockets.get(parent, ())}
+    if parent not in census.sockets:
+        return 0  # a record that says nothing of sockets
+    has = had & set(census.sockets[parent])
+    return len(had - has) if has else most
 
 
 def _moved(trace: Trace) -> tuple[str, int] | None:

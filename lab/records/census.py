@@ -31,6 +31,8 @@ class Session(Struct, frozen=True, omit_defaults=True):
 class Census(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All sessions of the plan's own roles at one time; `at` names the occasion, `step` the step just done.
 
+    `sockets`, once a process has forked: by the name of each that did ("" is the first), the inodes of the sockets that
+    were connected to the plan's lines when it forked and that it has not closed since.
     `connects` counts the connections that the plan's lines have accepted from the subject so far; -1: it is not known.
     """
 
@@ -40,6 +42,7 @@ class Census(Struct, frozen=True, kw_only=True, omit_defaults=True):
     actor: str = ""
     sessions: tuple[Session, ...] = ()
     connects: int = -1
+    sockets: dict[str, tuple[int, ...]] = {}
 
 
 class Row(Struct, frozen=True, omit_defaults=True):

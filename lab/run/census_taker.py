@@ -34,6 +34,7 @@ class CensusTaker:
         self._actors = actors
         self._fault_at_work = fault_at_work
         self._known: tuple[int, int] | None = None
+        self._inherited: dict[str, frozenset[int]] = {}
 
     def take(self, at: str, step: int = -1, actor: str = "", settle: bool = False) -> None:
         """Now, or with `settle` once nothing is on its way any more; not at all while the server is down.
@@ -46,15 +47,27 @@ class CensusTaker:
                 msgspec.structs.replace(last, time=self._diary.now(), at=at, step=step, actor=actor)
             )
             return
+        if at == "fork":
+            process = actor.rpartition(".")[0]
+            self._inherited[process] = self._inherited.get(process, frozenset()) | self._site.connected(process)
         try:
             sessions = self._settled() if settle else self._site.sessions()
         except LabError:
             if at == "after exit":
                 raise
             return  # the server is down, which is what a fault may do
-        connects = self._site.connects()
+        # After the sessions: where a process has closed its end, its session is not seen to go before its socket.
+        sockets = {name: tuple(sorted(self._site.still_open(name, each))) for name, each in self._inherited.items()}
         self._diary.census.append(
-            Census(time=self._diary.now(), at=at, step=step, actor=actor, sessions=sessions, connects=connects)
+            Census(
+                time=self._diary.now(),
+                at=at,
+                step=step,
+                actor=actor,
+                sessions=sessions,
+                connects=self._site.connects(),
+                sockets=sockets,
+            )
         )
         self._known = self._happened() if settle and not self._actors.pending else None
 

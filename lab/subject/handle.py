@@ -74,6 +74,11 @@ class Child:
         """Of the process and of those that it has forked and that have not ended."""
         return (self.pid, *self._pids.values())
 
+    @property
+    def processes(self) -> dict[str, int]:
+        """The same by name, "" for the process itself."""
+        return {"": self.pid, **self._pids}
+
     def runs(self, actor: str) -> bool:
         """Whether there is a process for the actor: `c0.t0` needs one called c0."""
         process, dot, _ = actor.rpartition(".")

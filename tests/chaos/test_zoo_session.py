@@ -158,6 +158,12 @@ def test_careful_backend_is_not_accused(promise: str, judged: Judge) -> None:
     assert not accused
 
 
+def test_a_session_that_its_own_process_closes_is_not_laid_to_a_child(judged: Judge) -> None:
+    """A thread of the parent's closes what is idle, while children come and go."""
+    findings = judged(_variant("correct_closes_soon"), "fork-safe", "a child that forks")
+    assert {finding.verdict for _, finding in findings} == {Verdict.KEPT}, findings
+
+
 @pytest.mark.nightly
 def test_an_engine_is_judged_under_settings_that_the_lab_adds(rig: Rig, tmp_path: Path) -> None:
     """It has none of its own that they could differ from; it is broken with a time zone, a role or a set-up alone."""

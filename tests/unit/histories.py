@@ -43,6 +43,7 @@ class Line:
     sessions: tuple[Session, ...] | None = None
     at: str = ""
     connects: int = -1
+    sockets: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def ok(step: ActorStep, on: str = "", xid: int = 0, **value: Any) -> Line:
@@ -99,9 +100,15 @@ def heal() -> Line:
     return Line(Heal())
 
 
-def census(*sessions: Session, at: str = "end", actor: str = "t0", connects: int = -1) -> Line:
-    """The server's view; `connects` as the lines have counted them."""
-    return Line(sessions=sessions, at=at, actor=actor, connects=connects)
+def census(
+    *sessions: Session,
+    at: str = "end",
+    actor: str = "t0",
+    connects: int = -1,
+    sockets: dict[str, tuple[int, ...]] | None = None,
+) -> Line:
+    """The server's view; `connects` as the lines have counted them, `sockets` as those that forked still have them."""
+    return Line(sessions=sessions, at=at, actor=actor, connects=connects, sockets=sockets or {})
 
 
 def session(name: str, state: str = "idle", *, xact: bool = False, locks: int = 0) -> Session:
@@ -155,6 +162,7 @@ def record(
                     actor=line.actor,
                     sessions=line.sessions,
                     connects=line.connects,
+                    sockets=line.sockets,
                 )
             )
         elif isinstance(line.step, Inject):

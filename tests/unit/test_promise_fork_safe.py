@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Read, Write
+from lab.records.census import Session
+from lab.records.record import Record
 from unit.histories import asks, census, lost, ok, record, session, verdict
 
 SAFE = "fork-safe"
@@ -43,6 +45,20 @@ def test_a_child_that_ends_takes_a_resting_session_with_it() -> None:
 def test_what_the_parent_closes_itself_is_its_own_affair() -> None:
     told = (*asks(T, "1@a"), FORKS, HELD, *asks(T, "1@a"), ok(Exit(C)), census(at="exit", actor=C))
     assert verdict(SAFE, record(*told)) == "kept"
+
+
+def test_who_has_ended_a_resting_session_is_told_by_the_sockets() -> None:
+    two = session("1@a"), session("2@b")
+    forks = (*asks(T, "1@a"), FORKS, census(*two, at="fork", sockets={"": (11, 12)}), ok(Exit(C)))
+    one = session("2@b")
+
+    def after(*left: Session, sockets: tuple[int, ...]) -> Record:
+        return record(*forks, census(*left, at="exit", actor=C, sockets={"": sockets}))
+
+    assert verdict(SAFE, after(sockets=())) == "kept"
+    assert verdict(SAFE, after(one, sockets=(12,))) == "kept"
+    assert verdict(SAFE, after(one, sockets=(11, 12))) == "broken"
+    assert verdict(SAFE, after(sockets=(12,))) == "broken"
 
 
 def test_a_statement_of_the_parent_fails_after_what_a_child_did() -> None:

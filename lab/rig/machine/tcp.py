@@ -56,6 +56,31 @@ class Clients:
         return tuple(socket for socket in self.all() if socket.port in ports)
 
 
+def descriptors(pid: int) -> dict[int, int]:
+    """A process's sockets: inode to descriptor; none once it has ended."""
+    found: dict[int, int] = {}
+    folder = f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            with suppress(OSError):
+                kind, _, inode = os.readlink(f"{folder}/{name}").partition(":[")
+                if kind == "socket":
+                    found[int(inode[:-1])] = int(name)
+    return found
+
+
+def connected(pid: int, ports: Collection[int]) -> frozenset[int]:
+    """The inodes of a process's sockets that are connected to one of these ports, as the kernel sees it now."""
+    held = descriptors(pid)
+    try:
+        table = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii")
+    except OSError:
+        return frozenset()
+    lines = (line.split() for line in table.splitlines()[1:])
+    up = (fields for fields in lines if STATES.get(int(fields[3], 16)) == "ESTABLISHED")
+    return frozenset(int(fields[9]) for fields in up if int(fields[2].rpartition(":")[2], 16) in ports) & held.keys()
+
+
 def clients(pid: int, port: int) -> tuple[Socket, ...]:
     """All of them, once."""
     return Clients(pid, port).all()

@@ -23,7 +23,7 @@ import psutil
 from lab.errors import ServerNotReady
 from lab.fault import Leg, Lost
 from lab.records.words import Sides
-from lab.rig.machine import process, sock_diag
+from lab.rig.machine import process, sock_diag, tcp
 from lab.rig.machine.port import LOOPBACK
 from lab.rig.machine.sock_diag import Endpoint
 from lab.rig.netns import namespace
@@ -186,7 +186,7 @@ class PacketLoss:
         both = {end.source: (end, far[end.source]) for end in near if end.source in far}
         if leg == "client":
             return both
-        ours = {inode for pid in self._sessions() for inode in _descriptors(pid)}
+        ours = {inode for pid in self._sessions() for inode in tcp.descriptors(pid)}
         return {port: ends for port, ends in both.items() if ends[1].inode in ours}
 
     def _listeners(self, table: list[Endpoint]) -> list[Endpoint]:
@@ -202,7 +202,7 @@ class PacketLoss:
         """Do something to these sockets, wherever among these processes they are; what has gone meanwhile is left."""
         wanted = {end.inode for end in ends} - {0}
         for pid in pids if wanted else ():
-            for inode, descriptor in _descriptors(pid).items():
+            for inode, descriptor in tcp.descriptors(pid).items():
                 if inode in wanted:
                     with suppress(ProcessLookupError), _copy(pid, descriptor) as copy:
                         act(copy)
@@ -238,19 +238,6 @@ def _family(pids: Iterable[int]) -> Iterator[int]:
     for pid in parents:
         with suppress(psutil.Error):
             yield from (child.pid for child in psutil.Process(pid).children(recursive=True))
-
-
-def _descriptors(pid: int) -> dict[int, int]:
-    """A process's sockets: inode to descriptor."""
-    found: dict[int, int] = {}
-    folder = f"/proc/{pid}/fd"
-    with suppress(OSError):
-        for name in os.listdir(folder):
-            with suppress(OSError):
-                kind, _, inode = os.readlink(f"{folder}/{name}").partition(":[")
-                if kind == "socket":
-                    found[int(inode[:-1])] = int(name)
-    return found
 
 
 @contextmanager

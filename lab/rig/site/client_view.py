@@ -60,6 +60,16 @@ class ClientView:
                 number += len(os.listdir(f"/proc/{pid}/fd")) - self.subject.files
         return number
 
+    def connected(self, process: str, ports: Collection[int]) -> frozenset[int]:
+        """The inodes of one process's sockets that are connected to these ports: a forked child inherits them."""
+        pid = self.subject.processes.get(process)
+        return frozenset() if pid is None else tcp.connected(pid, ports)
+
+    def still_open(self, process: str, inodes: Collection[int]) -> frozenset[int]:
+        """Those of these sockets that the process has not closed since."""
+        pid = self.subject.processes.get(process)
+        return frozenset() if pid is None else frozenset(inodes) & tcp.descriptors(pid).keys()
+
     def sockets(self, port: int, among: Collection[int] | None = None) -> tuple[Socket, ...]:
         """The subject's sockets to that port, from the kernel's table in the subject's network namespace.
 

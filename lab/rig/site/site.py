@@ -181,6 +181,14 @@ class PlanSite(FaultSite):
         """Clock ticks that the subject's processes have used so far: a step that waits uses none."""
         return self._client.processor_ticks()
 
+    def connected(self, process: str) -> frozenset[int]:
+        """The inodes of one process's sockets that are connected to the plan's lines."""
+        return self._client.connected(process, {line.port for line in self._lines.values()})
+
+    def still_open(self, process: str, inodes: Collection[int]) -> frozenset[int]:
+        """Those of these sockets that the process has not closed since."""
+        return self._client.still_open(process, inodes)
+
     def open_files(self) -> int:
         """How many more files the subject's processes have open than at the fork: at least its connections."""
         return self._client.open_files()

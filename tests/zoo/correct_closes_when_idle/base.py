@@ -9,10 +9,9 @@ from typing import ClassVar
 
 from zoo.careful import Careful
 
-IDLE = 2.0
-
 
 class DatabaseWrapper(Careful):
+    idle: ClassVar[float] = 2.0
     since: ClassVar[dict[int, float]] = {}
     sweeps: ClassVar[set[int]] = set()
 
@@ -24,18 +23,19 @@ class DatabaseWrapper(Careful):
             first = os.getpid() not in self.sweeps
             self.sweeps.add(os.getpid())
         if first:
-            threading.Thread(target=sweep, name="sweep", daemon=True).start()
+            threading.Thread(target=self.sweep, name="sweep", daemon=True).start()
 
-
-def sweep() -> None:
-    while True:
-        time.sleep(IDLE / 5)
-        with Careful.lock:
-            old = []
-            for (pid, _), shelf in Careful.shelves.items():
-                if pid == os.getpid():
-                    now = time.monotonic()
-                    old += [raw for raw in shelf if now - DatabaseWrapper.since.get(id(raw), now) > IDLE]
-                    shelf[:] = [raw for raw in shelf if not any(raw is each for each in old)]
-        for raw in old:
-            raw.close()
+    @classmethod
+    def sweep(cls) -> None:
+        """Until the process ends."""
+        while True:
+            time.sleep(cls.idle / 5)
+            with Careful.lock:
+                old = []
+                for (pid, _), shelf in Careful.shelves.items():
+                    if pid == os.getpid():
+                        now = time.monotonic()
+                        old += [raw for raw in shelf if now - cls.since.get(id(raw), now) > cls.idle]
+                        shelf[:] = [raw for raw in shelf if not any(raw is each for each in old)]
+            for raw in old:
+                raw.close()
