@@ -17,6 +17,9 @@ from lab.subject.handle import Zygote
 COMMAND = "t2"
 """The actor that never begins a request, as a management command or a worker does not."""
 
+LONG = 48
+"""Requests in a row, in whose first half a pool that opens one session for each must have come to its size."""
+
 
 def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     """The zygote's traits, with what was seen of the sessions that the variant keeps; as they were if nothing was.
@@ -34,6 +37,11 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     requests = [each for each in Trace(record).requests if each.sessions and each.lifecycle == "request"]
     idle = max((len(census.sessions) for census in record.census if census.at == "end"), default=0)
     again = _used_again(requests)
+    levels = 0
+    if idle > 1 and zygote.traits.own_close:
+        long = run(msgspec.structs.replace(plan, steps=query("t0") * LONG), rig, zygote, liveness=False)
+        levels = _levels_off(long)
+        again = again or bool(levels)
     pending = (Autocommit("t0"), Write("t0"))
     closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
     closed = run(msgspec.structs.replace(plan, steps=closing), rig, zygote, liveness=False)
@@ -41,10 +49,23 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
         zygote.traits,
         pool_max=zygote.traits.pool_max or max(op.value.get("pool_max", 0) for op in record.ops),
         kept=idle if again else 0,
+        levels_off=levels,
         kept_outside=_kept_outside(record),
-        keeping=_in_words(record, requests, again),
+        keeping=_in_words(record, requests, again, levels),
         commits=None if closed.void else bool(closed.rows),
     )
+
+
+def _levels_off(record: Record) -> int:
+    """The most sessions that were open while requests came one at a time; 0 if the number went on growing to the end.
+
+    A pool of unknown size has grown to it in the first half, or it is growing still.
+    """
+    open_ = [len(census.sessions) for census in record.census if census.at == "end"]
+    if record.void or len(open_) < LONG:
+        return 0
+    first, second = open_[: LONG // 2], open_[LONG // 2 :]
+    return max(first) if max(second) <= max(first) < LONG // 2 else 0
 
 
 def _used_again(requests: list[Request]) -> bool:
@@ -63,7 +84,7 @@ def _kept_outside(record: Record) -> bool:
     return any(census.at == "final" and own & {each.id for each in census.sessions} for census in record.census)
 
 
-def _in_words(record: Record, requests: list[Request], again: bool) -> str:
+def _in_words(record: Record, requests: list[Request], again: bool, levels: int) -> str:
     outside = "; a thread that begins no request keeps its session" if _kept_outside(record) and not again else ""
     if not again:
         return f"no session is kept across requests{outside}"
@@ -72,4 +93,6 @@ def _in_words(record: Record, requests: list[Request], again: bool) -> str:
         return f"{count(len(own['t0']), 'session')} kept across requests"
     if own["t0"] & own["t1"]:
         return "sessions are shared by threads and kept across requests"
+    if levels:
+        return f"up to {count(levels, 'session')} kept across requests, one at a time"
     return "one session per thread, kept across requests" if len(own["t0"]) == 1 else "sessions kept across requests"

@@ -55,7 +55,8 @@ class BoundedSessions(Promise):
     id = "bounded-sessions"
     sentence = (
         "Server sessions never exceed the pool's maximum, or, without a pool, the largest number of requests in "
-        "flight; none is left behind by replaced or closed connections, ended threads or clients that gave up."
+        "flight or the number at which they were seen to level off; none is left behind by replaced or closed "
+        "connections, ended threads or clients that gave up."
     )
     of_django = ("a process killed, mid-query",)
 
@@ -165,7 +166,10 @@ def _allowed(record: Record, trace: Trace, until: int) -> int:
     if pool := record.traits.pool_max:
         return pool * max(len(processes), 1)
     return sum(
-        max(sum(other.begin <= each.begin < _over(other) for other in requests) for each in requests)
+        max(
+            record.traits.levels_off,
+            *(sum(other.begin <= each.begin < _over(other) for other in requests) for each in requests),
+        )
         for requests in processes.values()
     )
 
@@ -188,7 +192,10 @@ def _at_stake(trace: Trace) -> bool:
 
 
 def _why(record: Record, allowed: int) -> str:
-    what = "the pool's maximum" if record.traits.pool_max else "the largest number of requests in flight"
+    traits = record.traits
+    what = "the pool's maximum" if traits.pool_max else "the largest number of requests in flight"
+    if not traits.pool_max and traits.levels_off:
+        what = f"{what}, or at which sessions levelled off before,"
     return f"{what} is {allowed}"
 
 

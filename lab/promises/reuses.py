@@ -61,16 +61,18 @@ class Reuses(Promise):
         if not any(sum(request.actor == actor for request in requests) > 1 for actor in actors):
             return self.unknown("no actor made two requests")
         last = max(request.calls[-1].step for request in requests)
-        allowed = record.traits.pool_max or len(actors)
+        traits = record.traits
+        size = traits.pool_max or (max(traits.levels_off, len(actors)) if traits.levels_off else 0)
+        allowed = size or len(actors)
         used = {session for request in requests for session in request.sessions}
         if len(used) > allowed:
             return self.broken(
                 f"{len(requests)} requests, one at a time, used {len(used)} sessions where {allowed} would do", last
             )
         opened = {session.id for census in record.census if census.at != "after exit" for session in census.sessions}
-        if len(used | opened) > (record.traits.pool_max or SPARE * allowed):
+        if len(used | opened) > (size or SPARE * allowed):
             return self.broken(f"{len(requests)} requests, one at a time, opened {len(used | opened)} sessions", last)
-        if not record.traits.pool_max:
+        if not size:
             for actor in actors:
                 mine = {session for request in requests if request.actor == actor for session in request.sessions}
                 if len(mine) > 1:

@@ -56,7 +56,9 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Django's own PostgreSQL backend replaces. `settings` are JSON data, with text for what is none, and without secrets.
     `kept` is the number of sessions that were seen to stay idle after requests, 0 where no request got a session that
     an earlier one had used, None where nobody has looked; `kept_outside`: a thread that begins no request was seen to
-    keep its session. `keeping` says it in words. `commits`: close() was seen to commit what was pending (None: it was
+    keep its session. `levels_off` is the number of sessions for each alias at which requests, one at a time, were seen
+    to open no more; 0 where the number went on growing or nobody has looked. `keeping` says it in words. `commits`:
+    close() was seen to commit what was pending (None: it was
     not asked). `receivers` are the project's own of the signals that concern connections.
     """
 
@@ -74,6 +76,7 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
     kept: int | None = None
     kept_outside: bool | None = None
+    levels_off: int = 0
     keeping: str = ""
     commits: bool | None = None
 

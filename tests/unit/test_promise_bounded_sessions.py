@@ -125,3 +125,10 @@ def test_a_killed_process_leaves_its_statement_behind() -> None:
     assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"))) == "broken"
     soon = (*worker, strike("kill", process="c0"), *asks(T, "1@a"))
     assert verdict(BOUNDED, record(*soon, held("1@a", "2@b", at="final"))) == "kept"
+
+
+def test_a_pool_of_unknown_size_may_hold_as_many_as_it_was_seen_to() -> None:
+    told, levels = (*asks(T, "1@a"), *asks(T, "2@b")), Traits(levels_off=2)
+    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"))) == "broken"
+    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"), traits=levels)) == "kept"
+    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", "3@c", at="final"), traits=levels)) == "broken"

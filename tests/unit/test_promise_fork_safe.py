@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Read, Write
 from lab.records.census import Session
+from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Read, Write
 from lab.records.record import Record
 from unit.histories import asks, census, lost, ok, record, session, verdict
 

@@ -60,3 +60,10 @@ def test_an_error_without_any_reason_after_a_request_that_was_served() -> None:
     assert verdict(REUSES, record(*error, *asks(T, "1@a"), *asks(T, "1@a"))) == "unknown"
     odd = (ok(Begin(T)), refused(Fail(T)), ok(End(T)))
     assert verdict(REUSES, record(*asks(T, "1@a"), *odd, *error)) == "unknown"
+
+
+def test_a_pool_of_unknown_size_may_rotate_as_far_as_it_was_seen_to() -> None:
+    turns = (*asks(T, "1@a"), *asks(T, "2@b"), *asks(T, "3@c"), *asks(T, "1@a"))
+    assert verdict(REUSES, record(*turns)) == "broken"
+    assert verdict(REUSES, record(*turns, traits=Traits(levels_off=3))) == "kept"
+    assert verdict(REUSES, record(*turns, *asks(T, "4@d"), traits=Traits(levels_off=3))) == "broken"

@@ -1,4 +1,4 @@
-"""Correct: sessions that nobody wants for a few milliseconds are closed by a thread, also while a child begins or ends."""
+"""Correct: a thread closes sessions that nobody wants for a few milliseconds, also while a child begins or ends."""
 
 from __future__ import annotations
 

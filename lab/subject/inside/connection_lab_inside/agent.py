@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from connection_lab_inside import actor as actors
-from connection_lab_inside import attempts
+from connection_lab_inside import attempts, objects
 from connection_lab_inside import config as configuration
 from connection_lab_inside.chain import Exiting, Interrupted, InterruptedBase
 from connection_lab_inside.guard import Guard
@@ -65,6 +65,7 @@ def main(descriptor: int, tell: int, stack: int) -> None:
         guard.watch_drivers()
         guard.wrapper = loaded.wrapper
         hello = configuration.traits(loaded, config["driver"])
+        hello["pool_max"] = hello["pool_max"] or objects.pool_max()  # now: what is frozen is listed no more
         hello["engine"] = loaded.database["ENGINE"]
         hello["secrets"] = configuration.secrets(config["secret_keys"])
         configuration.hide_servers()

@@ -61,7 +61,7 @@ def pool_max() -> int:
     """The maximum of the largest pool that there is in this process, of a library's whose pools state it; else 0.
 
     The garbage collector knows of pools that no setting names: an ENGINE makes its own. It lists what was made since
-    the fork alone, for the zygote has frozen the rest: few objects, whatever the project imports.
+    the fork alone, for the zygote has frozen the rest, after a look of its own: few objects, whatever is imported.
     """
     kinds = [
         (getattr(sys.modules[module], name), size)
