@@ -108,7 +108,6 @@ HOSTILE: list[tuple[str, Driver]] = [
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(3600)
 def test_no_connection_in_a_thousand_checks_of_hostile_engines(rig: Rig, foreign: Foreign) -> None:
     """Each in a subject of its own, and three at once; $HOSTILE_CHECKS makes them fewer."""
     checks = int(os.environ.get("HOSTILE_CHECKS", "1000"))
