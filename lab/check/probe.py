@@ -57,7 +57,8 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
 
 
 def _levels_off(record: Record) -> int:
-    """The most sessions that were open while requests came one at a time; 0 if the number went on growing to the end.
+    """The most sessions that were open while requests came one at a time, where they are several; 0 if the number went
+    on growing to the end.
 
     A pool of unknown size has grown to it in the first half, or it is growing still.
     """
@@ -65,7 +66,7 @@ def _levels_off(record: Record) -> int:
     if record.void or len(open_) < LONG:
         return 0
     first, second = open_[: LONG // 2], open_[LONG // 2 :]
-    return max(first) if max(second) <= max(first) < LONG // 2 else 0
+    return max(first) if max(second) <= max(first) and 1 < max(first) < LONG // 2 else 0
 
 
 def _used_again(requests: list[Request]) -> bool:
