@@ -93,6 +93,8 @@ class Child:
                 channel.send(json.dumps(message).encode())
                 return
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            if (before := self._forked.pop(message["child"], None)) is not None:
+                before.close()  # of that name there was one already, whose end nobody has waited for
             self._forked[message["child"]] = ours
             with theirs:
                 socket.send_fds(channel, [json.dumps(message).encode()], [theirs.fileno()])
