@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from lab.fault import Socket
 from lab.rig.machine import sock_diag
@@ -26,6 +27,7 @@ STATES = {
     11: "CLOSING",
 }
 """The kernel's numbers for the states that a client's socket can be seen in."""
+ESTABLISHED = 1
 
 
 class Clients:
@@ -38,15 +40,11 @@ class Clients:
 
     def all(self) -> tuple[Socket, ...]:
         """Every one that the kernel knows now."""
-        try:
-            if _namespace(self._pid) == _namespace(os.getpid()):
-                ends = sock_diag.endpoints(sum(1 << state for state in STATES), self._port)
-                self._ids = {end.source: end.id for end in ends}
-                return _sockets(ends)
-        except OSError:
-            pass  # no such process, no such family or not allowed: the file says so too, or it knows
+        if (ends := _by_netlink(self._pid, self._port, STATES)) is not None:
+            self._ids = {end.source: end.id for end in ends}
+            return _sockets(ends)
         self._ids = {}
-        return tuple(_from_file(self._pid, self._port))
+        return tuple(Socket(row.source, STATES[row.state]) for row in _from_file(self._pid, self._port))
 
     def among(self, ports: Collection[int]) -> tuple[Socket, ...]:
         """Those with these ports of their own, which were there at the last look at all."""
@@ -71,14 +69,12 @@ def descriptors(pid: int) -> dict[int, int]:
 
 def connected(pid: int, ports: Collection[int]) -> frozenset[int]:
     """The inodes of a process's sockets that are connected to one of these ports, as the kernel sees it now."""
-    held = descriptors(pid)
-    try:
-        table = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii")
-    except OSError:
-        return frozenset()
-    lines = (line.split() for line in table.splitlines()[1:])
-    up = (fields for fields in lines if STATES.get(int(fields[3], 16)) == "ESTABLISHED")
-    return frozenset(int(fields[9]) for fields in up if int(fields[2].rpartition(":")[2], 16) in ports) & held.keys()
+    found: set[int] = set()
+    for port in ports:
+        ends = _by_netlink(pid, port, (ESTABLISHED,))
+        rows = _from_file(pid, port) if ends is None else ends
+        found |= {row.inode for row in rows if row.state == ESTABLISHED}
+    return frozenset(found & descriptors(pid).keys())
 
 
 def clients(pid: int, port: int) -> tuple[Socket, ...]:
@@ -90,17 +86,35 @@ def _sockets(ends: Iterable[sock_diag.Endpoint]) -> tuple[Socket, ...]:
     return tuple(Socket(end.source, STATES[end.state]) for end in ends if end.state in STATES)
 
 
+def _by_netlink(pid: int, port: int, states: Iterable[int]) -> list[sock_diag.Endpoint] | None:
+    """The ends in these states; None where netlink does not tell, and the file has to."""
+    try:
+        if _namespace(pid) == _namespace(os.getpid()):
+            return sock_diag.endpoints(sum(1 << state for state in states), port)
+    except OSError:
+        pass  # no such process, no such family or not allowed: the file says so too, or it knows
+    return None
+
+
 def _namespace(pid: int) -> tuple[int, int]:
     found = Path(f"/proc/{pid}/ns/net").stat()
     return found.st_dev, found.st_ino
 
 
-def _from_file(pid: int, port: int) -> Iterator[Socket]:
+class _Row(NamedTuple):
+    """A client's end as the file has it."""
+
+    state: int
+    source: int
+    inode: int
+
+
+def _from_file(pid: int, port: int) -> Iterator[_Row]:
     try:
         table = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return  # the process has ended, and its connections with it
     for line in table.splitlines()[1:]:
-        _, local, remote, state, *_ = line.split()
+        _, local, remote, state, _, _, _, _, _, inode, *_ = line.split()
         if int(remote.rpartition(":")[2], 16) == port and int(state, 16) in STATES:
-            yield Socket(int(local.rpartition(":")[2], 16), STATES[int(state, 16)])
+            yield _Row(int(state, 16), int(local.rpartition(":")[2], 16), int(inode))
