@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lab.application import clock
-from lab.application.state.floor import ask
+from lab.application.state.libpq import ask
 from lab.errors import ServerNotReady
 from lab.wire.journal import Act, Event, Message, Record
 from lab.wire.protocol import BACKEND_KEY
@@ -61,7 +61,7 @@ class Server:
         self._asked("SELECT pg_catalog.pg_terminate_backend(pid)::int FROM unnest({}) AS pid", pids)
 
     def _asked(self, question: str, pids: Iterable[int]) -> list[Any]:
-        """What a question about some sessions answers; by the driver's lower floor, because each case asks several."""
+        """What a question about some sessions answers; straight through libpq, because each case asks several."""
         if not (known := ",".join(map(str, pids))):
             return []
         return [found for (found,) in ask(self.control, question.format(f"'{{{known}}}'::int[]"))]

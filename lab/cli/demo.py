@@ -26,8 +26,6 @@ TimesFlag = Annotated[
     int, typer.Option("--times", metavar="N", min=0, help="How many replays must agree. Default 0: the story's own.")
 ]
 StepFlag = Annotated[bool, typer.Option("--step", help="Wait for a key before each step is shown.")]
-LOOKS_UP = 0.2
-"""Seconds between two looks of a wait for a key."""
 
 
 def register(app: typer.Typer) -> None:
@@ -93,11 +91,13 @@ def _key() -> None:
     import termios
     import tty
 
+    from lab.explore.threads import GLANCE
+
     keyboard = sys.stdin.fileno()
     before = termios.tcgetattr(keyboard)
     tty.setcbreak(keyboard)
     try:
-        while not select.select([keyboard], [], [], LOOKS_UP)[0]:
+        while not select.select([keyboard], [], [], GLANCE)[0]:
             pass
         if not os.read(keyboard, 32):
             raise KeyboardInterrupt

@@ -148,9 +148,9 @@ def words(situation: Situation) -> str:
     return ", ".join(f"{name} {value}" for name, value in situation.items())
 
 
-def plans(promise: Promise, variant: Variant, strength: int = 2) -> Iterator[Plan]:
+def plans(promise: Promise, variant: Variant) -> Iterator[Plan]:
     """A plan for each; those of units that are no requests stand under the moment of their lifecycle."""
-    for situation in covering(several(variant, 3), strength):
+    for situation in covering(several(variant, 3)):
         unit = lifecycle(situation)
         moment = MOMENTS.get(unit, COVERED)
         yield promise.plan(

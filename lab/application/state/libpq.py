@@ -1,4 +1,4 @@
-"""One message of SQL by the lower floor of the driver, for what each case asks several times.
+"""SQL sent straight through libpq (psycopg's `pgconn`), past the cursors, for what each case asks several times.
 
 psycopg 3's cursors are Python. What they add (binding, prepared statements, adapters by type) is not needed for SQL
 that holds its own values, and costs more than the server's answer. psycopg2's cursors are C and stay.
@@ -7,7 +7,6 @@ that holds its own values, and costs more than the server's answer. psycopg2's c
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -42,10 +41,8 @@ def ask(wrapper: BaseDatabaseWrapper, sql: str) -> list[tuple[Any, ...]]:
             return _by_libpq(made.connection, sql, made.Database.errors.error_from_result)
         with made.connection.cursor() as cursor:
             cursor.execute(sql)
-            with suppress(made.Database.ProgrammingError):  # it has no rows
-                found: list[tuple[Any, ...]] = cursor.fetchall()
-                return found
-            return []
+            found: list[tuple[Any, ...]] = cursor.fetchall() if cursor.description else []
+            return found
 
 
 def _by_libpq(connection: Any, sql: str, error: Callable[..., Exception]) -> list[tuple[Any, ...]]:

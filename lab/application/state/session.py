@@ -9,7 +9,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from lab.application.state.floor import ask
+from lab.application.state.libpq import ask
 from lab.errors import LabError
 
 LOCK_TIMEOUT_MS = 10_000
@@ -50,13 +50,13 @@ class Session:
     def at_once(self, *statements: str) -> list[tuple[Any, ...]]:
         """Execute statements in a transaction with settings of the lab's own, in one message to the server and back.
 
-        Returns the rows of the last one, as `floor.ask` reads them.
+        Returns the rows of the last one, as `libpq.ask` reads them.
         """
         # A message of several statements is one transaction by itself, which an error rolls back.
         return self.quick("; ".join([ISOLATED, QUIET.strip(), *statements]))
 
     def quick(self, sql: str) -> list[tuple[Any, ...]]:
-        """Execute statements that hold their own values, with rows as `floor.ask` reads them."""
+        """Execute statements that hold their own values, with rows as `libpq.ask` reads them."""
         with self._lost():
             return ask(self.wrapper, sql)
 

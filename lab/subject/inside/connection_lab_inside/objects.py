@@ -58,10 +58,10 @@ def look(connection: Any) -> dict[str, Any]:
 
 
 def pool_max() -> int:
-    """The maximum of the largest pool that there is in this process, of a library's whose pools state it; else 0.
+    """The largest maximum of the pools of psycopg_pool, psycopg2 and SQLAlchemy in this process; 0 where there is none.
 
-    The garbage collector knows of pools that no setting names: an ENGINE makes its own. It lists what was made since
-    the fork alone, for the zygote has frozen the rest, after a look of its own: few objects, whatever is imported.
+    The garbage collector knows of pools that no setting names: an ENGINE makes its own. It does not list what the
+    zygote has handed to gc.freeze(), so the zygote looks before that, and a fork has few objects to look through.
     """
     kinds = [
         (getattr(sys.modules[module], name), size)
@@ -75,7 +75,7 @@ def pool_max() -> int:
 POOLS: dict[tuple[str, str], Callable[[Any], int]] = {
     ("psycopg_pool", "ConnectionPool"): lambda pool: int(pool.max_size),
     ("psycopg2.pool", "AbstractConnectionPool"): lambda pool: int(pool.maxconn),
-    ("sqlalchemy.pool", "QueuePool"): lambda pool: int(pool.size() + pool._max_overflow),  # noqa: SLF001  # it says so nowhere else,
+    ("sqlalchemy.pool", "QueuePool"): lambda pool: int(pool.size() + pool._max_overflow),  # noqa: SLF001  # said nowhere else
 }
 
 
