@@ -148,13 +148,13 @@ class Orders:
                 raise Broken(
                     f"every_order: the invariant fails in the serial order {one.case.address}: {one.case.invariant}"
                 )
-        self._look_for_hopeless()
+        self._refuse_what_always_fails()
         self._compare_with(self._serially_ran)
         self._began = clock.now()
 
-    def _look_for_hopeless(self) -> None:
-        """A call that fails in every serial order, the first of all included, fails by itself: no order is to blame,
-        and none would be found wrong for it. Raises Unfit, or with errors="allow" says so.
+    def _refuse_what_always_fails(self) -> None:
+        """A request that fails in every serial order, also where it runs first, fails by itself: no order is to blame.
+        Raises Unfit, or with errors="allow" says so in the summary line.
         """
         for actor in range(len(self._stage.calls)):
             answers = [ran.case.answers[actor] for ran in self._serially_ran]

@@ -1,6 +1,7 @@
-"""Letters of a copy of this process that has been killed: what it sent is on its way, whatever became of it.
+"""E-mails of a forked copy of this process that is killed: what it has sent is sent, although the copy is gone.
 
-Django's test mailbox (`mail.outbox`) is a list in memory, which dies with the copy. A file that both share outlives it.
+Django's test mailbox (`mail.outbox`) is a list in memory, which dies with the copy. A file that both processes share
+outlives it.
 """
 
 from __future__ import annotations
@@ -12,41 +13,41 @@ from django.core import mail
 from django.core.mail import EmailMessage
 
 _MAIL: Any = mail
-"""The module, of whose `outbox` its type does not tell."""
+"""Typed Any, because the type of the module does not know `outbox`."""
 
 
 class _Posted(list[Any]):
-    """The mailbox of the copy: each letter is written down before its sender goes on."""
+    """The mailbox of the copy: each e-mail is in the file before the call that sends it returns."""
 
-    def __init__(self, letters: list[Any], file: IO[bytes]) -> None:
-        super().__init__(letters)
+    def __init__(self, emails: list[Any], file: IO[bytes]) -> None:
+        super().__init__(emails)
         self._file = file
 
-    def append(self, letter: Any) -> None:
-        super().append(letter)
-        self._file.write(_packed(letter))
+    def append(self, email: Any) -> None:
+        super().append(email)
+        self._file.write(_packed(email))
 
 
-def _packed(letter: Any) -> bytes:
+def _packed(email: Any) -> bytes:
     try:
-        return pickle.dumps(letter)
-    except Exception:  # noqa: BLE001  # whatever a project hangs on its letters: without it
-        plain = EmailMessage(str(letter.subject), str(letter.body), str(letter.from_email), list(letter.to))
+        return pickle.dumps(email)
+    except Exception:  # noqa: BLE001  # a project's own attributes cannot be pickled: without them
+        plain = EmailMessage(str(email.subject), str(email.body), str(email.from_email), list(email.to))
         return pickle.dumps(plain)
 
 
 def write_down(file: IO[bytes]) -> None:
-    """In the copy: keep in the file, which is unbuffered, what is sent from here on."""
+    """In the copy: write to the file, which is unbuffered, what is sent from here on."""
     if hasattr(mail, "outbox"):
         _MAIL.outbox = _Posted(mail.outbox, file)
 
 
 def deliver(file: IO[bytes]) -> None:
-    """In this process, when the copy is gone: put its letters into the mailbox."""
+    """In this process, when the copy is gone: put its e-mails into the mailbox."""
     file.seek(0)
     while True:
         try:
-            letter = pickle.load(file)  # noqa: S301  # this process's own copy has written it
+            email = pickle.load(file)  # noqa: S301  # this process's own copy has written it
         except (EOFError, pickle.UnpicklingError):  # the last one may have been cut short
             return
-        _MAIL.outbox.append(letter)
+        _MAIL.outbox.append(email)

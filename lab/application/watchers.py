@@ -12,7 +12,7 @@ from typing import IO, Final
 
 import psutil
 
-from lab.application import letters
+from lab.application import outbox
 from lab.application.case import Answer
 from lab.application.failure import Unfit
 from lab.application.ground import Call, Case
@@ -62,13 +62,13 @@ class Watcher:
 def killed(case: Case, port: RemotePort, call: Call) -> Answer:
     """Run the call in a forked copy of this process and kill that one while the tap holds a message.
 
-    The copy ends by itself when the message never came: the cut has not landed then. Letters that it has sent are in
-    this process's mailbox after it. Raises Unfit when the message is
-    another process's, such as a live_server's in this one: to kill its client is no kill of the server.
+    The copy ends by itself when the message never came: the cut has not landed then. E-mails that the copy has sent are
+    in this process's mailbox afterwards. Raises Unfit when the message is another process's, such as a live_server's in
+    this one: to kill its client is no kill of the server.
     """
     with tempfile.TemporaryFile(buffering=0) as posted:
         answer = _killed(case, port, call, posted)
-        letters.deliver(posted)
+        outbox.deliver(posted)
     return answer
 
 
@@ -126,7 +126,7 @@ def _serve(case: Case, call: Call, posted: IO[bytes]) -> None:
     """In the copy: nothing of the parent's ends with it, no handler, no exit function, no open file."""
     status = 1
     try:
-        letters.write_down(posted)
+        outbox.write_down(posted)
         case.warm()
         case.call(call)
         status = 0

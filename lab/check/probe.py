@@ -18,7 +18,7 @@ COMMAND = "t2"
 """The actor that never begins a request, as a management command or a worker does not."""
 
 LONG = 48
-"""Requests in a row, in whose first half a pool that opens one session for each must have come to its size."""
+"""Requests in a row: where the number of sessions still grows in their second half, it is taken to grow for ever."""
 
 
 def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
@@ -57,10 +57,9 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
 
 
 def _levels_off(record: Record) -> int:
-    """The most sessions that were open while requests came one at a time, where they are several; 0 if the number went
-    on growing to the end.
+    """The largest number of sessions that were open while LONG requests came one after another.
 
-    A pool of unknown size has grown to it in the first half, or it is growing still.
+    0 where it still grew in their second half, where there was a session for each, and where it was 1: no pool's.
     """
     open_ = [len(census.sessions) for census in record.census if census.at == "end"]
     if record.void or len(open_) < LONG:

@@ -103,9 +103,7 @@ def situations() -> None:
     deep = covering(strength=3)
     triples = set().union(*(combinations(row, 3) for row in deep))
     kind = "`lab campaign VARIANT --kind situations`"
-    console().print(
-        f"{kind} covers {len(triples)} triples by {len(deep)} cases; {len(impossible(3))} cannot come together."
-    )
+    console().print(f"{kind} covers {len(triples)} triples by {len(deep)} cases; {len(impossible(3))} are impossible.")
 
 
 def _table(*columns: str) -> Table:

@@ -18,7 +18,7 @@ from lab.records.variant import Variant
 from lab.run import run
 
 STRENGTH = 3
-"""Of how many dimensions all values that can come together do."""
+"""Dimensions of which any values come together in some case, unless a rule forbids it: three, so triples."""
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,9 @@ class BoundedSessions(Promise):
 
     id = "bounded-sessions"
     sentence = (
-        "Server sessions never exceed the pool's maximum, or, without a pool, the largest number of requests in "
-        "flight or the number at which they were seen to level off; none is left behind by replaced or closed "
-        "connections, ended threads or clients that gave up."
+        "Server sessions never exceed the pool's maximum, or, where none is known, the largest number of requests in "
+        "flight or the number of sessions after which the ENGINE was seen to open no more; none is left behind by "
+        "replaced or closed connections, ended threads or clients that gave up."
     )
     of_django = ("a process killed, mid-query",)
 
@@ -195,7 +195,7 @@ def _why(record: Record, allowed: int) -> str:
     traits = record.traits
     what = "the pool's maximum" if traits.pool_max else "the largest number of requests in flight"
     if not traits.pool_max and traits.levels_off:
-        what = f"{what}, or at which sessions levelled off before,"
+        what = "the larger number, of requests in flight and of sessions that the ENGINE kept before any fault,"
     return f"{what} is {allowed}"
 
 

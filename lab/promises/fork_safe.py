@@ -30,8 +30,9 @@ class ForkSafe(Promise):
     """At stake when a process forked, and its child made a request or ended.
 
     Sessions are the parent's from before the fork: those that the server held at that time, and those that any of its
-    statements ran on. That a child's statement fails is no harm done to the parent, nor is what the parent ends itself,
-    in a thread of its pool: it has then let go of the socket, which a child's goodbye leaves with it.
+    statements ran on. That a child's statement fails is no harm done to the parent, nor is a
+    session that the parent closes itself, in a thread of its pool: the parent's own socket is closed then, where after
+    a child's Terminate it is still open.
     """
 
     id = "fork-safe"
@@ -133,7 +134,7 @@ def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] |
             of_child = census.actor.startswith(f"{child}.") and fork.end <= census.time < rests_until
             if not of_child or not (gone := there - {each.id for each in census.sessions}):
                 continue
-            if (number := len(gone) - _let_go(record, fork, census, len(gone))) > 0:
+            if (number := len(gone) - _closed_by_parent(record, fork, census, len(gone))) > 0:
                 return f"{number} of its parent's sessions ended with the {census.at} of {child}", census.step
         for call in own:
             if call.failed and not call.meant and any(act.begin < call.end for act in acts):
@@ -151,10 +152,10 @@ def _there(record: Record, fork: Call) -> set[str]:
     return {session.id for each in census for session in each.sessions}
 
 
-def _let_go(record: Record, fork: Call, census: Census, most: int) -> int:
-    """How many of at `most` so many sessions that are gone the parent has ended itself, as a pool's own thread does.
+def _closed_by_parent(record: Record, fork: Call, census: Census, gone: int) -> int:
+    """How many of the `gone` sessions the parent has closed itself, as a pool's own thread does.
 
-    Only the process that closes a connection loses its socket: after a child's goodbye the parent has it still.
+    A process that closes a connection has its socket no more; after a child's Terminate the parent has it still.
     """
     parent = _process(fork)
     at_fork = (each for each in record.census if each.at == "fork" and each.step == fork.step)
@@ -162,7 +163,7 @@ def _let_go(record: Record, fork: Call, census: Census, most: int) -> int:
     if parent not in census.sockets:
         return 0  # a record that says nothing of sockets
     has = had & set(census.sockets[parent])
-    return len(had - has) if has else most
+    return len(had - has) if has else gone
 
 
 def _moved(trace: Trace) -> tuple[str, int] | None:

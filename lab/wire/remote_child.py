@@ -31,10 +31,10 @@ READY: Final = "Z"
 
 AT_ONCE: Final = 0.0
 SOON: Final = 0.001
-"""Seconds that an answer waits for what its client says next: mostly both go out together, and wake once."""
+"""Seconds that a ReadyForQuery waits for what the client says next: one write of both wakes the lab once."""
 
 RARELY: Final = 50_000
-"""Objects between two garbage collections: a tap makes thousands for each case, and hardly one of them in a circle."""
+"""Objects between two garbage collections: a tap makes thousands for each case, hardly any in a reference cycle."""
 
 _ENCODER = msgspec.json.Encoder()
 

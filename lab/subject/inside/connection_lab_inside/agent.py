@@ -65,7 +65,7 @@ def main(descriptor: int, tell: int, stack: int) -> None:
         guard.watch_drivers()
         guard.wrapper = loaded.wrapper
         hello = configuration.traits(loaded, config["driver"])
-        hello["pool_max"] = hello["pool_max"] or objects.pool_max()  # now: what is frozen is listed no more
+        hello["pool_max"] = hello["pool_max"] or objects.pool_max()  # before gc.freeze(), which hides them
         hello["engine"] = loaded.database["ENGINE"]
         hello["secrets"] = configuration.secrets(config["secret_keys"])
         configuration.hide_servers()
