@@ -42,6 +42,8 @@ from lab.records.verdict import Finding
 
 OFTEN = 10
 """Failures in a row in one plan: as many as a pool may have slots, of which each failure could cost one."""
+CROWD = 12
+"""Requests in flight that one fault meets: a pool that loses a slot for each is then short if it has below 24."""
 
 
 @promise
@@ -112,10 +114,22 @@ class Recovers(Promise):
         repeated = (Use("t0", "repeat"),)
         inside = (*request("t0", *repeated, TERMINATE, Read("t0")), *request("t0", *repeated))
         yield self.plan(repeating(variant), "idle in request", *inside, *after, title="a statement often repeated")
+        yield from self._crowd(variant, traits)
         yield from self._set_up(variant)
         yield from loss.recovers(self, variant)
         yield from lifecycles.recovers(self, variant)
         yield from situations.plans(self, variant)
+
+    def _crowd(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
+        """One fault meets many requests, then as many are in flight again: were slots lost with the sessions?"""
+        number = min(traits.pool_max or CROWD, CROWD)
+        if not several(variant, max(number, 2)):
+            return
+        crowd = [f"t{number}" for number in range(number)]
+        steps: list[Step] = [Begin(actor) for actor in crowd]
+        steps += [Read(actor) for actor in crowd]
+        steps += [FIN, *(Read(actor) for actor in crowd), *(End(actor) for actor in crowd), Heal()]
+        yield self.plan(variant, "idle in request", *steps, *at_once(*crowd), *block("t0"), title="a crowd")
 
     def _set_up(self, variant: Variant) -> Iterator[Plan]:
         """What a project does to each new session fails for a while."""

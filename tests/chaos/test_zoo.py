@@ -88,6 +88,7 @@ BROKEN = (
     Broken("loses_slots_to_set_up", "recovers", "set-up fails for a while"),
     Broken("loses_slots", "recovers", "refused for a while"),
     Broken("loses_broken_slots", "recovers", "while connecting"),
+    Broken("loses_one_of_twenty", "recovers", "idle in request"),
     Broken("dies_at_disconnect", "recovers", "idle in request"),
     Broken("dies_at_once", "recovers", "idle in request"),
     Broken("segfaults_at_disconnect", "recovers", "mid-query"),
