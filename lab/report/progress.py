@@ -163,7 +163,8 @@ class PlainProgress:
         for promise in broken:
             if (variant.name, promise) not in self._broken:
                 self._broken.add((variant.name, promise))
-                self.say(f"{variant.name}: {promise} is broken ({title})")
+                claim = "" if variant.claimed(promise) else ", not claimed"
+                self.say(f"{variant.name}: {promise} is broken ({title}){claim}")
         if note:
             self.say(f"{variant.name}: {title}: {note}")
         if time.monotonic() - self._last > EVERY:

@@ -163,11 +163,12 @@ def test_plain_progress_says_what_is_new_and_no_more() -> None:
     with PlainProgress(Console(file=out, width=200)) as progress:
         progress.begins(MINE, [["recovers"]] * 30, [])
         progress.further(MINE)
-        progress.done(MINE, "recovers: idle", broken, ("recovers",), "")
+        progress.done(MINE, "recovers: idle", broken, ("recovers", "atomic"), "")
         progress.done(MINE, "recovers: busy", broken, ("recovers",), "void 1 of 2")
     assert out.getvalue().splitlines() == [
         "mine: 30 plans",
         "mine: recovers is broken (recovers: idle)",
+        "mine: atomic is broken (recovers: idle), not claimed",
         "mine: recovers: busy: void 1 of 2",
     ]
 
