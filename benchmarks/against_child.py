@@ -178,8 +178,9 @@ def cuts(variant: Any, rig: Any, zygote: Any, figures: dict[str, Any], *, every:
             explored = engine.explore(exploration, target, store(Path(folder)))
             figures |= {"cases": explored.cases, "void": explored.table.void}
         except ImportError:  # before there was one engine
-            explored = cuts_module.explore(variant, rig, zygote, store(Path(folder)), windows=(window,), every=every)
-            figures |= {"cases": explored.cases, "void": explored.table.void}
+            ground = cuts_module.Ground(variant, rig, zygote)
+            found = cuts_module.explore(ground, store(Path(folder)), windows=(window,), every=every)
+            figures |= {"cases": found.cases, "void": found.cuts.void}
 
 
 def main() -> None:
