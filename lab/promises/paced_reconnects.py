@@ -80,7 +80,7 @@ class PacedReconnects(Promise):
         trace = Trace(record)
         counts = []
         for landing in trace.landed:
-            if landing.kind not in KINDS or (attempts := _attempts(record, landing)) < 0:
+            if landing.kind not in KINDS or (attempts := _attempts(trace, landing)) < 0:
                 continue
             requests = [each for each in trace.requests if each.running_between(landing.time, _until(landing))]
             seconds = max(_until(landing, record) - landing.time, 0) / 1e9
@@ -114,14 +114,21 @@ def _until(landing: Landing, record: Record | None = None) -> int:
     return min(_until(landing), last)
 
 
-def _attempts(record: Record, landing: Landing) -> int:
-    """Connections that were made to the plan's lines while the fault was on; -1: they were not counted."""
-    counted = [census for census in record.census if census.connects >= 0 and census.at != "after exit"]
-    before = [census.connects for census in counted if census.time <= landing.time]
+def _attempts(trace: Trace, landing: Landing) -> int:
+    """Connections that were made to the plan's lines while the fault was on; -1: they were not counted.
+
+    One that carried an answer before the fault was made before it, though it may have been counted only afterwards.
+    """
+    counted = [census for census in trace.record.census if census.connects >= 0 and census.at != "after exit"]
+    before = [census for census in counted if census.time <= landing.time]
     meanwhile = [census.connects for census in counted if landing.time < census.time <= _until(landing)]
     if not meanwhile:
         return -1
-    return meanwhile[-1] - (before[-1] if before else 0)
+    base, since = (before[-1].connects, before[-1].time) if before else (0, -1)
+    known = {each.id for each in before[-1].sessions} if before else set()
+    used = [call for call in trace.calls if call.session and call.end <= landing.time]
+    known |= {call.session for call in used if call.end <= since}
+    return meanwhile[-1] - base - len({call.session for call in used} - known)
 
 
 def _retries(request: Request) -> int:

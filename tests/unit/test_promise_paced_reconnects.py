@@ -50,6 +50,12 @@ def test_attempts_before_and_after_do_not_count() -> None:
     assert verdict(PACED, record(*told)) == "kept"
 
 
+def test_a_session_of_before_that_is_counted_later_is_no_attempt() -> None:
+    within = (ok(Begin(T)), ok(Read(T), "1@a"), strike("reject", "1@a"), lost(Read(T)), ok(End(T)))
+    assert verdict(PACED, record(*within, after(5), heal())) == "kept"
+    assert verdict(PACED, record(*within, after(6), heal())) == "broken"
+
+
 @pytest.mark.parametrize(("attempts", "expected"), [(1, "kept"), (3, "kept"), (4, "broken"), (40, "broken")])
 def test_where_nothing_listens_the_call_itself_counts(attempts: int, expected: str) -> None:
     tries = Line(Read(T), "info", {"attempts": attempts, "attempts_failed": attempts}, lost(Read(T)).chain)
