@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.judging.trace import Trace
 from lab.promise import BLAME, PROMISES, Promise
 from lab.records.record import Record
 from lab.records.verdict import Finding, Verdict
@@ -32,10 +33,17 @@ def _finding(record: Record, promise: Promise) -> Finding:
 
 
 def _nothing_there(record: Record) -> bool:
-    """Whether a fault found no session, or no call, though all had gone well until then."""
+    """Whether a fault found no session, or no call, though all had gone well until then.
+
+    It is well that a request is refused at once while others have all the sessions: then none waits.
+    """
+    trace = Trace(record)
+    refused = {each.errors[0].step for each in trace.requests if each.errors and trace.crowded_out(each)}
     missed = [landing.time for landing in record.landings if landing.nothing]
     struck = min((landing.time for landing in record.landed), default=1 << 62)  # what comes after is its doing
-    failed = [op.time for op in record.ops if op.type in ("fail", "info") and op.time < struck]
+    failed = [
+        op.time for op in record.ops if op.type in ("fail", "info") and op.time < struck and op.step not in refused
+    ]
     return bool(missed) and not any(time < max(missed) for time in failed)
 
 

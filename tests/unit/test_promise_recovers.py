@@ -145,3 +145,12 @@ def test_a_statement_often_repeated_is_served_by_every_session() -> None:
     assert verdict(RECOVERS, record(*met, *again)) == "broken"
     other = ok(Begin(T)), lost(Use(T, "pipeline-left")), ok(End(T))
     assert verdict(RECOVERS, record(*met, *other)) == "unknown"
+
+
+def test_a_signal_that_found_no_call_says_nothing_where_who_came_last_was_refused_at_once() -> None:
+    crowd = (ok(Begin("t1")), ok(Read("t1"), on="1@a"))
+    came = (ok(Begin(T)), lost(Read(T)), strike("interrupt", landed=False), ok(End(T)), ok(End("t1")))
+    for story, expected in (((*crowd, *came), "n/a"), (came[:-1], "unknown")):
+        told = record(*story, void="not seen to land: interrupt")
+        missed = tuple(msgspec.structs.replace(landing, nothing=True) for landing in told.landings)
+        assert verdict(RECOVERS, msgspec.structs.replace(told, landings=missed)) == expected
