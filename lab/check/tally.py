@@ -128,15 +128,17 @@ def _result(variant: Variant, promise: Promise, views: list[_View], random: int)
     limits = _djangos(variant, promise, verdicts, broken)
     if limits:
         verdict = worst(found for moment, found in verdicts.items() if moment not in limits)
+        broken.sort(key=lambda view: view.moment in limits)
+    blamed = [view for view in broken if view.moment not in limits]
     if verdict is Verdict.NA:  # no moment was reached; n/a is kept for what the configuration rules out
         verdict = Verdict.UNKNOWN
     return PromiseResult(
         verdict=verdict,
         claimed=bool(limits) or claimed(variant, promise.id, *_broken(verdicts)),
-        cause=(broken[0].trial.cause or promise.id) if broken and not limits else None,
+        cause=(blamed[0].trial.cause or promise.id) if blamed else None,
         cases=sum(view.trial.runs for view in counted) + random,
         void=sum(view.trial.void for view in counted),
-        summary=_summary(verdict, verdicts, [] if limits else broken, [view for view in views if view.own]),
+        summary=_summary(verdict, verdicts, blamed, [view for view in views if view.own]),
         moments=verdicts,
         evidence=tuple(dict.fromkeys(view.trial.evidence for view in broken)),
         limits=limits,
@@ -151,11 +153,11 @@ def _broken(verdicts: Mapping[str, Verdict]) -> list[str]:
 def _djangos(
     variant: Variant, promise: Promise, verdicts: Mapping[str, Verdict], views: list[_View]
 ) -> tuple[str, ...]:
-    """The broken moments of an ENGINE that makes the promise, where all of them are Django's own, and others held."""
+    """An ENGINE makes the promise: the broken moments that are Django's own, where others held or are the ENGINE's."""
     broken = _broken(verdicts)
     own = {*djangos_own(variant, promise), *_by_django(variant, views)}
-    elsewhere = Verdict.KEPT in verdicts.values()
-    return tuple(broken) if elsewhere and variant.claimed(promise.id) and set(broken) <= own else ()
+    elsewhere = Verdict.KEPT in verdicts.values() or not set(broken) <= own
+    return tuple(moment for moment in broken if moment in own) if elsewhere and variant.claimed(promise.id) else ()
 
 
 def _by_django(variant: Variant, broken: Iterable[_View]) -> set[str]:

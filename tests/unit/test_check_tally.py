@@ -84,7 +84,7 @@ def test_djangos_own_limits_are_told_apart_from_a_projects(
     ("broken", "row", "verdict", "limits"),
     [
         (("first",), False, KEPT, ("first",)),
-        (("first", "second"), False, BROKEN, ()),
+        (("first", "second"), False, BROKEN, ("first",)),
         (("second",), False, BROKEN, ()),
         (("first",), True, BROKEN, ()),
     ],
@@ -103,6 +103,7 @@ def test_moments_that_django_breaks_for_every_engine_decide_nothing_but_for_a_ro
     assert (beta.verdict, beta.claimed, beta.limits) == (verdict, True, limits)
     assert [beta.claims(moment) for moment in ("first", "third")] == [not limits, True]
     assert overall({"beta": beta}) is verdict
+    assert "first: " not in beta.summary or not limits, "Django's own moment is no reason"
 
 
 @pytest.mark.parametrize(
