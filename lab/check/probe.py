@@ -1,13 +1,16 @@
-"""What a variant keeps between requests is seen, not believed: one run without any fault, before anything is judged."""
+"""What a variant keeps between requests is seen, not believed: runs without any fault, before anything is judged."""
 
 from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 
 import msgspec
 
 from lab.judging.calls import Request
 from lab.judging.plan_parts import at_once, count, query, request, several
 from lab.judging.trace import Trace
-from lab.records.plan import Autocommit, Close, Look, Plan, Read, Write
+from lab.records.plan import Autocommit, Begin, Close, End, Look, Plan, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.rig.protocol import RigProtocol
@@ -17,16 +20,22 @@ from lab.subject.handle import Zygote
 COMMAND = "t2"
 """The actor that never begins a request, as a management command or a worker does not."""
 
-LONG = 48
-"""Requests in a row: where the number of sessions still grows in their second half, it is taken to grow for ever."""
+AT_ONCE = ("t0", "t1", "t2", "t3")
+"""As many actors as any plan has at once."""
+ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
+"""By requests at once, rounds in each half of a look at how many sessions there are."""
+SLACK = 1
+"""Sessions more that a pool's own thread opens now and then, because it is a moment late: in the second half, or later."""
+TICK = 1.0
+"""Seconds of rest in each half, in which a thread of the ENGINE's may open and close sessions."""
 
 
 def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     """The zygote's traits, with what was seen of the sessions that the variant keeps; as they were if nothing was.
 
     Three requests on one thread, two at once on two threads, a query on a third thread that begins no request; whether
-    the ENGINE has made a pool, whose library states its size. Then pending work at the end of a request, and at a
-    close() by hand.
+    the ENGINE has made a pool, whose library states its size. Where none does, how many sessions it has for so many
+    requests at once. Then pending work at the end of a request, and at a close() by hand.
     """
     both = at_once("t0", "t1") if several(variant) else ()
     steps = (*query("t0") * 3, *both, Read(COMMAND), *request("t0", Look("t0")))
@@ -37,35 +46,73 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     requests = [each for each in Trace(record).requests if each.sessions and each.lifecycle == "request"]
     idle = max((len(census.sessions) for census in record.census if census.at == "end"), default=0)
     again = _used_again(requests)
-    levels = 0
-    if idle > 1 and zygote.traits.own_close:
-        long = run(msgspec.structs.replace(plan, steps=query("t0") * LONG), rig, zygote, liveness=False)
-        levels = _levels_off(long)
-        again = again or bool(levels)
+    pool_max = zygote.traits.pool_max or max(op.value.get("pool_max", 0) for op in record.ops)
+    levels: tuple[int, ...] = ()
+    if idle > 1 and zygote.traits.overrides and not pool_max:
+        levels = _levels(plan, rig, zygote, rests=any(op.value.get("threads") for op in record.ops))
+        again = again or bool(levels and levels[0] > 1)
     pending = (Autocommit("t0"), Write("t0"))
     closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
     closed = run(msgspec.structs.replace(plan, steps=closing), rig, zygote, liveness=False)
     return msgspec.structs.replace(
         zygote.traits,
-        pool_max=zygote.traits.pool_max or max(op.value.get("pool_max", 0) for op in record.ops),
+        pool_max=pool_max,
         kept=idle if again else 0,
-        levels_off=levels,
+        levels=levels,
         kept_outside=_kept_outside(record),
         keeping=_in_words(record, requests, again, levels),
         commits=None if closed.void else bool(closed.rows),
     )
 
 
-def _levels_off(record: Record) -> int:
-    """The largest number of sessions that were open while LONG requests came one after another.
+def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> tuple[int, ...]:
+    """How many sessions were open while requests came in rounds: of one, of two at once, and so on.
 
-    0 where it still grew in their second half, where there was a session for each, and where it was 1: no pool's.
+    Where that number went on growing, the last one that did not, or the number of requests. Empty where there were
+    never more sessions than requests. `rests`: the ENGINE has a thread of its own, which needs time to do its work.
+    """
+    most = max(number for number in ROUNDS if number == 1 or several(plan.variant, number))
+    if most > 1:
+        once = run(msgspec.structs.replace(plan, steps=at_once(*AT_ONCE[:most])), rig, zygote, liveness=False)
+        most = _served_at_once(once)
+
+    def look(number: int) -> int:
+        steps = _rounds(AT_ONCE[:number], rests=rests)
+        seen = level(run(msgspec.structs.replace(plan, steps=steps), rig, zygote, liveness=False), number)
+        return seen + SLACK if rests and seen > number else seen
+
+    found = [look(1)]  # alone: one that grows there would fill the server with more
+    if found[0] and most > 1:
+        with ThreadPoolExecutor(len(AT_ONCE)) as threads:
+            found += threads.map(look, range(2, most + 1))
+    levels = tuple(accumulate((max(each, number) for number, each in enumerate(found, 1)), max))
+    return levels if levels != tuple(range(1, len(levels) + 1)) else ()
+
+
+def _served_at_once(record: Record) -> int:
+    """How many requests had an answer before the first one ended: others were refused, or had to wait for it."""
+    ended = min((op.time for op in record.ops if op.f == "end"), default=0)
+    return sum(op.f == "read" and op.type == "ok" and op.time < ended for op in record.ops)
+
+
+def _rounds(actors: tuple[str, ...], *, rests: bool) -> tuple[Step, ...]:
+    """Two halves of rounds."""
+    both = (*(Begin(actor) for actor in actors), *(Read(actor) for actor in actors))
+    ends = tuple(End(actor) for actor in actors)
+    rest = (*both, Sql(actors[0], f"SELECT pg_sleep({TICK:g})"), *ends) if rests else (*both, *ends)
+    return (*rest, *(*both, *ends) * (ROUNDS[len(actors)] - 1)) * 2
+
+
+def level(record: Record, number: int) -> int:
+    """The largest number of sessions that were open in rounds of so many requests at once.
+
+    0 where it grew in their second half, where there was a session for each request, and where any step failed.
     """
     open_ = [len(census.sessions) for census in record.census if census.at == "end"]
-    if record.void or len(open_) < LONG:
+    half = ROUNDS[number] * number
+    if record.void or any(op.chain for op in record.ops) or len(open_) < 2 * half:
         return 0
-    first, second = open_[: LONG // 2], open_[LONG // 2 :]
-    return max(first) if max(second) <= max(first) and 1 < max(first) < LONG // 2 else 0
+    return max(open_) if max(open_[half:]) <= max(open_[:half]) + SLACK and max(open_) < half else 0
 
 
 def _used_again(requests: list[Request]) -> bool:
@@ -84,15 +131,16 @@ def _kept_outside(record: Record) -> bool:
     return any(census.at == "final" and own & {each.id for each in census.sessions} for census in record.census)
 
 
-def _in_words(record: Record, requests: list[Request], again: bool, levels: int) -> str:
+def _in_words(record: Record, requests: list[Request], again: bool, levels: tuple[int, ...]) -> str:
     outside = "; a thread that begins no request keeps its session" if _kept_outside(record) and not again else ""
     if not again:
         return f"no session is kept across requests{outside}"
     own = {actor: {s for each in requests if each.actor == actor for s in each.sessions} for actor in ("t0", "t1")}
+    if levels:
+        more = f", and up to {levels[-1]} for {len(levels)} at once" if len(levels) > 1 else ""
+        return f"up to {count(levels[0], 'session')} kept for one request at a time{more}"
     if not own["t1"]:
         return f"{count(len(own['t0']), 'session')} kept across requests"
     if own["t0"] & own["t1"]:
         return "sessions are shared by threads and kept across requests"
-    if levels:
-        return f"up to {count(levels, 'session')} kept across requests, one at a time"
     return "one session per thread, kept across requests" if len(own["t0"]) == 1 else "sessions kept across requests"

@@ -55,8 +55,8 @@ class BoundedSessions(Promise):
     id = "bounded-sessions"
     sentence = (
         "Server sessions never exceed the pool's maximum, or, where none is known, the largest number of requests in "
-        "flight or the number of sessions after which the ENGINE was seen to open no more; none is left behind by "
-        "replaced or closed connections, ended threads or clients that gave up."
+        "flight or the number after which the ENGINE was seen to open no more with so many in flight; none is left "
+        "behind by replaced or closed connections, ended threads or clients that gave up."
     )
     of_django = ("a process killed, mid-query",)
 
@@ -166,10 +166,7 @@ def _allowed(record: Record, trace: Trace, until: int) -> int:
     if pool := record.traits.pool_max:
         return pool * max(len(processes), 1)
     return sum(
-        max(
-            record.traits.levels_off,
-            *(sum(other.begin <= each.begin < _over(other) for other in requests) for each in requests),
-        )
+        record.traits.level(max(sum(other.begin <= each.begin < _over(other) for other in requests) for each in requests))
         for requests in processes.values()
     )
 
@@ -194,8 +191,8 @@ def _at_stake(trace: Trace) -> bool:
 def _why(record: Record, allowed: int) -> str:
     traits = record.traits
     what = "the pool's maximum" if traits.pool_max else "the largest number of requests in flight"
-    if not traits.pool_max and traits.levels_off:
-        what = "the larger number, of requests in flight and of sessions that the ENGINE kept before any fault,"
+    if not traits.pool_max and traits.levels:
+        what = "the number that the ENGINE was seen to have for so many requests in flight, before any fault,"
     return f"{what} is {allowed}"
 
 

@@ -56,8 +56,9 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Django's own PostgreSQL backend replaces. `settings` are JSON data, with text for what is none, and without secrets.
     `kept` is the number of sessions that were seen to stay idle after requests, 0 where no request got a session that
     an earlier one had used, None where nobody has looked; `kept_outside`: a thread that begins no request was seen to
-    keep its session. `levels_off` is the number of sessions that were open when requests, one after another, had
-    stopped opening new ones; 0 where the number went on growing, or nobody has looked. `keeping` says it in words.
+    keep its session. `levels` are the numbers of sessions that were open when requests, one at a time, two at a time and
+    so on, had stopped opening new ones; empty where there were no more than requests, and where nobody has looked.
+    `keeping` says it in words.
     `commits`: close() was seen to commit what was pending (None: it was not asked). `receivers` are the project's own
     of the signals that concern connections.
     """
@@ -76,7 +77,7 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
     kept: int | None = None
     kept_outside: bool | None = None
-    levels_off: int = 0
+    levels: tuple[int, ...] = ()
     keeping: str = ""
     commits: bool | None = None
 
@@ -84,3 +85,14 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def own_close(self) -> bool:
         """Whether the ENGINE decides for itself what closing a connection means."""
         return bool({"close", "_close"} & set(self.overrides))
+
+    def level(self, in_flight: int) -> int:
+        """How many sessions an ENGINE that states no maximum may have open for so many requests in flight.
+
+        One for each request; where more were seen to be kept, as many as were seen. Beyond what was looked at, each
+        request more adds what the last one has added that was looked at, and at least its own.
+        """
+        levels = (0, *self.levels)
+        known = min(in_flight, len(self.levels))
+        more = max(levels[-1] - levels[-2], 1) if len(self.levels) > 1 else 1
+        return max(in_flight, levels[known] + (in_flight - known) * more)

@@ -14,6 +14,7 @@ from django.db import close_old_connections, connections, transaction
 
 from connection_lab_inside import attempts, objects
 from connection_lab_inside.chain import SIGNALLED, Exiting, chain_of
+from connection_lab_inside.threads import others
 from connection_lab_inside.uses import Uses
 
 Message = dict[str, Any]
@@ -286,7 +287,7 @@ class Actor:
         found = dict(zip(LOOK_FIELDS, self._row(message, LOOK), strict=True))
         # Asked without a connection of its own making: what Django believes of the one that it has.
         connection = connections[message["alias"]]
-        own = {"autocommit": connection.get_autocommit(), "pool_max": objects.pool_max()}
+        own = {"autocommit": connection.get_autocommit(), "pool_max": objects.pool_max(), "threads": len(others())}
         return {**found, **own, **objects.look(connection)}
 
     def _do_set(self, message: Message) -> Message | None:

@@ -26,6 +26,7 @@ from connection_lab_inside import attempts, objects
 from connection_lab_inside import config as configuration
 from connection_lab_inside.chain import Exiting, Interrupted, InterruptedBase
 from connection_lab_inside.guard import Guard
+from connection_lab_inside.threads import Own
 from connection_lab_inside.warm import warm
 
 PR_SET_PDEATHSIG = 1
@@ -198,7 +199,7 @@ class Stage:
         """Until the lab says `bye` or closes the channel."""
         for number in RAISES:
             signal.signal(number, self._interrupt)
-        threading.Thread(target=self._read, name="lab-reader", daemon=True).start()
+        Own(target=self._read, name="lab-reader", daemon=True).start()
         while True:
             try:
                 self._main.loop()
@@ -235,7 +236,7 @@ class Stage:
     def _actor(self, name: str) -> actors.Actor:
         if name not in self._actors:
             self._actors[name] = actors.Actor(name, self._reply, self._fork, self._aliases)
-            thread = threading.Thread(
+            thread = Own(
                 target=self._actors[name].loop, name="worker", daemon=True
             )  # names are no identities
             thread.start()
@@ -259,7 +260,7 @@ class Stage:
         actor.become(name, self._reply)
         self._main, self._actors, self._threads, self._children = actor, {name: actor}, [], []
         self._off_main = threading.current_thread() if off_main else None
-        threading.Thread(target=self._read, name="lab-reader", daemon=True).start()
+        Own(target=self._read, name="lab-reader", daemon=True).start()
         return 0
 
     def _reply(self, answer: dict[str, Any]) -> None:

@@ -9,13 +9,13 @@ import os
 import platform
 import re
 import sys
-import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from connection_lab_inside import resets
+from connection_lab_inside.threads import others
 
 SERVER = ("HOST", "PORT", "NAME", "USER", "PASSWORD")
 PLACEHOLDER = {"HOST": "127.0.0.1", "PORT": "1", "NAME": "lab", "USER": "lab", "PASSWORD": "lab"}
@@ -338,12 +338,8 @@ def _patches() -> list[str]:
 
 def _threads() -> list[str]:
     """What a plan's process, which is forked, has not got of the project's."""
-    others = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
-    return (
-        [f"threads that were started while it loaded ({', '.join(others)}): not in a request's process"]
-        if others
-        else []
-    )
+    names = ", ".join(others())
+    return [f"threads that were started while it loaded ({names}): not in a request's process"] if names else []
 
 
 def _methods(cls: Any) -> list[str]:

@@ -58,7 +58,9 @@ def look(connection: Any) -> dict[str, Any]:
 
 
 def pool_max() -> int:
-    """The largest maximum of the pools of psycopg_pool, psycopg2 and SQLAlchemy in this process; 0 where there is none.
+    """The largest maximum of the pools of psycopg_pool, psycopg2 and SQLAlchemy in this process.
+
+    0 where there is no pool, and where one has no maximum.
 
     The garbage collector knows of pools that no setting names: an ENGINE makes its own. It does not list what the
     zygote has handed to gc.freeze(), so the zygote looks before that, and a fork has few objects to look through.
@@ -69,14 +71,21 @@ def pool_max() -> int:
         if hasattr(sys.modules.get(module), name)
     ]
     found = gc.get_objects() if kinds else []
-    return max((size(each) for each in found for kind, size in kinds if isinstance(each, kind)), default=0)
+    sizes = [size(each) for each in found for kind, size in kinds if isinstance(each, kind)]
+    return max(sizes, default=0) if all(sizes) else 0
 
 
 POOLS: dict[tuple[str, str], Callable[[Any], int]] = {
     ("psycopg_pool", "ConnectionPool"): lambda pool: int(pool.max_size),
     ("psycopg2.pool", "AbstractConnectionPool"): lambda pool: int(pool.maxconn),
-    ("sqlalchemy.pool", "QueuePool"): lambda pool: int(pool.size() + pool._max_overflow),  # noqa: SLF001  # said nowhere else
+    ("sqlalchemy.pool", "QueuePool"): lambda pool: _queue_pool(pool.size(), pool._max_overflow),  # noqa: SLF001  # said nowhere else
+    ("dbutils.pooled_db", "PooledDB"): lambda pool: int(pool._maxconnections),  # noqa: SLF001  # said nowhere else
 }
+
+
+def _queue_pool(size: int, overflow: int) -> int:
+    """SQLAlchemy's maximum; 0 without one, which it writes as a size of 0 or an overflow of -1."""
+    return size + overflow if size > 0 and overflow >= 0 else 0
 
 
 def _hook() -> None:
