@@ -25,7 +25,7 @@ AT_ONCE = ("t0", "t1", "t2", "t3")
 ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
 """By requests at once, rounds in each half of a look at how many sessions there are."""
 SLACK = 1
-"""Sessions more that a pool's own thread opens now and then, because it is a moment late: in the second half, or later."""
+"""Sessions more that a pool's own thread opens now and then, because it is late: in the second half, or later."""
 TICK = 1.0
 """Seconds of rest in each half, in which a thread of the ENGINE's may open and close sessions."""
 

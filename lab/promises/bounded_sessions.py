@@ -166,7 +166,9 @@ def _allowed(record: Record, trace: Trace, until: int) -> int:
     if pool := record.traits.pool_max:
         return pool * max(len(processes), 1)
     return sum(
-        record.traits.level(max(sum(other.begin <= each.begin < _over(other) for other in requests) for each in requests))
+        record.traits.level(
+            max(sum(other.begin <= each.begin < _over(other) for other in requests) for each in requests)
+        )
         for requests in processes.values()
     )
 

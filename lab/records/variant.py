@@ -56,8 +56,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Django's own PostgreSQL backend replaces. `settings` are JSON data, with text for what is none, and without secrets.
     `kept` is the number of sessions that were seen to stay idle after requests, 0 where no request got a session that
     an earlier one had used, None where nobody has looked; `kept_outside`: a thread that begins no request was seen to
-    keep its session. `levels` are the numbers of sessions that were open when requests, one at a time, two at a time and
-    so on, had stopped opening new ones; empty where there were no more than requests, and where nobody has looked.
+    keep its session. `levels` are the numbers of sessions that were open when requests, one at a time, two at a time
+    and so on, had stopped opening new ones; empty where there were no more than requests, and where nobody has looked.
     `keeping` says it in words.
     `commits`: close() was seen to commit what was pending (None: it was not asked). `receivers` are the project's own
     of the signals that concern connections.

@@ -23,8 +23,24 @@ TESTS = Path(__file__).resolve().parents[1]
 BOUND = 4.0  # seconds
 MOMENTS = {
     "reuses": ("query first", "two actors in turn"),
-    "bounded-sessions": ("closed by hand", "threads that take turns", "several requests at once"),
+    "bounded-sessions": (
+        *("closed by hand", "a statement's error", "set-up fails", "threads that end, in a request"),
+        *("threads that end, between requests", "several requests at once", "in a stream"),
+    ),
 }
+KEEP_SPARES = (
+    *("correct_preopens", "correct_grows_and_shrinks", "correct_keeps_idle_spares", "correct_opens_in_batches"),
+    *("correct_refills_behind", "correct_spares_per_thread"),
+)
+LEAK = {
+    "leaks_spares": "closed by hand",
+    "leaks_beside_spares": "a statement's error",
+    "leaks_replaced": "a statement's error",
+    "leaks_half_made": "set-up fails",
+    "keyed_by_thread": "threads that end, between requests",
+    "gives_up_last_alias": "threads that end, in a request",
+}
+"""Backends that lose sessions, and a moment that shows it."""
 
 
 def _zygote(name: str, rig: Rig, driver: Driver = "psycopg2") -> Zygote:
@@ -33,32 +49,44 @@ def _zygote(name: str, rig: Rig, driver: Driver = "psycopg2") -> Zygote:
     )
 
 
-def _shown(zygote: Zygote, promise: str, rig: Rig) -> list[tuple[str, Verdict, str]]:
-    """Moment, verdict and reason of each plan of some moments, after the probe that a check begins with."""
+def _shown(zygote: Zygote, promise: str, rig: Rig, *moments: str) -> list[tuple[str, str, Verdict, str]]:
+    """Moment, title, verdict and reason of each plan of some moments, after the probe that a check begins with."""
     zygote.traits = probe(zygote.variant, rig, zygote)
     asked, shown = PROMISES.get(promise), []
     for plan in asked.plans(zygote.variant, zygote.traits):
-        if plan.moment in MOMENTS[promise] and plan.variant == zygote.variant:
+        if plan.moment in (moments or MOMENTS[promise]) and plan.variant == zygote.variant:
             found = judge(run(msgspec.structs.replace(plan, bound=BOUND), rig, zygote), [asked])[0]
-            shown.append((plan.moment, found.verdict, found.summary))
+            shown.append((plan.moment, plan.title, found.verdict, found.summary))
     return shown
 
 
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
 @pytest.mark.parametrize("promise", MOMENTS)
-@pytest.mark.parametrize("name", ["correct_preopens", "correct_grows_and_shrinks"])
-def test_a_pool_that_levels_off_is_not_accused(name: str, promise: str, rig: Rig) -> None:
-    with closing(_zygote(name, rig)) as zygote:
+@pytest.mark.parametrize("name", KEEP_SPARES)
+def test_a_pool_that_keeps_spares_is_not_accused(name: str, promise: str, driver: Driver, rig: Rig) -> None:
+    with closing(_zygote(name, rig, driver)) as zygote:
         shown = _shown(zygote, promise, rig)
-        assert zygote.traits.levels_off > 1
-        assert shown
-        assert not [each for each in shown if each[1] is Verdict.BROKEN]
+        assert zygote.traits.levels
+        assert {each[0] for each in shown} == set(MOMENTS[promise])
+        assert not [each for each in shown if each[2] is Verdict.BROKEN], zygote.traits.levels
 
 
-def test_one_that_goes_on_growing_is_accused(rig: Rig) -> None:
+def test_threads_that_take_turns_on_spares_that_they_share_are_not_accused(rig: Rig) -> None:
+    with closing(_zygote("correct_keeps_idle_spares", rig)) as zygote:
+        shown = _shown(zygote, "bounded-sessions", rig, "threads that take turns")
+        assert [each[2] for each in shown] == [Verdict.KEPT], shown
+
+
+@pytest.mark.parametrize("name", LEAK)
+def test_a_backend_that_loses_sessions_is_caught(name: str, rig: Rig) -> None:
+    with closing(_zygote(name, rig)) as zygote:
+        shown = _shown(zygote, "bounded-sessions", rig, LEAK[name])
+        assert Verdict.BROKEN in [verdict for _, _, verdict, _ in shown], shown
+
+
+def test_one_that_goes_on_growing_has_no_level(rig: Rig) -> None:
     with closing(_zygote("leaks_spares", rig)) as zygote:
-        shown = _shown(zygote, "bounded-sessions", rig)
-        assert zygote.traits.levels_off == 0
-        assert Verdict.BROKEN in [verdict for _, verdict, _ in shown]
+        assert probe(zygote.variant, rig, zygote).levels == ()
 
 
 def test_a_pool_that_is_made_while_its_engine_is_imported_is_found(rig: Rig) -> None:

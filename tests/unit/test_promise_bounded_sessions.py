@@ -127,8 +127,55 @@ def test_a_killed_process_leaves_its_statement_behind() -> None:
     assert verdict(BOUNDED, record(*soon, held("1@a", "2@b", at="final"))) == "kept"
 
 
+def together(number: int) -> tuple[Line, ...]:
+    """So many requests in flight at once, each on a session of its own."""
+    actors = [f"t{each}" for each in range(number)]
+    reads = (ok(Read(actor), on=f"{place}@s") for place, actor in enumerate(actors))
+    return (*(ok(Begin(actor)) for actor in actors), *reads, *(ok(End(actor)) for actor in actors))
+
+
+def open_at_end(number: int) -> Line:
+    return held(*(f"{place}@s" for place in range(number)), at="final")
+
+
 def test_a_pool_of_unknown_size_may_hold_as_many_as_it_was_seen_to() -> None:
-    told, levels = (*asks(T, "1@a"), *asks(T, "2@b")), Traits(levels_off=2)
-    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"))) == "broken"
-    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"), traits=levels)) == "kept"
-    assert verdict(BOUNDED, record(*told, held("1@a", "2@b", "3@c", at="final"), traits=levels)) == "broken"
+    told, levels = (*asks(T, "0@s"), *asks(T, "1@s")), Traits(levels=(2, 3, 4, 5))
+    assert verdict(BOUNDED, record(*told, open_at_end(2))) == "broken"
+    assert verdict(BOUNDED, record(*told, open_at_end(2), traits=levels)) == "kept"
+    assert verdict(BOUNDED, record(*told, open_at_end(3), traits=levels)) == "broken"
+
+
+@pytest.mark.parametrize(
+    ("levels", "in_flight", "most"),
+    [
+        pytest.param((3, 4, 5, 6), 1, 3, id="two spares, one request"),
+        pytest.param((3, 4, 5, 6), 3, 5, id="two spares, three requests"),
+        pytest.param((3, 4, 5, 6), 6, 8, id="two spares, more requests than were looked at"),
+        pytest.param((5, 5, 5, 5), 4, 5, id="five that were opened at once"),
+        pytest.param((3, 3, 3, 6), 4, 6, id="three more where none waits"),
+        pytest.param((2, 4, 6, 8), 3, 6, id="two for each thread"),
+        pytest.param((2, 4, 6, 8), 5, 10, id="two for each thread, more than were looked at"),
+        pytest.param((3,), 2, 4, id="looked at with one request alone"),
+        pytest.param((3, 3, 3, 4), 3, 3, id="grows for ever with two requests"),
+        pytest.param((), 3, 3, id="no spares"),
+    ],
+)
+def test_spares_are_kept_beside_those_in_use(levels: tuple[int, ...], in_flight: int, most: int) -> None:
+    seen = Traits(levels=levels)
+    told = (*together(in_flight), *asks(T, "0@s"))
+    assert verdict(BOUNDED, record(*told, open_at_end(most), traits=seen)) == "kept"
+    assert verdict(BOUNDED, record(*told, open_at_end(most + 1), traits=seen)) == "broken"
+
+
+def test_spares_that_a_burst_has_left_may_stay() -> None:
+    told = (*together(3), *asks(T, "0@s"), *asks(T, "1@s"))
+    seen = Traits(levels=(3, 4, 5, 6))
+    assert verdict(BOUNDED, record(*told, open_at_end(5), traits=seen)) == "kept"
+    assert verdict(BOUNDED, record(*told, open_at_end(6), traits=seen)) == "broken"
+
+
+def test_each_process_has_spares_of_its_own() -> None:
+    forked = (*asks(T, "0@s"), ok(Fork(T), child="c0"), *asks("c0.t0", "1@s"))
+    seen = Traits(levels=(3, 4, 5, 6))
+    assert verdict(BOUNDED, record(*forked, open_at_end(6), traits=seen)) == "kept"
+    assert verdict(BOUNDED, record(*forked, open_at_end(7), traits=seen)) == "broken"

@@ -65,5 +65,5 @@ def test_an_error_without_any_reason_after_a_request_that_was_served() -> None:
 def test_a_pool_of_unknown_size_may_rotate_as_far_as_it_was_seen_to() -> None:
     turns = (*asks(T, "1@a"), *asks(T, "2@b"), *asks(T, "3@c"), *asks(T, "1@a"))
     assert verdict(REUSES, record(*turns)) == "broken"
-    assert verdict(REUSES, record(*turns, traits=Traits(levels_off=3))) == "kept"
-    assert verdict(REUSES, record(*turns, *asks(T, "4@d"), traits=Traits(levels_off=3))) == "broken"
+    assert verdict(REUSES, record(*turns, traits=Traits(levels=(3, 4, 5, 6)))) == "kept"
+    assert verdict(REUSES, record(*turns, *asks(T, "4@d"), traits=Traits(levels=(3, 4, 5, 6)))) == "broken"

@@ -236,9 +236,7 @@ class Stage:
     def _actor(self, name: str) -> actors.Actor:
         if name not in self._actors:
             self._actors[name] = actors.Actor(name, self._reply, self._fork, self._aliases)
-            thread = Own(
-                target=self._actors[name].loop, name="worker", daemon=True
-            )  # names are no identities
+            thread = Own(target=self._actors[name].loop, name="worker", daemon=True)  # names are no identities
             thread.start()
             self._threads.append(thread)
         return self._actors[name]

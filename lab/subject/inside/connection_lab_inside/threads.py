@@ -12,7 +12,5 @@ class Own(threading.Thread):
 def others() -> list[str]:
     """The names of the threads that are neither the main one nor the lab's own."""
     return [
-        each.name
-        for each in threading.enumerate()
-        if each is not threading.main_thread() and not isinstance(each, Own)
+        each.name for each in threading.enumerate() if each is not threading.main_thread() and not isinstance(each, Own)
     ]

@@ -1,0 +1,50 @@
+"""How many sessions an ENGINE has for so many requests at once, read from a run in which they came in rounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.check.probe import ROUNDS, level
+from lab.records.plan import Read
+from lab.records.record import Record
+from unit.histories import asks, census, lost, record, session
+
+HALF = ROUNDS[1]
+
+
+def run(open_: list[int], void: str = "") -> Record:
+    """One request after another; so many sessions are open at the end of each."""
+    lines = [
+        line
+        for number in open_
+        for line in (*asks("t0", "1@a"), census(*(session(f"{each}@s") for each in range(number))))
+    ]
+    return record(*lines, void=void)
+
+
+@pytest.mark.parametrize(
+    ("open_", "seen"),
+    [
+        pytest.param([1] * 2 * HALF, 1, id="one session"),
+        pytest.param([1, 2, *[3] * (2 * HALF - 2)], 3, id="spares"),
+        pytest.param([*range(1, 10), 3] * (HALF // 5) + [3] * (2 * HALF % 10), 9, id="grows and shrinks"),
+        pytest.param([3] * HALF + [4] * HALF, 4, id="a thread that is late once"),
+        pytest.param([1] * HALF + [3] * HALF, 0, id="more in the second half"),
+        pytest.param([1 + each // 8 for each in range(2 * HALF)], 0, id="one lost every eight requests"),
+        pytest.param(list(range(1, 2 * HALF + 1)), 0, id="one for each request"),
+        pytest.param([HALF] * 2 * HALF, 0, id="as many as requests"),
+        pytest.param([2] * HALF, 0, id="too short"),
+    ],
+)
+def test_level(open_: list[int], seen: int) -> None:
+    assert level(run(open_), 1) == seen
+
+
+def test_a_run_that_is_void_or_fails_shows_no_level() -> None:
+    whole = run([2] * 2 * HALF)
+    assert level(whole, 1) == 2
+    assert level(run([2] * 2 * HALF, void="held up"), 1) == 0
+    failed = record(
+        *[line for _ in range(2 * HALF) for line in (*asks("t0", "1@a"), census(session("1@s")))], lost(Read("t0"))
+    )
+    assert level(failed, 1) == 0
