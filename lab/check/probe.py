@@ -97,8 +97,8 @@ def _served_at_once(record: Record) -> int:
 
 def _rounds(actors: tuple[str, ...], *, rests: bool) -> tuple[Step, ...]:
     """Two halves of rounds."""
-    both = (*(Begin(actor) for actor in actors), *(Read(actor) for actor in actors))
-    ends = tuple(End(actor) for actor in actors)
+    both: tuple[Step, ...] = (*(Begin(actor) for actor in actors), *(Read(actor) for actor in actors))
+    ends: tuple[Step, ...] = tuple(End(actor) for actor in actors)
     rest = (*both, Sql(actors[0], f"SELECT pg_sleep({TICK:g})"), *ends) if rests else (*both, *ends)
     return (*rest, *(*both, *ends) * (ROUNDS[len(actors)] - 1)) * 2
 
