@@ -149,6 +149,12 @@ SETTLE = Wait(
     "broken",
     "as for CLOSE: what a server takes milliseconds for has half a second",
 )
+OUTLIVE = Wait(
+    2.8,
+    "the sessions of a process that a fault has ended to end as well; a server may look for its client every 2 s",
+    "broken",
+    "as for CLOSE: an idle session ends at once, and one at work within the half second at which a plan makes it look",
+)
 CUT = Wait(
     0.1,
     "sessions to notice that healing a fault has ended their connections",

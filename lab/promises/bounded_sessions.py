@@ -20,6 +20,7 @@ from lab.judging.plan_parts import (
     WHILE_LOCKED,
     at_once,
     block,
+    count,
     inject,
     keeps,
     query,
@@ -29,7 +30,7 @@ from lab.judging.plan_parts import (
 )
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.census import Census
+from lab.records.census import OUTLIVED, Census
 from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Fork, Heal, Plan, Read, Sql, Step, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -115,9 +116,10 @@ class BoundedSessions(Promise):
         yield from self._dead(variant)  # last: what Django breaks itself must not settle the promise
 
     def _dead(self, variant: Variant) -> Iterator[Plan]:
-        """Processes that are killed while the server works for them; the one that has forked them goes on.
+        """Processes that end while the server works for them, or has a session for them.
 
-        They are forked before it has a session, as by a server that loads the application first.
+        Some have been forked by one that goes on, before that has a session, as by a server that loads the application
+        first. The others are the first one.
         """
         children = [f"c{number}" for number in range(len(KILLED))]
         steps: tuple[Step, ...] = (*(Fork("t0", child) for child in children), *query("t0"))
@@ -128,12 +130,22 @@ class BoundedSessions(Promise):
         yield self.plan(variant, "a process killed, mid-query", *steps)
         options = {**variant.options, "options": f"{variant.options.get('options') or ''} {CHECKED}".strip()}
         checked = msgspec.structs.replace(variant, options=options)
-        yield self.plan(checked, "a process killed, the server looks for it", *steps)
+        looked_for = "a process killed, the server looks for it"
+        yield self.plan(checked, looked_for, *steps)
+        first = (Begin("t0"), Read("t0", hold=True), inject("kill", signal="TERM"))
+        yield self.plan(variant, "a process killed, mid-query", *first, title="the first one")
+        yield self.plan(checked, looked_for, *first, title="the first one")
+        for signal in KILLED:
+            idle = (*query("t0"), inject("kill", signal=signal))
+            yield self.plan(variant, "a process killed, between requests", *idle, title=signal)
+        leave = inject("interrupt", raises="exit")
+        for name, work in (("a query", (Read("t0", hold=True),)), ("a block", (Enter("t0"), Write("t0", hold=True)))):
+            yield self.plan(checked, "a process told to exit", Begin("t0"), *work, leave, End("t0"), title=f"in {name}")
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         aliases = len({getattr(call.plan, "alias", "default") for call in trace.calls if call.session}) or 1
-        counted = [census for census in record.census if census.at != "after exit"]
+        counted = [census for census in record.census if census.at not in ("after exit", OUTLIVED)]
         struck = {session for landing in trace.landed for session in landing.struck + landing.cut}
         struck -= loss.seen_by_the_server(record)
         calm = [census for census in counted if not trace.during(census.time - 1, census.time + 1)]
@@ -150,9 +162,13 @@ class BoundedSessions(Promise):
                     continue
             if len(open_) > allowed:
                 return self.broken(f"{len(open_)} sessions are open, {_why(record, allowed)}", _step(trace, census))
-        if not calm or not _at_stake(trace):
+        outlived = [census for census in record.census if census.at == OUTLIVED]
+        for census in outlived:
+            if left := {session.id for session in census.sessions} - struck:
+                return self.broken(f"{count(len(left), 'session')} outlived the process", _step(trace, census))
+        if not outlived and (not calm or not _at_stake(trace)):
             return self.unknown("no session was lost, closed or given up")
-        most = max(len(census.sessions) for census in calm)
+        most = max((len(census.sessions) for census in calm), default=0)
         return self.kept(f"never more than {most} sessions, {_why(record, _allowed(record, trace, FOREVER) * aliases)}")
 
 

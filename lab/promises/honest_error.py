@@ -39,7 +39,7 @@ from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
 from lab.records.landing import Landing
-from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Fail, Fork, Heal, Leave, Plan, Read, Write
+from lab.records.plan import Autocommit, Begin, Commit, End, Enter, Fail, Fork, Heal, Inject, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -122,16 +122,19 @@ class HonestError(Promise):
         yield self.plan(variant, ANSWER_LOST, *then, *after)
 
     def _told_to_exit(self, variant: Variant) -> Iterator[Plan]:
-        """SIGTERM with a handler that raises SystemExit, in a worker of a server that goes on."""
-        child = "c0.t0"
-        leave = inject("interrupt", raises="exit", process="c0")
-        at_commit = (Enter(child), Write(child, hold="commit"), Leave(child), leave)
-        for name, steps in (("at COMMIT", at_commit), ("mid-query", (Read(child, hold=True), leave))):
-            worker = (Fork("t0"), Begin(child), *steps, End(child))
-            yield self.plan(variant, f"{name}, told to exit", *worker, *after_heal("t0"))
+        """SIGTERM with a handler that raises SystemExit, in a worker of a server that goes on, and in the first one."""
+        for actor, process in (("c0.t0", "c0"), ("t0", "")):
+            leave = inject("interrupt", raises="exit", process=process)
+            at_commit = (Enter(actor), Write(actor, hold="commit"), Leave(actor), leave)
+            before, after = ((Fork("t0"),), after_heal("t0")) if process else ((), ())
+            for name, steps in (("at COMMIT", at_commit), ("mid-query", (Read(actor, hold=True), leave))):
+                work = (*before, Begin(actor), *steps, End(actor), *after)
+                yield self.plan(variant, f"{name}, told to exit", *work, title="" if process else "the first process")
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
+        if (call := _told_in_vain(trace)) is not None:
+            return self.broken(f"SystemExit was raised in {call.f}, and neither leaves it nor is a cause", call.step)
         commits = [unit for unit in trace.units if unit.written and unit.closer and unit.closer.f in COMMITS]
         for unit in commits:
             if _feigned(unit, trace):
@@ -142,8 +145,8 @@ class HonestError(Promise):
         seen: list[str] = []
         for call in _first_errors(trace):
             kinds = {landing.kind for landing in trace.landed if _struck_at(landing) <= call.end} - RAISES_NOTHING
-            # A call that hangs has raised nothing: that is bounded-wait's matter.
-            if not call.visible or call.hung or not kinds or not kinds <= JUDGED:
+            # A call that hangs has raised nothing, which is bounded-wait's matter; nor has one whose process ended.
+            if not call.visible or call.hung or call.died or not kinds or not kinds <= JUDGED:
                 continue
             in_doubt = call.step in at_commit and _in_doubt(at_commit[call.step], record)
             fault = _dishonest_commit(call) if in_doubt else ""
@@ -157,6 +160,25 @@ class HonestError(Promise):
         if not seen:
             return self.unknown("no call raised for a fault whose error is known")
         return self.kept(f"the first error named its cause, at {', '.join(dict.fromkeys(seen))}")
+
+
+def _told_in_vain(trace: Trace) -> Call | None:
+    """The call in which a handler has raised SystemExit, of which nothing is left: the process goes on.
+
+    What is in the chain, be it hidden, was not swallowed; nor is it where a later call of the actor has it, because the
+    handler was late.
+    """
+    for landing in trace.landed:
+        step = trace.record.plan.steps[landing.step]
+        params = step.fault.params if isinstance(step, Inject) else {}
+        if params.get("raises") != "exit":
+            continue
+        actor = f"{params['process']}.t0" if params.get("process") else "t0"
+        later = [call for call in trace.calls if call.actor == actor and call.end > landing.time]
+        told = any(cause.origin == "signal" for call in later for cause in call.chain)
+        if later and not told and not later[0].hung and not later[0].died and later[0].begin <= landing.time:
+            return later[0]
+    return None
 
 
 def _of_leaving(call: Call) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+OUTLIVED = "outlived"
+"""The occasion on which the first process had ended by a fault a while ago; its last one, if there were none sooner."""
+
 
 class Session(Struct, frozen=True, omit_defaults=True):
     """One server process. Its identity is pid and backend start, because pids are reused.

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from lab.errors import LabError
-from lab.records.census import Census, Session
+from lab.records.census import OUTLIVED, Census, Session
 from lab.rig.site.site import PlanSite
 from lab.run.actors import Actors
 from lab.run.diary import Diary
-from lab.timing import CLOSE, FAREWELL, SETTLE, Stopwatch
+from lab.timing import CLOSE, FAREWELL, OUTLIVE, SETTLE, Stopwatch
 
 LOOKS = (0.002, 0.002, 0.004, 0.004, 0.008, 0.016)
 """Seconds between looks at the server's sessions, which make no event that the lab could wait for.
@@ -81,6 +81,19 @@ class CensusTaker:
         pauses = _pauses()
         while before == {session.id for session in self._site.sessions()} and time.monotonic() < until:
             time.sleep(next(pauses))
+
+    def outlive(self) -> None:
+        """The sessions that are still there a while after a fault has ended the process; none as soon as there is none.
+
+        Gates are still shut: what the server was at for the process goes on.
+        """
+        stopwatch = Stopwatch(LONGEST_LOOK)
+        for pause in _pauses():
+            sessions = self._site.sessions()
+            if not sessions or stopwatch.look() >= OUTLIVE.seconds:
+                self._diary.census.append(Census(time=self._diary.now(), at=OUTLIVED, sessions=sessions))
+                return
+            time.sleep(pause)
 
     def _settled(self) -> tuple[Session, ...]:
         stopwatch = Stopwatch(LONGEST_LOOK)

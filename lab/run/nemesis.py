@@ -73,6 +73,20 @@ class Nemesis:
         """The sessions that faults, or their healing, have ended so far."""
         return {session for landing in self.landings for session in landing.struck + landing.cut}
 
+    @property
+    def ends_it(self) -> bool:
+        """Whether a fault that ends the subject's first process has been applied."""
+        return any(each.ends_with is not None and not getattr(each, "process", "") for each in self._applied)
+
+    @property
+    def has_killed_it(self) -> bool:
+        """Whether one has, that leaves the process no time to say anything."""
+        return any(each.fatal for each in self._applied) and self.ends_it and self._site.subject.ended()
+
+    @property
+    def _applied(self) -> Sequence[Fault]:
+        return self.faults[: len(self.landings) + len(self._struck)]
+
     def ends_with(self, status: int) -> bool:
         """Whether a fault was to end the subject's process, and it has ended so."""
         return status in {fault.ends_with for fault in self.faults if not getattr(fault, "process", "")}

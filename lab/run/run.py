@@ -130,6 +130,8 @@ class Run:
                 ended = True
             except ChildEnded:
                 self._steps.lose_all()
+                if self._nemesis.ends_it:  # before what it has forked is ended with it
+                    census.outlive()
                 status = child.kill()
                 self._fate = "struck" if self._nemesis.ends_with(status) else "died"
                 self._exit = str(status)
@@ -229,6 +231,8 @@ class Run:
             index, step = todo.pop(self._next(todo))
             if isinstance(step, NemesisStep):
                 self._nemesis.act(index, step, census=not self._lean)
+                if self._nemesis.has_killed_it:  # before a gate opens for what it was at
+                    raise ChildEnded("a fault has ended it")
             else:
                 self._steps.do(index, step, "safety", may_block=bool(todo))
             self._steps.reap_unblocked()

@@ -142,7 +142,8 @@ class Child:
 
     def interrupted(self) -> int:
         """How often a handler has run inside a step; its message comes before the step's answer."""
-        ready, _, _ = select.select([self._channel, *self._forked.values()], [], [], 0.0)
+        channels = [each for each in (self._channel, *self._forked.values()) if each.fileno() >= 0]
+        ready, _, _ = select.select(channels, [], [], 0.0)
         for channel in ready:
             with suppress(OSError):  # of one that has ended, `receive` tells
                 word = channel.recv(LONGEST_MESSAGE, socket.MSG_PEEK)

@@ -15,7 +15,7 @@ from lab.check.check import Options, check
 from lab.fault import needs
 from lab.judging.judge import judge
 from lab.promise import PROMISES
-from lab.records.plan import Plan
+from lab.records.plan import Fork, Plan
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.rig.embedded.rig import Rig
@@ -84,6 +84,9 @@ BROKEN = (
     Broken("leaks_replaced", "bounded-sessions", "a statement's error"),
     Broken("keyed_by_thread", "bounded-sessions", "threads that end, between requests"),
     Broken("gives_up_last_alias", "bounded-sessions", "threads that end, in a request"),
+    Broken("helper_holds_sessions", "bounded-sessions", "a process killed, between requests"),
+    Broken("helper_holds_sessions", "bounded-sessions", "a process told to exit"),
+    Broken("tells_server_not_to_look", "bounded-sessions", "a process killed, the server looks for it"),
     Broken("connects_in_a_storm", "paced-reconnects", "ended at once, from the start"),
     Broken("connects_in_a_storm", "paced-reconnects", "password refused, several requests"),
     Broken("connects_in_a_storm", "paced-reconnects", "no connection slot, from the start"),
@@ -156,6 +159,25 @@ def test_careful_backend_is_not_accused(promise: str, judged: Judge) -> None:
         and plan.moment not in PROMISES.get(promise).of_django
     ]
     assert not accused
+
+
+@pytest.mark.parametrize(
+    ("name", "moment", "sentence"),
+    [
+        ("tells_server_not_to_look", "a process killed, the server looks for it", "1 session outlived the process"),
+        ("helper_holds_sessions", "a process told to exit", "1 session outlived the process"),
+        ("correct_careful", "a process killed, the server looks for it", ""),
+        ("correct_careful", "a process killed, between requests", ""),
+        ("correct_careful", "a process told to exit", ""),
+    ],
+)
+def test_what_outlives_the_first_process(name: str, moment: str, sentence: str, judged: Judge) -> None:
+    findings = judged(_variant(name), "bounded-sessions", moment)
+    first = [finding for plan, finding in findings if not any(isinstance(step, Fork) for step in plan.steps)]
+    assert first
+    for finding in first:
+        assert finding.verdict is (Verdict.BROKEN if sentence else Verdict.KEPT), finding
+        assert sentence in finding.summary
 
 
 def test_a_session_that_its_own_process_closes_is_not_laid_to_a_child(judged: Judge) -> None:

@@ -54,6 +54,8 @@ BROKEN = (
     Broken("swallows_lost_commit", "honest-error", "at COMMIT"),
     Broken("swallows_lost_commit", "honest-error", "at COMMIT, answer lost"),
     Broken("swallows_lost_commit", "honest-error", "at COMMIT, sent"),
+    Broken("swallows_exit", "honest-error", "mid-query, told to exit"),
+    Broken("swallows_exit", "honest-error", "at COMMIT, told to exit"),
 )
 CORRECT: tuple[tuple[str, Driver], ...] = (
     ("zoo.correct_keeper", "psycopg2"),

@@ -9,9 +9,11 @@ import pytest
 
 from lab.records.census import Session
 from lab.records.plan import Begin, End
+from lab.run import census_taker
 from lab.run.actors import Actors
 from lab.run.census_taker import CensusTaker
 from lab.run.diary import Diary
+from lab.timing import OUTLIVE
 
 IDLE = Session(1, "1.0", "lab_s00", "lab", "idle", "", False, 0, 0)
 
@@ -21,6 +23,7 @@ class Taken:
 
     def __init__(self) -> None:
         self.looks = 0
+        self.ends = 1000  # the look at which it is gone
         self.diary = Diary()
         self.actors = Actors(self.diary)
         site: Any = SimpleNamespace(sessions=self._sessions, connects=lambda: 1, open_files=lambda: 1)
@@ -28,7 +31,7 @@ class Taken:
 
     def _sessions(self) -> tuple[Session, ...]:
         self.looks += 1
-        return (IDLE,)
+        return (IDLE,) if self.looks < self.ends else ()
 
     def request(self) -> None:
         steps: tuple[Begin | End, ...] = (Begin("t0"), End("t0"))
@@ -89,3 +92,17 @@ def test_the_one_after_the_process_has_ended_is_always_taken(taken: Taken) -> No
     taken.taker.take("final", settle=True)
     taken.taker.take("after exit")
     assert taken.looks == 2
+
+
+def test_what_outlives_a_process_is_waited_for_no_longer_than_it_is_there(taken: Taken) -> None:
+    taken.ends = 3
+    taken.taker.outlive()
+    (census,) = taken.diary.census
+    assert (census.at, census.sessions, taken.looks) == ("outlived", (), 3)
+
+
+def test_what_outlives_a_process_is_told(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census_taker, "OUTLIVE", OUTLIVE._replace(shipped=0.02))
+    taken.taker.outlive()
+    (census,) = taken.diary.census
+    assert (census.at, census.sessions) == ("outlived", (IDLE,))

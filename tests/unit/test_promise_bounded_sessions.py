@@ -179,3 +179,11 @@ def test_each_process_has_spares_of_its_own() -> None:
     seen = Traits(levels=(3, 4, 5, 6))
     assert verdict(BOUNDED, record(*forked, open_at_end(6), traits=seen)) == "kept"
     assert verdict(BOUNDED, record(*forked, open_at_end(7), traits=seen)) == "broken"
+
+
+def test_what_outlives_the_first_process_is_left_behind() -> None:
+    told = (ok(Begin(T)), ok(Read(T), on="1@a"), lost(Read(T)), strike("kill", signal="TERM"))
+    assert verdict(BOUNDED, record(*told, held(at="outlived"), fate="struck")) == "kept"
+    assert verdict(BOUNDED, record(*told, held("1@a", at="outlived"), fate="struck")) == "broken"
+    cut = (*told, strike("sever-fin", "1@a"), held("1@a", at="outlived"))
+    assert verdict(BOUNDED, record(*cut, fate="struck")) == "kept"

@@ -7,10 +7,10 @@ import pytest
 
 from lab.judging.calls import Call
 from lab.promises.honest_error import _of_leaving
-from lab.records.history import Cause
-from lab.records.plan import Begin, Commit, End, Enter, Leave, Read, Write
+from lab.records.history import DIED, Cause
+from lab.records.plan import Begin, Commit, End, Enter, Fork, Leave, Read, Write
 from lab.records.variant import Variant
-from unit.histories import Line, finding, heal, hung, ok, record, strike, verdict
+from unit.histories import Line, asks, begins, finding, heal, hung, ok, record, strike, verdict
 
 HONEST = "honest-error"
 T = "t0"
@@ -321,3 +321,34 @@ def test_whether_django_itself_has_raised_in_the_place_of_commits_error(
 def _call(*chain: Cause) -> Call:
     leave = Leave("t0")
     return Call("t0", 1, "leave", 0, "safety", 1, 2, "info", {}, chain, leave)
+
+
+EXIT = Cause("chain.Exiting", base="builtins.SystemExit", origin="signal")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(Line(None, "ok", actor=T), "broken", id="swallowed"),
+        pytest.param(Line(None, "fail", chain=(LOST,), actor=T), "broken", id="another error in its place"),
+        pytest.param(Line(None, "fail", chain=(EXIT,), actor=T), "kept", id="leaves the call"),
+        pytest.param(Line(None, "fail", chain=(LOST, EXIT), actor=T), "kept", id="is the cause"),
+        pytest.param(Line(None, "info", chain=(DIED,), actor=T), "unknown", id="the process ended at once"),
+    ],
+)
+def test_a_process_that_is_told_to_exit_does_not_go_on(answer: Line, expected: str) -> None:
+    told = (ok(Begin(T)), begins(Read(T)), strike("interrupt", raises="exit"), answer, ok(End(T)))
+    assert verdict(HONEST, record(*told)) == expected
+
+
+def test_a_handler_that_is_late_raises_in_the_next_call() -> None:
+    late = (ok(Begin(T)), begins(Read(T)), strike("interrupt", raises="exit"), Line(None, "ok", actor=T))
+    assert verdict(HONEST, record(*late, raised(Read(T), EXIT), ok(End(T)))) == "kept"
+
+
+def test_a_worker_is_told_apart_from_the_first_process() -> None:
+    worker = (ok(Begin("c0.t0")), begins(Read("c0.t0")), strike("interrupt", raises="exit", process="c0"))
+    swallowed = (*worker, Line(None, "ok", actor="c0.t0"), ok(End("c0.t0")))
+    assert verdict(HONEST, record(ok(Fork(T), child="c0"), *swallowed, *asks(T, "1@a"))) == "broken"
+    left = (*worker, Line(None, "fail", chain=(EXIT,), actor="c0.t0"))
+    assert verdict(HONEST, record(ok(Fork(T), child="c0"), *left, *asks(T, "1@a"))) == "kept"
