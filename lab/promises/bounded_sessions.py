@@ -139,7 +139,8 @@ class BoundedSessions(Promise):
             idle = (*query("t0"), inject("kill", signal=signal))
             yield self.plan(variant, "a process killed, between requests", *idle, title=signal)
         leave = inject("interrupt", raises="exit")
-        for name, work in (("a query", (Read("t0", hold=True),)), ("a block", (Enter("t0"), Write("t0", hold=True)))):
+        in_block = (Enter("t0"), Write("t0", hold="statement"))
+        for name, work in (("a query", (Read("t0", hold=True),)), ("a block", in_block)):
             yield self.plan(checked, "a process told to exit", Begin("t0"), *work, leave, End("t0"), title=f"in {name}")
 
     def judge(self, record: Record) -> Finding:
