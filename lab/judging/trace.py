@@ -111,9 +111,11 @@ class Trace:
         return any(call.hung for other in beside for call in other.calls) or len(beside) >= self._served(request.begin)
 
     def crowded(self, call: Call) -> bool:
-        """Whether more requests were in flight during the call than the variant says that it is made for."""
+        """Whether more requests of its process were in flight during the call than the variant says it is made for."""
         threads = self.record.plan.variant.threads
-        return threads is not None and sum(one.running_between(call.begin, call.end) for one in self.requests) > threads
+        process = call.actor.rpartition(".")[0]
+        beside = [one for one in self.requests if one.process == process and one.running_between(call.begin, call.end)]
+        return threads is not None and len(beside) > threads
 
     def _served(self, until: int) -> int:
         """The largest number of requests that had a session at the same time before `until`."""

@@ -352,3 +352,13 @@ def test_a_worker_is_told_apart_from_the_first_process() -> None:
     assert verdict(HONEST, record(ok(Fork(T), child="c0"), *swallowed, *asks(T, "1@a"))) == "broken"
     left = (*worker, Line(None, "fail", chain=(EXIT,), actor="c0.t0"))
     assert verdict(HONEST, record(ok(Fork(T), child="c0"), *left, *asks(T, "1@a"))) == "kept"
+
+
+def test_a_worker_of_its_own_crowds_no_other_process() -> None:
+    """A variant for one thread: its request and the parent's run side by side, each in a process of its own."""
+    alone = Variant(name="alone", keeps=True, threads=1)
+    worker = (ok(Begin("c0.t0")), begins(Read("c0.t0")), strike("interrupt", raises="exit", process="c0"))
+    left = (*worker, *asks(T, "1@a"), Line(None, "fail", chain=(EXIT,), actor="c0.t0"))
+    ended = Line(End("c0.t0"), "info", chain=(DIED,))
+    told = record(ok(Fork(T), child="c0"), *left, ended, variant=alone)
+    assert finding(HONEST, told).summary == "the first error named its cause, at read"
