@@ -50,7 +50,17 @@ LIMITS = {
 """Work of whose end Django is told nothing, and blocks that end badly: inherited with Django's wrapper."""
 
 SIMPLE = (
-    *("closes_soon", "commits", "keep_alive", "keeper", "opens_at_import", "own_close", "own_pool", "reclaims"),
+    *(
+        "closes_soon",
+        "commits",
+        "keep_alive",
+        "keeper",
+        "keeps_nothing",
+        "opens_at_import",
+        "own_close",
+        "own_pool",
+        "reclaims",
+    ),
     *("refuses", "reopens", "serialises", "slow_checkout", "slow_connect"),
 )
 FEW = (
@@ -58,6 +68,8 @@ FEW = (
     "reuses",
 )
 """Those that are no copies of zoo/careful.py, and the promises that they make: they reset no session, and the like."""
+PSYCOPG = ("keeps_nothing", "opens_at_import", "own_pool")
+"""Those whose pool is psycopg_pool's, whatever `--driver` says."""
 OF_ITS_DESIGN = {
     "ages_with_jitter": ("reuses",),
     "closes_when_idle": ("reuses",),
@@ -77,6 +89,7 @@ def variant(engine: str, driver: Driver) -> Variant:
     unclaimed = {*UNCLAIMED, *OF_ITS_DESIGN.get(design, ())}
     made = FEW if design in SIMPLE else tuple(each.id for each in PROMISES.values())
     claims = tuple(each for each in made if each not in unclaimed)
+    driver = "psycopg" if design in PSYCOPG else driver
     return Variant(name=engine, engine=engine, driver=driver, path=(str(TESTS),), claims=claims, limits=LIMITS)
 
 

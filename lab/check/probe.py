@@ -48,6 +48,9 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     again = _used_again(requests)
     pool_max = zygote.traits.pool_max or max(op.value.get("pool_max", 0) for op in record.ops)
     levels: tuple[int, ...] = ()
+    if pool_max and not again:  # it may hand out one after the other
+        turns = run(msgspec.structs.replace(plan, steps=query("t0") * (pool_max + 1)), rig, zygote, liveness=False)
+        again = _used_again([each for each in Trace(turns).requests if each.sessions])
     if idle > 1 and zygote.traits.overrides and not pool_max:
         levels = _levels(plan, rig, zygote, rests=any(op.value.get("threads") for op in record.ops))
         again = again or bool(levels and levels[0] > 1)

@@ -101,13 +101,13 @@ def at_once(*actors: str) -> tuple[Step, ...]:
 def keeps(variant: Variant, traits: Traits) -> bool:
     """Whether sessions are kept between requests: the row or the settings say so, else whether it was seen.
 
-    Where nobody has looked, an ENGINE that closes by itself is taken to keep some.
+    Where nobody has looked, a pool, and an ENGINE that closes by itself, is taken to keep some.
     """
     if variant.keeps is not None:
         return variant.keeps
-    if traits.conn_max_age != 0 or traits.pool_max > 0:
+    if traits.conn_max_age != 0:
         return True
-    return traits.own_close if traits.kept is None else traits.kept > 0
+    return traits.own_close or traits.pool_max > 0 if traits.kept is None else traits.kept > 0
 
 
 def commits_at_close(variant: Variant, traits: Traits) -> bool:
@@ -123,7 +123,9 @@ def commits_at_close(variant: Variant, traits: Traits) -> bool:
 def kept_nothing(record: Record) -> str:
     """Why a run shows that an ENGINE with a close of its own keeps nothing, where no row or setting says; "" else."""
     variant, traits = record.plan.variant, record.traits
-    if variant.keeps is not None or traits.conn_max_age != 0 or traits.pool_max or not traits.own_close:
+    if variant.keeps is not None or traits.conn_max_age != 0 or not traits.own_close:
+        return ""
+    if traits.pool_max and traits.kept != 0:  # a pool may hand out its sessions in turn
         return ""
     used = [session for request in Trace(record).requests for session in request.sessions]
     return NOTHING_SEEN_KEPT if len(used) > 1 and len(set(used)) == len(used) else ""

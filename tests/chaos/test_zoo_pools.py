@@ -92,3 +92,16 @@ def test_one_that_goes_on_growing_has_no_level(rig: Rig) -> None:
 def test_a_pool_that_is_made_while_its_engine_is_imported_is_found(rig: Rig) -> None:
     with closing(_zygote("correct_opens_at_import", rig, "psycopg")) as zygote:
         assert zygote.traits.pool_max == 7
+
+
+def test_a_pool_that_has_a_maximum_and_keeps_nothing_is_seen_to(rig: Rig) -> None:
+    with closing(_zygote("correct_keeps_nothing", rig, "psycopg")) as zygote:
+        shown = _shown(zygote, "bounded-sessions", rig)
+        assert (zygote.traits.pool_max, zygote.traits.kept) == (4, 0)
+        assert not [each for each in shown if each[2] is Verdict.BROKEN]
+        assert PROMISES.get("reuses").not_applicable(zygote.variant, zygote.traits)
+
+
+def test_a_pool_that_hands_out_its_sessions_in_turn_is_seen_to_keep_them(rig: Rig) -> None:
+    with closing(_zygote("correct_own_pool", rig, "psycopg")) as zygote:
+        assert probe(zygote.variant, rig, zygote).kept

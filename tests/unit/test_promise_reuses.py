@@ -67,3 +67,11 @@ def test_a_pool_of_unknown_size_may_rotate_as_far_as_it_was_seen_to() -> None:
     assert verdict(REUSES, record(*turns)) == "broken"
     assert verdict(REUSES, record(*turns, traits=Traits(levels=(3, 4, 5, 6)))) == "kept"
     assert verdict(REUSES, record(*turns, *asks(T, "4@d"), traits=Traits(levels=(3, 4, 5, 6)))) == "broken"
+
+
+def test_a_pool_that_was_seen_to_keep_nothing_need_not_reuse_it() -> None:
+    turns, own = (*asks(T, "1@a"), *asks(T, "2@b")), Variant(name="own")
+    assert verdict(REUSES, record(*turns, variant=own, traits=Traits(pool_max=4, kept=0))) == "n/a"
+    assert verdict(REUSES, record(*turns, variant=own, traits=Traits(pool_max=4, kept=2))) == "kept"
+    assert verdict(REUSES, record(*turns, variant=own, traits=Traits(pool_max=1, kept=1))) == "broken"
+    assert verdict(REUSES, record(*turns, variant=own, traits=Traits(pool_max=4))) == "kept"

@@ -21,17 +21,21 @@ class DatabaseWrapper(Stock):
         key = (os.getpid(), self.alias, *(self.settings_dict[name] for name in names))
         with _guard["lock"]:
             if key not in _pools:
-                _pools[key] = ConnectionPool(
-                    kwargs=conn_params,
-                    min_size=2,
-                    max_size=4,
-                    timeout=5,
-                    open=True,
-                    check=ConnectionPool.check_connection,
-                    reset=self._reset,
-                )
+                _pools[key] = self.pool(conn_params)
         self._pool = _pools[key]
         return self._pool.getconn()
+
+    def pool(self, conn_params: dict[str, Any]) -> Any:
+        """One that is opened at once."""
+        return ConnectionPool(
+            kwargs=conn_params,
+            min_size=2,
+            max_size=4,
+            timeout=5,
+            open=True,
+            check=ConnectionPool.check_connection,
+            reset=self._reset,
+        )
 
     def _close(self) -> None:
         if self.connection is not None:

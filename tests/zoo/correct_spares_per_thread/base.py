@@ -1,10 +1,11 @@
-"""Correct: each thread has two sessions for each alias, used in turn, which end with the thread."""
+"""Correct: each thread has two sessions for each alias, used in turn, which end when the thread's object is gone."""
 
 from __future__ import annotations
 
 import os
 import threading
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from zoo.careful import Careful
 
@@ -12,7 +13,7 @@ EACH = 2
 
 
 class Shelf(list[Any]):
-    """Lies in a thread's own storage, and goes when the thread does."""
+    """Goes when the thread does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,12 +26,13 @@ class Shelf(list[Any]):
 
 
 class DatabaseWrapper(Careful):
-    own: ClassVar[Any] = threading.local()
+    own: ClassVar[WeakKeyDictionary[threading.Thread, dict[Any, Any]]] = WeakKeyDictionary()
 
     @property
     def shelf(self) -> list[Any]:
-        mine: list[Any] = vars(self.own).setdefault((os.getpid(), self.alias), Shelf())
-        return mine
+        mine = self.own.setdefault(threading.current_thread(), {})
+        shelf: list[Any] = mine.setdefault((os.getpid(), self.alias), Shelf())
+        return shelf
 
     def from_shelf(self) -> Any:
         """None as long as the thread has too few; else the one that has waited longest."""

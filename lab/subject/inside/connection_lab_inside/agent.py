@@ -170,7 +170,6 @@ class Stage:
         ends neither the process nor what daemon threads wait for (Python 3.11 to 3.14), so the reader does."""
         self._lock = threading.Lock()
         self._actors: dict[str, actors.Actor] = {}
-        self._threads: list[threading.Thread] = []
         self._main = actors.Actor("t0", self._reply, self._fork, self._aliases, stays=True)
         self._actors["t0"] = self._main
         if self._init:
@@ -238,7 +237,6 @@ class Stage:
             self._actors[name] = actors.Actor(name, self._reply, self._fork, self._aliases)
             thread = Own(target=self._actors[name].loop, name="worker", daemon=True)  # names are no identities
             thread.start()
-            self._threads.append(thread)
         return self._actors[name]
 
     def _fork(self, actor: actors.Actor, message: dict[str, Any]) -> int:
@@ -256,7 +254,7 @@ class Stage:
         self._lock = threading.Lock()  # a thread that is not here may have held the old one
         name = f"{message['child']}.t0"
         actor.become(name, self._reply)
-        self._main, self._actors, self._threads, self._children = actor, {name: actor}, [], []
+        self._main, self._actors, self._children = actor, {name: actor}, []
         self._off_main = threading.current_thread() if off_main else None
         Own(target=self._read, name="lab-reader", daemon=True).start()
         return 0
