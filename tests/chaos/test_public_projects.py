@@ -61,11 +61,13 @@ class Public:
 KEPT: frozenset[str] = frozenset()
 STATE = frozenset({"clean-session"})
 STALE = STATE | {"replaces-stale"}
+UNTOLD = ("in a command", "in an executor's thread")
+ROTATED = ("password rotated, query first", "password rotated, atomic() first")
 PUBLIC = (
-    Public("prometheus_settings", STALE, moments=("in a command", "in an executor's thread")),
+    Public("prometheus_settings", STALE, moments=UNTOLD),
     Public("tenants_settings", STALE),
     Public("psqlextra_settings", STALE),
-    Public("sqlalchemy_pool_settings", STALE),
+    Public("sqlalchemy_pool_settings", STALE, moments=(*UNTOLD, *ROTATED)),
     Public("geventpool_settings", STALE, wanted=GEVENT),
     Public("silk_settings", STALE),
     Public("wagtail_settings", STATE),
