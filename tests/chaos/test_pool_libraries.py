@@ -67,7 +67,7 @@ LIBRARIES = (
             "clean-session": "SET",
         },
     ),
-    Library("null_pool", "psycopg", {}, ("reuses",)),
+    Library("null_pool", "psycopg", {}, ("replaces-stale", "reuses")),
 )
 
 
