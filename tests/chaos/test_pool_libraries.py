@@ -39,6 +39,7 @@ OF_DJANGO = {
         *("threads that end, in a request", "threads that end, in atomic()"),
         *("in an executor's thread", "a process killed, mid-query"),
     },
+    "clean-session": {"Django's wrapper: execution", "Django's wrapper: needs_rollback"},
     "replaces-stale": {"in a command", "in an executor's thread"},
 }
 """Moments that stock Django with a connection for each request does not keep either."""
