@@ -26,6 +26,8 @@ ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
 """By requests at once, rounds in each half of a look at how many sessions there are."""
 SLACK = 1
 """Sessions more that a pool's own thread opens now and then, because it is late: in the second half, or later."""
+TRIES = 3
+"""Times at most that the first look is taken: what it misses, on a busy machine, every later verdict would miss."""
 TICK = 1.0
 """Seconds of rest in each half, in which a thread of the ENGINE's may open and close sessions."""
 
@@ -40,8 +42,11 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     both = at_once("t0", "t1") if several(variant) else ()
     steps = (*query("t0") * 3, *both, Read(COMMAND), *request("t0", Look("t0")))
     plan = Plan(variant=variant, steps=steps, title="probe", source="probe")
-    record = run(plan, rig, zygote, liveness=False)
-    if record.void or any(op.chain for op in record.ops):
+    for _ in range(TRIES):
+        record = run(plan, rig, zygote, liveness=False)
+        if not record.void and not any(op.chain for op in record.ops):
+            break
+    else:
         return zygote.traits
     requests = [each for each in Trace(record).requests if each.sessions and each.lifecycle == "request"]
     idle = max((len(census.sessions) for census in record.census if census.at == "end"), default=0)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from lab.check.probe import ROUNDS, level
+from lab.check import probe as module
+from lab.check.probe import ROUNDS, TRIES, level, probe
 from lab.records.plan import Read
 from lab.records.record import Record
-from unit.histories import asks, census, lost, record, session
+from lab.records.variant import Traits
+from unit.histories import KEEPS, asks, census, lost, record, session
 
 HALF = ROUNDS[1]
 
@@ -48,3 +53,14 @@ def test_a_run_that_is_void_or_fails_shows_no_level() -> None:
         *[line for _ in range(2 * HALF) for line in (*asks("t0", "1@a"), census(session("1@s")))], lost(Read("t0"))
     )
     assert level(failed, 1) == 0
+
+
+@pytest.mark.parametrize(("voids", "kept"), [(0, 1), (TRIES - 1, 1), (TRIES, None)])
+def test_a_first_look_that_shows_nothing_is_taken_again(
+    voids: int, kept: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = iter([run([1, 1], void="held up")] * voids + [run([1, 1])] * 2)
+    monkeypatch.setattr(module, "run", lambda *_, **__: next(runs))
+    zygote: Any = SimpleNamespace(traits=Traits())
+    rig: Any = None
+    assert probe(KEEPS, rig, zygote).kept == kept
