@@ -37,6 +37,8 @@ class Guard:
         self._lock = threading.Lock()
         self._refusal: dict[str, Any] | None = None
         self._notes: list[str] = []
+        self._facilities: dict[str, str] = {}
+        self._asked: dict[str, str] = {}
         self.name = ""
         self.loading = True
         self.failed = ""
@@ -82,8 +84,18 @@ class Guard:
                 self._hear(self.control)
 
     def notes(self) -> list[str]:
-        """What was refused without ending the check."""
-        return list(dict.fromkeys(self._notes))
+        """What was refused without ending the check, and who wanted it where that is the project's own code."""
+        found, libraries = list(dict.fromkeys(self._notes)), []
+        for path, what in self._facilities.items():
+            if path in self._asked:
+                where = _application(self._asked[path]) or "Python's own library"
+                found.append(f"a connection to {path} ({what}) was refused: {where} wanted it, it is not the lab's")
+            else:
+                libraries.append(f"{path} ({what})")
+        if libraries:
+            what = ", ".join(libraries)
+            found.append(f"no doing of the project's: libraries in C ask this machine for {what}: refused")
+        return found
 
     def close(self) -> None:
         """The warden ends its subject."""
@@ -110,8 +122,12 @@ class Guard:
             self.not_held = message["held"]
         elif "failed" in message:
             self.failed = message["failed"]
+        elif "asked" in message:
+            self._asked[message["asked"]] = message["stack"]
         elif message["fatal"]:
             self._refusal = self._refusal or message
+        elif message.get("facility"):
+            self._facilities[message["wanted"]] = message["facility"]
         else:
             own = message["wanted"] == PLACEHOLDER
             self._notes.append(

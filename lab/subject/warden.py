@@ -68,16 +68,21 @@ DNS = 53
 UNREADABLE = -1
 """The family of an address that cannot be read."""
 
-FACILITIES = (
-    "/run/systemd/",
-    "/var/run/nscd/",
-    "/run/nscd/",
-    "/dev/log",
-    "/run/dbus/",
-    "/var/run/dbus/",
-    "/var/lib/sss/",
-)
+FACILITIES = {
+    **dict.fromkeys(("/var/run/nscd/", "/run/nscd/"), "the C library's cache of users and hosts"),
+    "/var/lib/sss/": "sssd's users",
+    "/run/systemd/": "systemd's users, hosts and journal",
+    **dict.fromkeys(("/run/avahi-daemon/", "/var/run/avahi-daemon/"), "avahi's hosts"),
+    **dict.fromkeys(("/run/dbus/", "/var/run/dbus/"), "D-Bus"),
+    "/dev/log": "the system's log",
+}
 """Unix sockets of the machine itself that libraries try and do without; refused, but no reason to end a check."""
+
+NAME_SERVICE = "libnss_"
+"""Begins the name of each library by which glibc looks up users and hosts: whatever socket one asks for, it does
+without."""
+RETURN_WORDS = 16
+"""Words of a stack in which the place is to which a call returns: connect() itself has few of its own."""
 
 PLACEHOLDER = ("127.0.0.1", 1)
 """What stands in a project's DATABASES until a plan has a server. The zygote that asks for it finds that down: an app
@@ -176,11 +181,12 @@ class Warden:
         connects = number == _call("connect")
         kind = "unix" if family == socket.AF_UNIX else _type(thread, descriptor) if connects else "udp"
         early = place == PLACEHOLDER and _tgid(thread) == self._zygote
-        fatal = not early and self._is_fatal(place, kind, connects=connects)
+        facility = _facility(thread, place[0]) if kind == "unix" else ""
+        fatal = not early and not facility and self._is_fatal(place, kind, connects=connects)
         if fatal and self._ask_where(thread):
             return  # the signal makes the call begin again
         if not (fatal and self._told):
-            self._report(thread, self._message(thread, place, kind, fatal=fatal))
+            self._report(thread, {**self._message(thread, place, kind, fatal=fatal), "facility": facility})
         code = errno.ECONNREFUSED if early else errno.ENETUNREACH if kind == "udp" else errno.EACCES
         _answer(listener, ANSWER.pack(identity, 0, -code, 0))
 
@@ -188,7 +194,7 @@ class Warden:
         """Whether a connection may go there: nowhere, to the kernel, to the lab, or to the subject's own listener."""
         if family in (socket.AF_UNSPEC, socket.AF_NETLINK):
             return True
-        if family == socket.AF_UNIX and place[0].startswith(FACILITIES):
+        if family == socket.AF_UNIX and place[0].startswith(tuple(FACILITIES)):
             return False
         if family in (socket.AF_INET, socket.AF_INET6) and self._allowed.get(place, 0) > 0:
             return True
@@ -211,9 +217,7 @@ class Warden:
     @staticmethod
     def _is_fatal(place: tuple[str, int], kind: str, *, connects: bool) -> bool:
         """Whether a refusal ends the check: of a datagram socket that is only connected nothing leaves."""
-        if kind == "unix":
-            return not place[0].startswith(FACILITIES)
-        return kind == "tcp" or place[1] == DNS or not connects
+        return kind in ("unix", "tcp") or place[1] == DNS or not connects
 
     def _message(self, thread: int, place: tuple[str, int], kind: str, *, fatal: bool) -> dict[str, Any]:
         process = _tgid(thread)
@@ -394,6 +398,36 @@ def _catches(process: int) -> bool:
 def _program(process: int) -> str:
     with contextlib.suppress(OSError), open(f"/proc/{process}/cmdline", "rb") as file:
         return os.path.basename(_text(file.read()))
+    return ""
+
+
+def _facility(thread: int, path: str) -> str:
+    """What of the machine's own a Unix socket is, where libraries try that one and do without; "" for any other."""
+    library = _caller(thread)
+    if library.startswith(NAME_SERVICE):
+        return f"{library}, for users and hosts"
+    return next((what for head, what in FACILITIES.items() if path.startswith(head)), "")
+
+
+def _caller(thread: int) -> str:
+    """The library whose code has called connect(), in which the thread waits; "" where that cannot be seen.
+
+    The first place in code that its stack holds is where the call returns to. The C library's own code is no answer: it
+    may have been asked (for a user's home, it asks nscd), or be a part of its own connect() (glibc from 2.41 on).
+    """
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{thread}/syscall", encoding="ascii") as now:
+        stack = _memory(thread, int(now.read().split()[-2], 16), 8 * RETURN_WORDS)
+        code: list[tuple[int, int, str]] = []
+        with open(f"/proc/{thread}/maps", encoding="utf-8", errors="replace") as maps:
+            for line in maps:
+                fields = line.split(maxsplit=5)
+                if len(fields) == 6 and "x" in fields[1]:
+                    first, last = (int(end, 16) for end in fields[0].split("-"))
+                    code.append((first, last, os.path.basename(fields[5].strip())))
+        for (place,) in struct.iter_unpack("=Q", stack):
+            for first, last, library in code:
+                if first <= place < last:
+                    return library
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import socket
 import threading
 import time
@@ -196,6 +197,43 @@ def test_sockets_of_the_machine_are_refused_and_cost_nothing(
         records = list(threads.map(lambda _: run(plan, rig, zygote), range(8)))
         zygote.guard.check()
     assert [op.chain for record in records for op in record.ops if op.chain] == []
+
+
+def loaded(rig: Rig, monkeypatch: pytest.MonkeyPatch, way: str) -> str:
+    """The notes of a project that does this while it loads, and is judged all the same."""
+    monkeypatch.setenv("FOREIGN_WAY", way)
+    variant = Variant(name="loads", module="hostile_at_load.settings", engine="", path=(str(PROJECTS),))
+    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
+        return "\n".join(zygote.traits.notes)
+
+
+def test_what_glibc_asks_for_is_not_told_as_the_projects_doing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = [line for line in loaded(rig, monkeypatch, "users").splitlines() if "nscd" in line]
+    assert line.startswith("no doing of the project's: libraries in C ask")
+    assert "the C library's cache of users and hosts" in line
+
+
+def test_what_the_project_asks_this_machine_for_is_told_with_its_line(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = loaded(rig, monkeypatch, "log")
+    assert "/dev/log (the system's log) was refused: hostile_at_load/settings.py:" in notes
+    assert "no doing of the project's" not in notes
+
+
+@pytest.mark.parametrize(("way", "library"), [("name service", "libnss_own.so.2"), ("own library", "libown.so.2")])
+def test_a_name_service_is_known_by_the_library_that_asks(
+    rig: Rig, foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, library: str
+) -> None:
+    """Whatever its socket is called. The same code in a library of another name ends the check."""
+    shutil.copy(os.environ["FOREIGN_LIBPQ"], tmp_path / library)
+    monkeypatch.setenv("FOREIGN_LIBRARY", str(tmp_path / library))
+    if way == "own library":
+        with pytest.raises(AddressRefused, match=r"/run/own-users/\.s\.PGSQL\.1 while it loads"):
+            loaded(rig, monkeypatch, way)
+        return
+    notes = loaded(rig, monkeypatch, way)
+    assert "/run/own-users/.s.PGSQL.1 (libnss_own.so.2, for users and hosts): refused" in notes
 
 
 def test_a_project_may_reach_what_it_serves_itself(rig: Rig, foreign: Foreign, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 STACK = int(signal.SIGRTMIN) + 9
@@ -42,6 +43,7 @@ class Guard:
         self._allowed: frozenset[tuple[str, str]] = frozenset()
         self._zygote = os.getpid()
         self._drivers: set[str] = set()
+        self._asked: set[str] = set()
         self.wrapper: type | None = None
         """The ENGINE's DatabaseWrapper, once it is known."""
         faulthandler.register(STACK, file=stack, all_threads=False, chain=False)
@@ -94,8 +96,10 @@ class Guard:
                 host, port = address[0], str(address[1])
                 if self._is_foreign_name(host) or (not self._held and (host, port) not in self._allowed):
                     self._refuse(f"{host}:{port}", "tcp")
-            elif not self._held and isinstance(address, (str, bytes)):
-                self._refuse(os.fsdecode(address), "unix")
+            elif isinstance(address, (str, bytes)):
+                if not self._held:
+                    self._refuse(os.fsdecode(address), "unix")
+                self._say_who(os.fsdecode(address))
 
     def _is_foreign_name(self, host: str) -> bool:
         """A name that would have to be looked up, and is neither this machine's nor the lab's."""
@@ -108,20 +112,23 @@ class Guard:
         return False
 
     def _refuse(self, wanted: str, kind: str) -> None:
-        frame = sys._getframe(2)  # noqa: SLF001 - the way to a stack without its text
-        lines = [
-            f'  File "{each.filename}", line {each.lineno} in {each.name}'
-            for each in reversed(traceback.extract_stack(frame, _LONGEST))
-        ]
         early = wanted == ":".join(PLACEHOLDER) and os.getpid() == self._zygote
-        message = {"wanted": wanted, "kind": kind, "fatal": not early, "program": "", "stack": "\n".join(lines)}
-        message["engine"] = self._engine_line()
+        stack, engine = _stack(sys._getframe(2)), self._engine_line()  # noqa: SLF001 - the way to a stack without its text
+        self._send(wanted=wanted, kind=kind, fatal=not early, program="", stack=stack, engine=engine)
+        raise Refused(13, f"the lab refuses a connection to {wanted}")
+
+    def _say_who(self, path: str) -> None:
+        """Tell which line of Python wants this Unix socket, for when the kernel refuses it: others are asked for in C."""
+        if path not in self._asked:
+            self._asked.add(path)
+            self._send(asked=path, stack=_stack(sys._getframe(2)))  # noqa: SLF001 - as above
+
+    def _send(self, **message: Any) -> None:
         try:
             with socket.socket(fileno=os.dup(self._tell)) as tell:
                 tell.send(json.dumps(message).encode())
         except OSError:
             pass  # the lab has gone, and this process is about to
-        raise Refused(13, f"the lab refuses a connection to {wanted}")
 
     def _engine_line(self) -> str:
         """Where the ENGINE's own code decides about parameters: file and line, "" when all of it is Django's."""
@@ -133,6 +140,15 @@ class Guard:
                 if code is not None:
                     return f"{code.co_filename}:{code.co_firstlineno}"
         return ""
+
+
+def _stack(frame: FrameType) -> str:
+    """As faulthandler writes one: the innermost line first."""
+    lines = [
+        f'  File "{each.filename}", line {each.lineno} in {each.name}'
+        for each in reversed(traceback.extract_stack(frame, _LONGEST))
+    ]
+    return "\n".join(lines)
 
 
 def _places(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
