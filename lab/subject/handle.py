@@ -41,6 +41,8 @@ INTERRUPTED, IDLE = b'{"interrupted": true}', b'{"interrupted": false}'
 NO_DJANGO = "Django does not import"
 """How inside/start.py begins to say so."""
 MISSING = "No module named"
+SIGNALLED = 128
+"""As in lab/subject/warden.py: a status beyond it is that of a signal."""
 IMPORT_VARIABLE = "LAB_IMPORT_TIMEOUT"
 """The environment variable that gives it more, or less."""
 
@@ -290,6 +292,7 @@ class Zygote:
             raise
         except LabError:
             importing = self._process.poll() is None and not self._ended()
+            end = "" if importing else self._end()
             self.close()
             if importing:
                 raise EngineUnusable(
@@ -299,13 +302,13 @@ class Zygote:
             if (said := self.last_words()).startswith(NO_DJANGO):
                 raise EngineUnusable(said, _interpreter(variant) or "install it there") from None
             raise EngineUnusable(
-                f"the subject of {variant.name} ended before it could import the variant: {said}",
+                f"{self.guard.name} ended its interpreter{end} while it was imported: {said}",
                 "try the same import in that interpreter",
             ) from None
         if "refused" in hello:
             self.close()
             said = mask_text(hello["refused"], telling(hello["secrets"]))
-            other = _interpreter(variant, said) if MISSING in said else ""
+            other = hello["remedy"] or (_interpreter(variant, said) if MISSING in said else "")
             raise EngineUnusable(said, other or "check the name, --path, --driver and --setting")
         self.secrets = telling(hello.pop("secrets"))
         hello["settings"] = masked(hello["settings"], self.secrets)
@@ -348,6 +351,17 @@ class Zygote:
         self.guard.close()
         self._process.kill()
         self._process.wait()
+
+    def _end(self) -> str:
+        """How the subject's interpreter has ended, in words."""
+        try:
+            status = self._process.wait(SUBJECT_REAP.seconds)
+        except subprocess.TimeoutExpired:
+            return ""
+        if status > SIGNALLED:
+            with suppress(ValueError):
+                return f" by {signal.Signals(status - SIGNALLED).name}"
+        return f" with status {status}"
 
     def _ended(self) -> bool:
         """Whether the subject has closed its end of the channel."""

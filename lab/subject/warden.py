@@ -84,6 +84,9 @@ without."""
 RETURN_WORDS = 16
 """Words of a stack in which the place is to which a call returns: connect() itself has few of its own."""
 
+SIGNALLED = 128
+"""Added to the number of the signal that ended the subject, as a shell does."""
+
 PLACEHOLDER = ("127.0.0.1", 1)
 """What stands in a project's DATABASES until a plan has a server. The zygote that asks for it finds that down: an app
 may look into its database while it loads, and do without."""
@@ -137,7 +140,8 @@ class Warden:
             if listener in ready:
                 self._look(listener)
             if ended in ready:
-                return process.wait()
+                status = process.wait()
+                return SIGNALLED - status if status < 0 else status
 
     def _tell(self, **message: Any) -> None:
         with contextlib.suppress(OSError):  # the lab has gone, and with it everything

@@ -43,6 +43,10 @@ class Early(AppConfig):
         from django.db import connection
         connection.ensure_connection()
 """
+ENGINE_POSTGIS = """
+GDAL_LIBRARY_PATH = "/nonexistent/libgdal.so"
+DATABASES = {'default': {'ENGINE': 'django.contrib.gis.db.backends.postgis', 'NAME': 'x'}}
+"""
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 
@@ -366,14 +370,17 @@ def test_a_password_of_its_own_is_told_in_the_drivers_words(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        at_night("raise SystemExit(3)", ["does not import", "SystemExit"]),
-        ("import os\nos.environ['SHOP_SECRET']", ["KeyError", "SHOP_SECRET"]),
+        at_night("raise SystemExit(3)", ["does not import", "SystemExit", "why it ends Python"]),
+        ("import os\nos.environ['SHOP_SECRET']", ["KeyError", "SHOP_SECRET", "in the environment of this command"]),
         at_night("DATABASES = {}", ["no database 'default'"]),
         at_night("DATABASES = {'default': {}, 'users': {}}", ["no ENGINE", "(users) give --alias"]),
         ("DATABASES = {'default': 'postgres://a:s3cretpw@b/c'}", ["is a str"]),
         (f"DATABASES = {{'default': {{'ENGINE': '{STOCK}', 'OPTIONS': '-c x=1'}}}}", ["OPTIONS", "is a str"]),
         (EARLY, ["apps of", "Connection refused (its own database, which is not there while it loads)"]),
-        ("DATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'x'}}", ["another database"]),
+        (
+            "DATABASES = {'default': {'ENGINE': 'django.db.backends.mysql', 'NAME': 'x'}}",
+            ["another database", "--alias"],
+        ),
         at_night("DATABASES = {'default': {'ENGINE': 'sqlite3', 'NAME': 'x'}}", ["another database"]),
         at_night(
             "DATABASES = {'default': {'ENGINE': 'postgresql', 'NAME': 'x'}}", ["ENGINE postgresql does not import"]
@@ -381,8 +388,12 @@ def test_a_password_of_its_own_is_told_in_the_drivers_words(
         ("INSTALLED_APPS = ['no_such_app']\n", ["apps of", "no_such_app"]),
         at_night("DATABASE_ROUTERS = ['no.Router']\n", ["apps of", "No module named 'no'"]),
         at_night("CONN = '600'", ["CONN_MAX_AGE", "'600'"]),
-        at_night("import ctypes\nctypes.CDLL('libgdal-that-is-not-there.so')", ["libgdal-that-is-not-there"]),
-        ("import os\nos._exit(7)", ["ended before"]),
+        at_night(
+            "import ctypes\nctypes.CDLL('libgdal-that-is-not-there.so')", ["libgdal-that-is-not-there", "install that"]
+        ),
+        ("import os\nos._exit(7)", ["settings module broken_settings ended its interpreter with status 7"]),
+        at_night("import ctypes\nctypes.string_at(0)", ["ended its interpreter by SIGSEGV"]),
+        at_night(ENGINE_POSTGIS, ["postgis does not import", "install that library"]),
         ("import time\ntime.sleep(60)", ["still importing", "LAB_IMPORT_TIMEOUT"]),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",

@@ -74,7 +74,8 @@ def main(descriptor: int, tell: int, stack: int) -> None:
         hello["files"] = len(os.listdir("/proc/self/fd")) - 1  # one is the listing's; a child has as many
     except configuration.Refused as refusal:
         secrets = configuration.secrets(config["secret_keys"])
-        channel.send(json.dumps({"refused": str(refusal), "secrets": secrets}).encode())
+        said = {"refused": str(refusal), "remedy": refusal.remedy, "secrets": secrets}
+        channel.send(json.dumps(said).encode())
         return
     channel.send(json.dumps(hello, default=repr).encode())
     warm(config["driver"], pool=bool(loaded.database.get("OPTIONS", {}).get("pool")))

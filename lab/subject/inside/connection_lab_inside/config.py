@@ -40,6 +40,12 @@ OTHER_SERVERS = ("mysql", "oracle", "sqlite3", "sqlite", "mariadb", "mssql")
 NUMBERS = ("CONN_MAX_AGE",)
 FLAGS = ("CONN_HEALTH_CHECKS", "AUTOCOMMIT", "ATOMIC_REQUESTS", "DISABLE_SERVER_SIDE_CURSORS")
 CREDENTIALS = re.compile(r"[A-Za-z][\w+.-]*://[^\s:/@]*:([^\s@/]+)@")
+LIBRARY = re.compile(
+    r"cannot open shared object file|Could not find the \w+ library|DLL load failed|\.so\b", re.IGNORECASE
+)
+"""How ctypes, the loader and GeoDjango say that a library of the system is missing."""
+CORRECT = "correct it in the settings module, or lay another value on it with --setting"
+PLACE = "give --alias for a database on PostgreSQL, or name another ENGINE"
 NO_SECRETS = ("AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS", "CSRF_COOKIE_NAME", "PWD", "OLDPWD")
 """Settings, and variables of the environment: a shell's working folder is in half of all paths."""
 LONGEST_SECRET, MOST_SECRETS = 400, 100
@@ -49,7 +55,11 @@ GIVEN = ("PGDATABASE", "PGHOST", "PGPASSWORD", "PGPORT", "PGUSER")
 
 
 class Refused(Exception):
-    """This configuration cannot run; the text is one line for the person who gave it."""
+    """This configuration cannot run: one line for the person who gave it, and what to do where that is known."""
+
+    def __init__(self, said: str, remedy: str = "") -> None:
+        super().__init__(said)
+        self.remedy = remedy
 
 
 @dataclass
@@ -115,7 +125,7 @@ def load(config: dict[str, Any], notes: list[str]) -> Loaded:
     _check_values(loaded.database)
     engine = loaded.database["ENGINE"]
     if engine.rpartition(".")[2] in OTHER_SERVERS and (not engine.count(".") or engine.startswith("django.db.")):
-        raise Refused(f"ENGINE {engine} is for another database, the lab runs PostgreSQL")
+        raise Refused(f"ENGINE {engine} is for another database, the lab runs PostgreSQL", PLACE)
     import django
 
     try:
@@ -125,8 +135,11 @@ def load(config: dict[str, Any], notes: list[str]) -> Loaded:
 
             _ = router.routers  # a router that does not import is found out now, as with the first query of a project
     except Exception as error:
-        own = " (its own database, which is not there while it loads)" if DOWN in str(error) else ""
-        raise Refused(f"the apps of {config['module']} do not load: {_first_line(error)}{own}") from None
+        said = f"the apps of {config['module']} do not load: {_first_line(error)}"
+        if DOWN in str(error):
+            early = "let it load without, as it must where the database is down"
+            raise Refused(f"{said} (its own database, which is not there while it loads)", early) from None
+        raise Refused(said, _remedy(error)) from None
     loaded.wrapper = _wrapper(engine)
     loaded.notes += [*_patches(), *_threads()]
     return loaded
@@ -144,7 +157,7 @@ def _project(config: dict[str, Any], notes: list[str]) -> Loaded:
             notes.append(f"DJANGO_CONFIGURATION: {name}")
         databases = settings.DATABASES
     except (Exception, SystemExit) as error:
-        raise Refused(f"settings module {module} does not import: {_first_line(error)}") from None
+        raise Refused(f"settings module {module} does not import: {_first_line(error)}", _remedy(error)) from None
     _look_up(module, databases, alias)
     others = {name: _elsewhere(name, dict(each), notes) for name, each in databases.items() if name != alias}
     database = _with_given(dict(databases[alias]), config, notes)
@@ -172,7 +185,8 @@ def _look_up(module: str, databases: Any, alias: str) -> None:
     database = databases[alias]
     if not isinstance(database, Mapping):
         raise Refused(
-            f"DATABASES[{alias!r}] of {module} is a {type(database).__name__}, where Django wants a dictionary"
+            f"DATABASES[{alias!r}] of {module} is a {type(database).__name__}, where Django wants a dictionary",
+            "correct it in the settings module",
         )
     if not database.get("ENGINE"):
         others = ", ".join(str(name) for name in databases if name != alias) or "none"
@@ -180,7 +194,10 @@ def _look_up(module: str, databases: Any, alias: str) -> None:
             f"DATABASES[{alias!r}] of {module} has no ENGINE; for another of its aliases ({others}) give --alias"
         )
     if not isinstance(options := database.get("OPTIONS") or {}, Mapping):
-        raise Refused(f"OPTIONS of DATABASES[{alias!r}] is a {type(options).__name__}, where Django wants a dictionary")
+        raise Refused(
+            f"OPTIONS of DATABASES[{alias!r}] is a {type(options).__name__}, where Django wants a dictionary",
+            "correct it in the settings module",
+        )
 
 
 def use(settings: Any, databases: dict[str, dict[str, Any]]) -> None:
@@ -208,7 +225,7 @@ def _alone(config: dict[str, Any], notes: list[str]) -> Loaded:
         try:
             module = importlib.import_module(name)
         except (Exception, SystemExit) as error:
-            raise Refused(f"settings module {name} does not import: {_first_line(error)}") from None
+            raise Refused(f"settings module {name} does not import: {_first_line(error)}", _remedy(error)) from None
         databases = getattr(module, "DATABASES", None)
         _look_up(name, databases, config["alias"])
         base = dict(databases[config["alias"]])  # type: ignore[index]
@@ -284,11 +301,13 @@ def _check_values(database: dict[str, Any]) -> None:
         value = database.get(key, 0)
         if value is not None and not isinstance(value, int | float):
             raise Refused(
-                f"{key} is {value!r}, where Django wants a number or None: every connect fails at adding to it"
+                f"{key} is {value!r}, where Django wants a number or None: every connect fails at adding to it", CORRECT
             )
     for key in FLAGS:
         if isinstance(value := database.get(key), str):
-            raise Refused(f"{key} is the text {value!r}, which Django takes for {bool(value)}: give True or False")
+            raise Refused(
+                f"{key} is the text {value!r}, which Django takes for {bool(value)}: give True or False", CORRECT
+            )
 
 
 def _wrapper(engine: str) -> Any:
@@ -299,12 +318,12 @@ def _wrapper(engine: str) -> Any:
         wrapper = getattr(load_backend(engine), "DatabaseWrapper", None)
     except Exception as error:
         first = error.__cause__ or error  # Django wraps the ImportError in advice about its own backends
-        raise Refused(f"ENGINE {engine} does not import: {_first_line(first)}") from None
+        raise Refused(f"ENGINE {engine} does not import: {_first_line(first)}", _remedy(first)) from None
     if wrapper is None:
-        raise Refused(f"ENGINE {engine} has no DatabaseWrapper in its base module")
+        raise Refused(f"ENGINE {engine} has no DatabaseWrapper in its base module", "name the package of a backend")
     if getattr(wrapper, "vendor", "") != "postgresql":
         raise Refused(
-            f"ENGINE {engine} is for {getattr(wrapper, 'vendor', 'an unnamed server')}, the lab runs PostgreSQL"
+            f"ENGINE {engine} is for {getattr(wrapper, 'vendor', 'an unnamed server')}, the lab runs PostgreSQL", PLACE
         )
     return wrapper
 
@@ -349,6 +368,19 @@ def _methods(cls: Any) -> list[str]:
 def _first_line(error: BaseException) -> str:
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _remedy(error: BaseException) -> str:
+    """What to do where the project's own code cannot be loaded; "" for a module that is missing: the lab knows more."""
+    if LIBRARY.search(str(error)):
+        return "install that library, or name settings that need none"
+    if isinstance(error, ImportError):
+        return ""
+    if isinstance(error, SystemExit):
+        return "run it by itself to see why it ends Python"
+    if isinstance(error, KeyError) or type(error).__name__ == "ImproperlyConfigured":
+        return "give what it needs, e.g. in the environment of this command"
+    return "see what `manage.py check` says in the same folder and environment"
 
 
 def traits(loaded: Loaded, driver: str) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Guard:
         raise Refused(13, f"the lab refuses a connection to {wanted}")
 
     def _say_who(self, path: str) -> None:
-        """Tell which line of Python wants this Unix socket, for when the kernel refuses it: others are asked for in C."""
+        """Tell which line of Python wants this Unix socket, for when the kernel refuses it; C asks for others."""
         if path not in self._asked:
             self._asked.add(path)
             self._send(asked=path, stack=_stack(sys._getframe(2)))  # noqa: SLF001 - as above
