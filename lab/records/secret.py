@@ -7,9 +7,11 @@ value that stands under such a key in the settings or the environment.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
+from urllib.parse import quote, quote_plus, unquote
 
 MASK = "***"
 
@@ -25,6 +27,11 @@ NO_SECRETS = ("passfile", "password_validators", "auth_password_validators", "to
 
 SHORTEST = 4
 """Characters: a shorter value is looked for by its key alone."""
+
+LONG_LINE = 16
+"""Characters of a line of a secret that has several, as a private key has, to be looked for by itself."""
+CUT = 400
+"""Characters: the end of a longer text may have been cut off, in the middle of a secret."""
 
 _KEYS = re.compile(KEYS)
 _URL = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^\s:/@'\"]*:)[^\s@/'\"]+(?=@)")
@@ -71,9 +78,12 @@ def mask_texts(value: Any, values: Collection[str]) -> Any:
 
 def mask_text(text: str, values: Iterable[str] = ()) -> str:
     """A text without the secrets that its own words show, and without the known ones."""
+    cut = len(text) >= CUT
     for value in values:
         if value in text:
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MASK, text)
+        elif cut and (begun := _begun(value, text)):
+            text = text[:-begun] + MASK
     if "://" in text:
         text = _URL.sub(rf"\g<head>{MASK}", text)
     if "'" in text:
@@ -86,10 +96,33 @@ def mask_text(text: str, values: Iterable[str] = ()) -> str:
 def telling(values: Iterable[str]) -> tuple[str, ...]:
     """Those that may be looked for in any text: long and unusual enough not to stand there for something else.
 
-    The longest first, so that what contains another one goes as a whole.
+    In each form in which a text may have it. The longest first, so that what contains another one goes as a whole.
     """
-    unusual = {each for each in values if len(each) >= SHORTEST and not _PLAIN.fullmatch(each)} - _WORDS
-    return tuple(sorted(unusual, key=lambda value: (-len(value), value)))
+    found = {value for value in values if len(value) >= SHORTEST and not _PLAIN.fullmatch(value)} - _WORDS
+    forms = {form for value in found for form in _forms(value) if len(form) >= SHORTEST and not _PLAIN.fullmatch(form)}
+    return tuple(sorted(forms - _WORDS, key=lambda value: (-len(value), value)))
+
+
+def _forms(value: str) -> set[str]:
+    """A value as texts have it: itself, in quotes of Python, JSON, SQL and libpq, in a URL, and line by line."""
+    escaped = value.replace("\\", "\\\\")
+    return {
+        *(value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]),
+        *(value.replace("'", "''"), escaped.replace("'", "''"), escaped.replace("'", "\\'")),
+        *(quote(value), quote(value, safe=""), quote_plus(value), unquote(value)),
+        *(line.strip() for line in value.splitlines() if len(line.strip()) >= LONG_LINE and line[:5] != "-----"),
+    }
+
+
+def _begun(value: str, text: str) -> int:
+    """How many characters of the value's beginning a text ends with, 0 if fewer than SHORTEST."""
+    tail = text[-SHORTEST:]
+    place = value.rfind(tail)
+    while place >= 0:
+        if text.endswith(value[: place + SHORTEST]):
+            return place + SHORTEST
+        place = value.rfind(tail, 0, place + SHORTEST - 1)
+    return 0
 
 
 def holes(value: Any, path: str = "") -> list[str]:

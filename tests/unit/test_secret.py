@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg2.extensions import make_dsn
 
 from lab.records import secret
 from lab.records.secret import MASK, holes, is_secret, mask_text, mask_texts, masked, telling
@@ -95,6 +100,43 @@ def test_known_values_are_found_anywhere_but_never_inside_a_word() -> None:
         f"{MASK} is refused, {MASK}, swordfishes; postgres"
     )
     assert mask_texts({"token": "x1", "row": ["hunter2"]}, values) == {"token": "x1", "row": [MASK]}
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nBAQEFAASCBKcwggSjAgEAAo\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        *(str, repr, json.dumps, lambda value: value.replace("'", "''"), lambda value: quote(value, safe="")),
+        *(quote_plus, lambda value: f"postgres://shop:{quote(value, safe='')}@db", lambda value: repr({"a": [value]})),
+        lambda value: make_dsn(password=value).removeprefix("password="),
+    ],
+)
+@pytest.mark.parametrize("value", ["Zx9&<\"'\\é 7", "p%40ss!w0", "tok/with@odd:chars#99", KEY])
+def test_a_known_value_is_found_in_each_form_in_which_a_text_has_it(write: Callable[[str], str], value: str) -> None:
+    found = mask_text(f"it was {write(value)}, and more", telling([value]))
+    assert MASK in found
+    for piece in ("Zx9", "7", "p%40", "w0", "tok", "chars", "MIIE", "BAQE"):
+        assert piece not in found
+    assert found.startswith("it was ")
+    assert found.endswith("and more")
+
+
+def test_a_url_with_a_quoted_password_tells_the_password() -> None:
+    assert mask_text("no login with p@ss!w0", telling(["p%40ss!w0"])) == f"no login with {MASK}"
+
+
+@pytest.mark.parametrize("length", [3, 4, 5, 12, 13])
+def test_a_value_that_is_cut_off_at_the_end_of_a_long_text_is_found(length: int) -> None:
+    value = "tok-abab-abab-9"
+    text = "x " * 250 + value[:length]
+    assert mask_text(text, telling([value])) == "x " * 250 + (MASK if length > 3 else value[:length])
+
+
+def test_a_text_that_other_secrets_have_made_short_may_have_been_cut_off() -> None:
+    values = telling(["long-one-" * 50, "tok-abab-9"])
+    assert mask_text("long-one-" * 50 + " and tok-ab", values) == f"{MASK} and {MASK}"
 
 
 def test_holes_say_where_a_secret_was() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.machinery
+import json
 import os
 import platform
 import re
@@ -48,8 +49,8 @@ CORRECT = "correct it in the settings module, or lay another value on it with --
 PLACE = "give --alias for a database on PostgreSQL, or name another ENGINE"
 NO_SECRETS = ("AUTH_PASSWORD_VALIDATORS", "PASSWORD_HASHERS", "CSRF_COOKIE_NAME", "PWD", "OLDPWD")
 """Settings, and variables of the environment: a shell's working folder is in half of all paths."""
-LONGEST_SECRET, MOST_SECRETS = 400, 100
-"""Characters, and how many: all of them are one message."""
+LONGEST_SECRETS = 32_000
+"""Bytes of all of them: they are one message. A key or a signed token has some 2,000."""
 GIVEN = ("PGDATABASE", "PGHOST", "PGPASSWORD", "PGPORT", "PGUSER")
 """Variables whose place is taken by what Django hands to the driver."""
 
@@ -448,10 +449,15 @@ def secrets(pattern: str) -> list[str]:
                 found[text] = None
             found.update(dict.fromkeys(CREDENTIALS.findall(text)))
 
+    walk(_said, False)
+    walk({name: value for name, value in os.environ.items() if name not in NO_SECRETS}, False)
     for name in dir(settings) if settings.configured else ():
         if name.isupper() and name not in NO_SECRETS:
             with contextlib.suppress(Exception):  # Django raises for an empty SECRET_KEY
                 walk({name: getattr(settings, name)}, False)
-    walk(_said, False)
-    walk({name: value for name, value in os.environ.items() if name not in NO_SECRETS}, False)
-    return [text for text in found if len(text) <= LONGEST_SECRET][:MOST_SECRETS]
+    kept, left = [], LONGEST_SECRETS
+    for text in found:
+        if (size := len(json.dumps(text))) <= left:
+            kept.append(text)
+            left -= size
+    return kept
