@@ -82,7 +82,7 @@ def mask_text(text: str, values: Iterable[str] = ()) -> str:
     for value in values:
         if value in text:
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", MASK, text)
-        elif cut and (begun := _begun(value, text)):
+        if cut and (begun := _begun(value, text)):
             text = text[:-begun] + MASK
     if "://" in text:
         text = _URL.sub(rf"\g<head>{MASK}", text)
