@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus, unquote
 MASK = "***"
 
 KEYS = (
-    r"(?i)pass(word|wd|phrase|code)?(?![a-z])|pwd|secret|token|credential|private|signature|dsn|salt"
+    r"(?i)pass(word|wd|phrase|code)?(?![a-z])|pwd|secret|token|credential|private|signature|dsn|salt|jwt|bearer"
     r"|(?<![a-z])(api|access|auth|account|client|encryption|signing|ssl|secret)?_?keys?(?![a-z])"
     r"|(database|db|redis|broker|cache|conn(ection)?)_?(url|uri|string)"
 )

@@ -45,7 +45,7 @@ def test_no_form_of_a_secret_is_missed_by_looking_first_whether_there_can_be_one
     "key",
     [
         *("PASSWORD", "sslpassword", "SP_CLIENT_SECRET", "VAULT_TOKEN", "DSN", "api_key", "SECRET_KEY", "DATABASE_URL"),
-        *("AWS_SECRET_ACCESS_KEY", "private_key", "passphrase", "broker_url", "credentials", "key"),
+        *("AWS_SECRET_ACCESS_KEY", "private_key", "passphrase", "broker_url", "credentials", "key", "CI_JOB_JWT"),
     ],
 )
 def test_keys_of_secrets(key: str) -> None:
