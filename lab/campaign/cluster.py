@@ -15,7 +15,7 @@ from lab.campaign.worker import RESOURCE, admit, leave, standing, work
 from lab.edition import edition
 from lab.errors import BadInput, LabError, ToolMissing
 
-REMEDY = "pip install 'connection-lab[rig,campaign]'"
+REMEDY = "pip install 'connection-lab[campaign]'"
 CONNECT = 10.0
 """Seconds in which a scheduler must answer."""
 LOOK = 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from lab.errors import ServesNothing
@@ -12,12 +14,16 @@ from lab.records.secret import mask_text
 from lab.records.variant import Variant
 from lab.rig.protocol import RigProtocol
 from lab.run import run
-from lab.subject.handle import Zygote
+from lab.subject.handle import SILENT, Zygote
 
 BOUND = 4.0
 """Seconds for each step: with the start of the subject what is wrong is said within five."""
 
 READ_ONLY = "25006"
+REFUSED_LOGIN = "password authentication failed"
+OWN_USER = 'user "lab_'
+"""Of the names that the rig gives to its users (lab/rig/protocol.py): the password is another one then."""
+NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
 
 
 def rehearse(variant: Variant, zygote: Zygote, rig: RigProtocol) -> bool:
@@ -32,9 +38,10 @@ def rehearse(variant: Variant, zygote: Zygote, rig: RigProtocol) -> bool:
         note = "read-only: it is judged for what needs no write"
         zygote.traits = msgspec.structs.replace(zygote.traits, notes=(*zygote.traits.notes, note))
         return True
+    why = _why(record, failed, zygote)
     raise ServesNothing(
-        f"{variant.name} does not serve a request without any fault: {_why(record, failed, zygote)}",
-        "a backend that makes its own password is judged with --any-password" if _password(failed) else _remedy(zygote),
+        f"{variant.name} does not serve a request without any fault: {why}",
+        _remedy(f"{why} {zygote.last_words()}"),  # a pool's worker is refused, and the request times out
     )
 
 
@@ -47,16 +54,18 @@ def _why(record: Record, failed: Op | None, zygote: Zygote) -> str:
         return f"an error at {failed.f}"
     if first.cls == "lab.Hung":
         said = zygote.last_words()
-        return f"nothing came back within {BOUND:.0f} s at {failed.f}" + (f"; it said: {said}" if said else "")
+        return f"nothing came back within {BOUND:.0f} s at {failed.f}" + (
+            f"; it said: {said}" if said != SILENT else ""
+        )
     return f"{first.cls.rpartition('.')[2]} at {failed.f}: {mask_text(first.text, zygote.secrets)}"
 
 
-def _password(failed: Op | None) -> bool:
-    return failed is not None and any("password authentication failed" in link.text for link in failed.chain)
-
-
-def _remedy(zygote: Zygote) -> str:
-    said = zygote.last_words()
-    if "password authentication failed" in said:
-        return "a backend that makes its own password is judged with --any-password"
+def _remedy(why: str) -> str:
+    """By the server's words in `why`."""
+    if REFUSED_LOGIN in why:
+        if OWN_USER in why:
+            return "a backend that makes its own password is judged with --any-password"
+        return "let it take USER and PASSWORD from DATABASES, where the lab puts its own"
+    if NO_DATABASE.search(why):
+        return "let it take NAME from DATABASES, where the lab puts its own"
     return "see that it serves one with an empty database and a user without rights"

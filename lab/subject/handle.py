@@ -38,6 +38,7 @@ HANDLED: dict[Raises, int] = {
 """The signals for which the subject has handlers, by what they raise; SIGTERM ends it."""
 INTERRUPTED, IDLE = b'{"interrupted": true}', b'{"interrupted": false}'
 """A handler has run: inside a step, or between two."""
+SILENT = "it printed nothing"
 NO_DJANGO = "Django does not import"
 """How inside/start.py begins to say so."""
 MISSING = "No module named"
@@ -341,9 +342,9 @@ class Zygote:
         return status
 
     def last_words(self) -> str:
-        """The last line that the subject printed."""
+        """The last line that the subject printed; SILENT where there is none."""
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
-        return mask_text(lines[-1], self.secrets) if lines else "it printed nothing"
+        return mask_text(lines[-1], self.secrets) if lines else SILENT
 
     def close(self) -> None:
         """End the zygote; its children end with it."""

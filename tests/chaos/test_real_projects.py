@@ -367,6 +367,39 @@ def test_a_password_of_its_own_is_told_in_the_drivers_words(
     assert "broken" not in moments.values()
 
 
+ENGINE = """
+import time
+from django.db.backends.postgresql import base
+class DatabaseWrapper(base.DatabaseWrapper):
+    def get_connection_params(self):
+        params = super().get_connection_params()
+        {}
+        return params
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("params['user'] = 'shop'", ['authentication failed for user "shop"', "take USER and PASSWORD from DATABASES"]),
+        ("params[[*params][0]] = 'shop'", ['database "shop" does not exist', "take NAME from DATABASES"]),
+        ("time.sleep(600)", ["nothing came back within 4 s at read; see that it serves one"]),
+    ],
+)
+def test_an_engine_that_cannot_serve_is_told_with_what_to_do(
+    lab_command: Lab, tmp_path: Path, line: str, said: list[str]
+) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "__init__.py").touch()
+    (tmp_path / "odd" / "base.py").write_text(ENGINE.format(line))
+    begun = time.monotonic()
+    done = lab_command("check", "odd")
+    assert time.monotonic() - begun < 20
+    assert done.returncode == 254, done
+    for part in said:
+        assert part in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

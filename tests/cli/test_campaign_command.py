@@ -61,7 +61,7 @@ def test_an_address_that_is_none(lab_inside: Lab, monkeypatch: pytest.MonkeyPatc
 def test_without_the_extra(lab_inside: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     refused(
-        lab_inside("campaign", "published_global"), 255, "distributed", "pip install 'connection-lab[rig,campaign]'"
+        lab_inside("campaign", "published_global"), 255, "distributed", "pip install 'connection-lab[campaign]'"
     )
 
 
