@@ -212,6 +212,20 @@ def test_a_value_that_is_no_json_hides_no_other(judge: Judge) -> None:
     assert judged.verdict("reuses") == "kept"
 
 
+def test_options_that_name_a_role_a_service_a_file_or_a_class_work_or_are_named(lab: LabSession) -> None:
+    project = str(PROJECTS / "odd_options")
+    (variant,) = variants_of(None, path=[project], settings="odd_options", driver="psycopg2")
+    with subjects(lab.rig()) as started:
+        (zygote,) = started.start([variant])  # it has served a request
+    notes = "\n".join(zygote.traits.notes)
+    assert "service, passfile in OPTIONS: replaced" in notes
+    assert "sslmode, sslrootcert, sslcert, sslkey in OPTIONS: replaced" in notes
+    assert "OPTIONS['assume_role']: the lab's server has a role 'lab_other'" in notes
+    options = zygote.traits.settings["OPTIONS"]
+    assert options["cursor_factory"] == "odd_options.Cursor"
+    assert options["assume_role"] == "lab_other"
+
+
 @pytest.mark.nightly
 def test_requests_are_atomic_where_the_handler_makes_them_so(judge: Judge) -> None:
     judged = judge("atomic_requests", "recovers honest-error", settings="ar_settings")

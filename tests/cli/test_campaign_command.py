@@ -60,9 +60,7 @@ def test_an_address_that_is_none(lab_inside: Lab, monkeypatch: pytest.MonkeyPatc
 
 def test_without_the_extra(lab_inside: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    refused(
-        lab_inside("campaign", "published_global"), 255, "distributed", "pip install 'connection-lab[campaign]'"
-    )
+    refused(lab_inside("campaign", "published_global"), 255, "distributed", "pip install 'connection-lab[campaign]'")
 
 
 def test_a_store_of_another_lab(lab_inside: Lab, tmp_path: Path) -> None:
