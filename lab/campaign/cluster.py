@@ -10,10 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.campaign.slices import Slice, Versions
+from lab.campaign.slices import Needs, Slice, Versions
 from lab.campaign.worker import RESOURCE, admit, leave, standing, work
 from lab.edition import edition
 from lab.errors import BadInput, LabError, ToolMissing
+from lab.rig.machine.environments import Environment
 
 REMEDY = "pip install 'connection-lab[campaign]'"
 CONNECT = 10.0
@@ -40,10 +41,15 @@ def _dask() -> Any:
 
 @dataclass
 class Cluster:
-    """A scheduler and its workers. `dashboard` is the address of Dask's own page, "" where there is none."""
+    """A scheduler and its workers, each of which must have the `environments`, or make them unless it is `offline`.
+
+    `dashboard` is the address of Dask's own page, "" where there is none.
+    """
 
     client: Any
     say: Callable[[str], None]
+    environments: tuple[Environment, ...] = ()
+    offline: bool = False
     wanted: Versions | None = None
     _known: dict[str, bool] = field(default_factory=dict)
     _looked: float = 0.0
@@ -67,7 +73,8 @@ class Cluster:
         new = [address for address in there if address not in self._known]
         self._known = {address: may for address, may in self._known.items() if address in there}
         if new:
-            said = self.client.run(standing, edition(), workers=new, on_error="return")
+            needs = Needs(edition(), self.environments, self.offline)
+            said = self.client.run(standing, needs, workers=new, on_error="return")
             for address in sorted(new, key=lambda each: str(there[each].get("name", each))):
                 self._known[address] = self._admit(address, str(there[address].get("name", "")), said.get(address))
         return self.workers

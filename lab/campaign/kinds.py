@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
-from lab.errors import UnknownName
+from lab.campaign.corners import AT
+from lab.campaign.directed import DirectedPlans
+from lab.errors import BadInput, UnknownName
 from lab.explore.cuts import Cuts
 from lab.explore.engine import C, Exploration
 from lab.explore.interleavings import USUAL, Interleavings, Scene
@@ -14,13 +16,16 @@ from lab.records.plan import FaultSpec
 from lab.records.shard import Shard, place
 from lab.records.variant import Variant
 
-Kind = Literal["bytes", "orders", "situations", "search"]
+Kind = Literal["bytes", "orders", "situations", "search", "versions"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+VERSIONS: Kind = "versions"
+"""The kind that needs to be told which versions; those are environments to be made."""
 MEANING: dict[Kind, str] = {
     "bytes": "one request, cut before each byte, from its connection's first to its last",
     "orders": "three requests in every order, with one fault at every position",
     "situations": "any three values of the dimensions of `lab list situations` together",
     "search": "random plans, from many seeds",
+    "versions": "every directed plan, in each version of --django, --driver and --python",
 }
 FAULT = "sever-fin"
 """The fault of the orders: the connections end, as when a server or a proxy goes away."""
@@ -30,12 +35,17 @@ SEEDS = 64
 """Seeds for each variant where no number of cases is given."""
 
 
-def chosen(names: Sequence[str]) -> tuple[Kind, ...]:
-    """The kinds of these names, all where none is given; raises UnknownName."""
+def chosen(names: Sequence[str], *, corners: bool = False) -> tuple[Kind, ...]:
+    """The kinds of these names; raises UnknownName, or BadInput for versions without any `corners`.
+
+    Where none is given: versions where there are corners, else all others.
+    """
     for name in names:
         if name not in KINDS:
             raise UnknownName(f"there is no kind {name!r}", f"known: {', '.join(KINDS)}")
-    return tuple(kind for kind in KINDS if not names or kind in names)
+    if VERSIONS in names and not corners:
+        raise BadInput("--kind versions needs versions", "say which: --django 5.2,6.1 --driver psycopg2,psycopg")
+    return tuple(kind for kind in KINDS if (kind in names if names else (kind == VERSIONS) == corners))
 
 
 def exploration(kind: Kind, preemptions: int | None = None) -> Exploration[Any, Any]:
@@ -44,6 +54,8 @@ def exploration(kind: Kind, preemptions: int | None = None) -> Exploration[Any, 
         return Cuts(("connect", "request"), "byte")
     if kind == "situations":
         return Situations()
+    if kind == VERSIONS:
+        return DirectedPlans()
     assert kind == "orders"
     return Interleavings(Scene(USUAL[3], FaultSpec(FAULT)), preemptions)
 
@@ -55,7 +67,8 @@ def sample(cases: Sequence[C], variant: Variant, what: Exploration[C, Any], quot
     """
     if quota is None and shard.whole:
         return list(cases)
-    keys = {case: f"{variant.name} {what.name} {case.name}" for case in cases}
+    subject = variant.name.partition(AT)[0]  # the same cases in each version
+    keys = {case: f"{subject} {what.name} {case.name}" for case in cases}
     few = cases if quota is None else sorted(cases, key=lambda case: place(keys[case]))[:quota]
     wanted = {case for case in few if shard.whole or shard.holds(keys[case])}
     return [case for case in cases if case in wanted]

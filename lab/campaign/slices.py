@@ -16,6 +16,7 @@ from lab.explore.engine import About, Outcome, Ran, Runs, Target, about
 from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
+from lab.rig.machine.environments import Environment
 
 NARROW = 1
 """Cases that compute at once on a worker: there is a worker for each processor."""
@@ -178,6 +179,15 @@ class Seed(Slice[Searched]):
         examples = sorted((key, value) for key, values in database.data.items() for value in values)
         finds = tuple(Find(each.promise, each.record, each.findings, each.agreed, each.replays) for each in found)
         return Searched(finds, found.cases, found.void, dict(at_stake), tuple(examples), found.seconds)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a worker must have: this edition of the lab, and environments, which `offline` forbids to make."""
+
+    edition: str
+    environments: tuple[Environment, ...] = ()
+    offline: bool = False
 
 
 @dataclass(frozen=True)

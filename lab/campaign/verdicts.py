@@ -7,6 +7,7 @@ check does. What it never put at stake is not among its promises: it says nothin
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,15 +17,22 @@ import msgspec
 from msgspec import Struct, field
 
 from lab.campaign import keeping
+from lab.campaign.corners import AT, differing
 from lab.campaign.keeping import FILE, LEDGER, SUFFIX, PartFile, SeedDone, Settings, place_of_search, shown, simplest
-from lab.campaign.kinds import Kind, exploration, sample, seeds
+from lab.campaign.kinds import VERSIONS, Kind, exploration, sample, seeds
 from lab.explore import engine
-from lab.explore.engine import Class, Example, first_cases, letters_of, outcomes_of, place_of
+from lab.explore.engine import Class, Example, Outcome, first_cases, letters_of, outcomes_of, place_of
 from lab.explore.ledger import read_all
+from lab.records.codec import encode
+from lab.records.difference import Difference
+from lab.records.plan import Plan
 from lab.records.variant import Variant
-from lab.store import CASES, Store, read_case, slug
+from lab.records.verdict import Verdict
+from lab.store import CASES, Store, masked_variant, read_case, slug, unwritable, write
 
 Word = Literal["broken", "unknown", "held"]
+DIFFERENCES = "differences"
+"""The folder of a store with the plans that show what differs between versions."""
 
 
 class KindFound(Struct, frozen=True, kw_only=True):
@@ -74,12 +82,17 @@ class VariantFound(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What a campaign came to. `shard` is the part of it that was run, "" for all."""
+    """What a campaign came to. `shard` is the part of it that was run, "" for all.
+
+    `differences`: directed plans that break a promise in one version and not in another; a `plan` is relative to the
+    store.
+    """
 
     edition: str
     seed: int
     shard: str
     variants: tuple[VariantFound, ...]
+    differences: tuple[Difference, ...] = ()
 
     @property
     def status(self) -> int:
@@ -97,7 +110,36 @@ def found(store: Store) -> Found:
         seed=settings.seed,
         shard="" if settings.shard.whole else str(settings.shard),
         variants=tuple(_variant(settings, variant, store, skipped) for variant in settings.variants),
+        differences=tuple(each for each, _ in _differences(settings, store)),
     )
+
+
+def keep_differences(store: Store) -> None:
+    """Write the plan that shows each difference, as it is run in the first corner in which it breaks the promise."""
+    with unwritable(store.root):
+        shutil.rmtree(store.root / DIFFERENCES, ignore_errors=True)
+        (store.root / DIFFERENCES).mkdir(parents=True)
+    for each, plan in _differences(keeping.read_settings(store.root), store):
+        write(store.root / each.plan, encode(plan))
+
+
+def _differences(settings: Settings, store: Store) -> list[tuple[Difference, Plan]]:
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    plans: dict[tuple[str, str], Plan] = {}
+    what = exploration(VERSIONS)
+    for variant in settings.variants if VERSIONS in settings.kinds else ():
+        there = explored_of(settings, variant, VERSIONS, store)
+        for case, outcome in there[2].outcomes.items() if there is not None else ():
+            outcomes.setdefault(variant.name, {})[case.name] = outcome
+            plans[variant.name, case.name] = what.plan(case, masked_variant(variant), 0.0)
+    found = []
+    for number, each in enumerate(differing(outcomes), 1):
+        first = next(corner for corner, verdict in each.verdicts.items() if verdict is Verdict.BROKEN)
+        plan = plans[f"{each.variant}{AT}{first}", each.moment]
+        plan = msgspec.structs.replace(plan, expect={each.promise: str(Verdict.BROKEN)})
+        name = slug(f"{number:03d} {each.variant} {each.promise} {each.moment}")
+        found.append((msgspec.structs.replace(each, plan=f"{DIFFERENCES}/{name}.json"), plan))
+    return found
 
 
 def _variant(settings: Settings, variant: Variant, store: Store, skipped: Mapping[str, str]) -> VariantFound:

@@ -18,13 +18,14 @@ from typing import Any, TypeVar
 import msgspec
 import psutil
 
-from lab.campaign.slices import Slice, Versions
+from lab.campaign.slices import Needs, Slice, Versions
 from lab.check.subjects import Subjects, subjects
 from lab.edition import edition
-from lab.errors import LabError, SubjectLost
+from lab.errors import LabError, SubjectLost, ToolMissing
 from lab.explore.engine import BOUND, Target
 from lab.records.variant import Variant
 from lab.rig.base import BaseRig
+from lab.rig.machine.environments import Unavailable, contents, make
 from lab.rig.rigs import open_rig
 from lab.subject.handle import Zygote
 
@@ -130,17 +131,25 @@ def work(piece: Slice[T]) -> T:
     return _here().submit(lambda held: held.run(piece)).result()
 
 
-def versions(wanted: str) -> Versions:
-    """Start the rig and say what runs; where this is another lab than the `wanted` edition, only which one it is.
+def versions(wanted: Needs) -> Versions:
+    """Start the rig, make the environments that are missing, and say what runs.
 
-    Raises LabError where this machine cannot have a rig.
+    Where this is another lab than the `wanted` edition, only which one it is. Raises LabError where this machine cannot
+    have a rig or an environment.
     """
-    if edition() != wanted:
+    if edition() != wanted.edition:
         return Versions(edition())
-    return Versions(edition(), _here().submit(lambda held: held.rig().versions()).result())
+    found = dict(_here().submit(lambda held: held.rig().versions()).result())
+    for environment in wanted.environments:
+        try:
+            make(environment, offline=wanted.offline)
+        except Unavailable as why:
+            raise ToolMissing(f"{environment} cannot be had: {why}", "start the worker where it can") from None
+        found[str(environment)] = contents(environment)
+    return Versions(edition(), found)
 
 
-async def standing(wanted: str) -> Versions | LabError:
+async def standing(wanted: Needs) -> Versions | LabError:
     """The same for a Dask worker's own loop, which must go on meanwhile; what is in the way is returned."""
     try:
         return await asyncio.to_thread(versions, wanted)

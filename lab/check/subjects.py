@@ -12,6 +12,7 @@ from lab.check.probe import probe
 from lab.check.rehearsal import rehearse
 from lab.errors import LabError
 from lab.records.variant import Variant
+from lab.rig.machine.environments import interpreter
 from lab.rig.protocol import RigProtocol
 from lab.subject.handle import Zygote
 
@@ -79,7 +80,7 @@ class Subjects:
         return tuple(Later(variant, future) for variant, future in zip(variants, futures, strict=True))
 
     def _start(self, variant: Variant, changed: bool) -> Zygote:
-        zygote = Zygote(variant, self._rig.folder, self._rig.environ())
+        zygote = Zygote(here(variant), self._rig.folder, self._rig.environ())
         try:
             if not changed and rehearse(variant, zygote, self._rig):
                 self._read_only.add((variant.module, variant.alias))
@@ -90,6 +91,14 @@ class Subjects:
             zygote.close()
             raise
         return zygote
+
+
+def here(variant: Variant) -> Variant:
+    """The variant with its interpreter on this machine, where it names one of the lab's environments.
+
+    Raises BadInput where that has not been made.
+    """
+    return msgspec.structs.replace(variant, python=interpreter(variant.python))
 
 
 def _close(future: Future[Zygote]) -> None:

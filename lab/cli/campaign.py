@@ -10,15 +10,16 @@ import typer
 
 from lab.campaign.campaign import run_campaign
 from lab.campaign.cluster import Cluster, at, workers
+from lab.campaign.corners import inside
 from lab.campaign.keeping import VERDICTS, Settings, open_campaign
 from lab.campaign.kinds import KINDS, MEANING, chosen
-from lab.campaign.verdicts import found
+from lab.campaign.verdicts import found, keep_differences
+from lab.check.corners import Corner
+from lab.cli.corners import DRIVERS, DjangoFlag, OfflineFlag, YesFlag, chosen_corners
 from lab.cli.options import (
-    DriverFlag,
     Names,
     OptionFlag,
     PathFlag,
-    PythonFlag,
     SeedFlag,
     SettingFlag,
     ShardFlag,
@@ -30,8 +31,10 @@ from lab.edition import edition
 from lab.errors import BadInput
 from lab.records.codec import encode
 from lab.records.shard import parse
+from lab.records.variant import Driver
 from lab.report.campaign import CampaignProgress, print_campaign
 from lab.report.terminal import console, short
+from lab.rig.machine.environments import VERSION, Environment
 from lab.store import default_root, write
 
 HoursFlag = Annotated[
@@ -56,6 +59,12 @@ KindFlag = Annotated[
         help="Only this; may be repeated. " + "; ".join(f"{kind}: {words}" for kind, words in MEANING.items()) + ".",
     ),
 ]
+DriversFlag = Annotated[
+    str, typer.Option("--driver", metavar="psycopg2,psycopg", help="The driver, or several to compare.")
+]
+PythonsFlag = Annotated[
+    str, typer.Option("--python", metavar="3.11,3.13|PATH", help="Versions to compare, or the subjects' interpreter.")
+]
 PreemptionsFlag = Annotated[
     int | None,
     typer.Option(
@@ -78,8 +87,11 @@ def campaign_command(
     kind: KindFlag = None,
     preemptions: PreemptionsFlag = None,
     path: PathFlag = None,
-    driver: DriverFlag = None,
-    python: PythonFlag = "",
+    django: DjangoFlag = "",
+    driver: DriversFlag = "",
+    python: PythonsFlag = "",
+    offline: OfflineFlag = False,
+    yes: YesFlag = False,
     setting: SettingFlag = None,
     option: OptionFlag = None,
     seed: SeedFlag = 0,
@@ -90,16 +102,25 @@ def campaign_command(
     """Run what is too long for a check, in slices, on the workers of this machine or of a Dask cluster.
 
     A stop, Ctrl-C too, keeps what is done; the same command goes on from the store. The result is the same whatever the
-    number of workers. Exit status 1: a claimed promise is broken; 2: not all was run, or one is unknown.
+    number of workers. With --django, or several of --driver or --python, each variant is run in every combination of
+    these versions, and what differs is printed with a plan.
+
+    Exit status 1: a claimed promise is broken; 2: not all was run, or one is unknown.
     """
     reports = chosen_reports(report)
-    variants = variants_of(names, path=path, driver=driver, python=python, setting=setting, option=option)
+    compared = bool(django) or "," in driver or VERSION.fullmatch(python.partition(",")[0]) is not None
+    kinds = chosen(kind or (), corners=compared)
+    one = None if compared else _driver(driver)
+    variants = variants_of(
+        names, path=path, driver=one, python="" if compared else python, setting=setting, option=option
+    )
     if cluster and number:
         raise BadInput("--cluster and --workers are given", "give one of them: a cluster has workers of its own")
+    corners = chosen_corners(django, driver, python, offline, yes=yes) if compared else []
     settings = Settings(
         edition=edition(),
-        variants=tuple(variants),
-        kinds=chosen(kind or ()),
+        variants=tuple(inside(variants, corners) if compared else variants),
+        kinds=kinds,
         seed=seed,
         cases=cases,
         preemptions=preemptions,
@@ -111,6 +132,8 @@ def campaign_command(
     with CampaignProgress(errors) as face:
         try:
             with _cluster(cluster, number, face) as running:
+                running.environments = _environments(corners)
+                running.offline = offline
                 if running.dashboard:
                     face.say(f"dashboard: {running.dashboard}")
                 run_campaign(settings, folder, running, face, None if hours is None else hours * 3600)
@@ -118,6 +141,8 @@ def campaign_command(
             stopped = True
     what = found(folder)
     write(folder.root / VERDICTS, encode(what))
+    if what.differences:
+        keep_differences(folder)
     print_campaign(out, what, folder.root)
     errors.print(f"evidence: {short(str(folder.root))}", markup=False, soft_wrap=True)
     draw_pages(reports, folder.root, errors)
@@ -125,6 +150,17 @@ def campaign_command(
         errors.print("stopped: the same command goes on from there", markup=False)
         return 130
     return what.status
+
+
+def _driver(name: str) -> Driver | None:
+    """The one driver; raises BadInput."""
+    if name and name not in DRIVERS:
+        raise BadInput(f"--driver {name}: there is no such driver", f"choose from {', '.join(DRIVERS)}")
+    return next((each for each in DRIVERS if each == name), None)
+
+
+def _environments(corners: list[Corner]) -> tuple[Environment, ...]:
+    return tuple(dict.fromkeys(corner.environment for corner in corners))
 
 
 def _cluster(address: str, number: int | None, face: CampaignProgress) -> AbstractContextManager[Cluster]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
-import sys
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
@@ -16,6 +13,7 @@ from lab.check.claims import checked
 from lab.check.corners import Corner, judge_corners
 from lab.check.variants import find, missing_driver, rows
 from lab.cli.check import judge_variants, rigs
+from lab.cli.corners import DjangoFlag, DriversFlag, OfflineFlag, PythonsFlag, YesFlag, chosen_corners
 from lab.cli.options import (
     BoundFlag,
     BudgetFlag,
@@ -33,7 +31,7 @@ from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, write_repo
 from lab.errors import EXTRA, BadInput
 from lab.records.result import Result, exit_status
 from lab.records.shard import parse
-from lab.records.variant import Driver, Variant
+from lab.records.variant import Variant
 from lab.report.corners import as_record, print_corners
 from lab.report.html import write_html
 from lab.report.json import write_json
@@ -43,8 +41,6 @@ from lab.report.terminal import console, print_matrix, short
 from lab.report.versions import labelled, print_versions
 from lab.rig.capabilities import VARIABLE
 from lab.rig.docker.containers import chosen_version
-from lab.rig.machine import cache
-from lab.rig.machine.environments import Environment, Unavailable, make, versions
 from lab.rig.machine.install import remedy
 from lab.store import Store, default_root
 
@@ -57,16 +53,6 @@ PostgresFlag = Annotated[
     typer.Option("--postgres", metavar="15,16,…", help="Compare these server versions, in containers (--rig docker)."),
 ]
 SEVERAL_VERSIONS = "docker"
-DjangoFlag = Annotated[str, typer.Option("--django", metavar="5.2,6.0,…", help="Compare these, in environments of uv.")]
-DriversFlag = Annotated[
-    str, typer.Option("--driver", metavar="psycopg2,psycopg", help="Compare these. Default: each row's own.")
-]
-PythonsFlag = Annotated[
-    str, typer.Option("--python", metavar="3.11,3.13,…", help="Compare these. Default: the one that runs the lab.")
-]
-OfflineFlag = Annotated[bool, typer.Option("--offline", help="Make no environment: use those that are there.")]
-YesFlag = Annotated[bool, typer.Option("--yes", "-y", help="Make the environments that are missing without asking.")]
-DRIVERS: tuple[Driver, ...] = get_args(Driver)
 
 
 def register(app: typer.Typer) -> None:
@@ -127,7 +113,7 @@ def matrix(
     if django or driver or python:
         if postgres:
             raise BadInput("--postgres does not go together with --django, --driver and --python", "run it twice")
-        results = _corners(variants, options, store, rig, _chosen_corners(django, driver, python, offline, yes=yes))
+        results = _corners(variants, options, store, rig, chosen_corners(django, driver, python, offline, yes=yes))
     elif servers_versions:
         # Whoever asks for versions asks for the rig that has them, unless another one is named.
         servers = rig or os.environ.get(VARIABLE) or SEVERAL_VERSIONS
@@ -157,47 +143,6 @@ def _with_driver(variants: list[Variant]) -> list[Variant]:
 def _versions(text: str) -> list[str]:
     """The versions in a list with commas, each once; raises BadInput."""
     return [chosen_version(each.strip()) for each in dict.fromkeys(text.split(","))] if text else []
-
-
-def _chosen_corners(django: str, driver: str, python: str, offline: bool, *, yes: bool) -> list[Corner]:
-    """Every combination, its environment made; raises BadInput, ToolMissing."""
-    drivers = [each.strip() for each in driver.split(",") if each.strip()]
-    for each in drivers:
-        if each not in DRIVERS:
-            raise BadInput(f"--driver {each}: there is no such driver", f"choose from {', '.join(DRIVERS)}")
-    own = importlib.metadata.version("django").split(".")
-    wanted = [
-        Environment(version, interpreter)
-        for version in versions("--django", django) or [".".join(own[:2])]
-        for interpreter in versions("--python", python) or [".".join(platform.python_version_tuple()[:2])]
-    ]
-    there = _environments(wanted, offline=offline, yes=yes)
-    kinds: list[Driver | None] = [each for each in DRIVERS if each in drivers] or [None]
-    return [Corner(environment, kind) for environment in there for kind in kinds]
-
-
-def _environments(wanted: list[Environment], *, offline: bool, yes: bool) -> list[Environment]:
-    """Those that can be had: what is missing is made, once it has been asked for."""
-    missing = [each for each in wanted if not each.there]
-    if missing and not (offline or yes):
-        what = f"{len(missing)} environments are to be made with uv in {cache.folder()}"
-        if not sys.stdin.isatty():
-            raise BadInput(what, "say so with --yes")
-        if not typer.confirm(f"{what}, some 60 MB each. Make them?", err=True):
-            raise BadInput(f"{what}, which was refused", "name fewer versions")
-    found, errors = [], console(stderr=True)
-    for each in wanted:
-        if each in missing and not offline:
-            errors.print(f"making an environment with {each}", markup=False)
-        try:
-            make(each, offline=offline)
-        except Unavailable as why:
-            errors.print(f"left out: {each}: {why}", markup=False, soft_wrap=True)
-        else:
-            found.append(each)
-    if not found:
-        raise BadInput("none of these versions go together", "name others")
-    return found
 
 
 def _corners(

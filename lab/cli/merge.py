@@ -12,6 +12,7 @@ from lab.campaign.join import is_campaign
 from lab.campaign.join import join as join_campaign
 from lab.campaign.keeping import VERDICTS
 from lab.campaign.verdicts import found as campaign_found
+from lab.campaign.verdicts import keep_differences
 from lab.check.merge import merge, pieces
 from lab.cli.options import JsonFlag, prepare_file
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, folder_of, write_reports
@@ -74,6 +75,8 @@ def _merge_campaign(stores: list[Path], into: Path) -> int:
     store = join_campaign(stores, into)
     what = campaign_found(store)
     write(store.root / VERDICTS, encode(what))
+    if what.differences:
+        keep_differences(store)
     print_campaign(console(), what, store.root)
     console(stderr=True).print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return what.status

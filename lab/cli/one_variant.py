@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 from rich.console import Console
 
+from lab.check.subjects import here
 from lab.explore.engine import BOUND, Target
 from lab.promise import PROMISES
 from lab.records.variant import Variant
@@ -24,7 +25,7 @@ def one_variant(variant: Variant, rig: str, errors: Console) -> Iterator[tuple[B
     servers = prepare(rig)
     with (
         open_rig(servers, lambda line: errors.print(line, markup=False)) as running,
-        closing(Zygote(variant, running.folder, running.environ())) as zygote,
+        closing(Zygote(here(variant), running.folder, running.environ())) as zygote,
     ):
         yield running, zygote
 

@@ -218,6 +218,14 @@ class Exploration(ABC, Generic[C, T]):
         """Whether a request of the case may wait until its fault is healed: such cases run on more threads."""
         return False
 
+    def alone(self, case: C) -> bool:
+        """Whether the case strikes all that a rig runs, as a restart of the server does: no other runs beside it."""
+        return False
+
+    def concerns(self, case: C, promise: str) -> bool:
+        """Whether a break of this promise counts there: what a case does not put at stake on purpose comes by luck."""
+        return True
+
     def missed(self, case: C, record: Record) -> bool:
         """Whether the run proves nothing of this case."""
         return bool(record.void)
@@ -414,9 +422,10 @@ class Runs(Generic[C, T]):
         self.at_stake: Counter[str] = Counter()
 
     def all(self, cases: Sequence[C], done: Callable[[C, Outcome], None]) -> None:
-        """Run these, in their order; `done` hears of each, from any thread."""
+        """Run these, in their order, then those that must run alone; `done` hears of each, from any thread."""
         ended = threading.Event()
-        waits = {case: self._exploration.waits(case) for case in cases}
+        apart = [case for case in cases if self._exploration.alone(case)]
+        waits = {case: self._exploration.waits(case) for case in cases if case not in apart}
         threads = self._narrow * (False in waits.values()) + WIDE * (True in waits.values())
 
         def work(case: C) -> None:
@@ -427,12 +436,14 @@ class Runs(Generic[C, T]):
             self._with_proxies(threads),
             ThreadPoolExecutor(self._narrow, "cases") as narrow,
             ThreadPoolExecutor(WIDE, "waiting cases") as wide,
+            ThreadPoolExecutor(1, "cases alone") as alone,
         ):
             try:
-                finish((wide if waits[case] else narrow).submit(work, case) for case in cases)
+                finish((wide if waits[case] else narrow).submit(work, case) for case in waits)
+                finish(alone.submit(work, case) for case in apart)
             except BaseException:
                 ended.set()
-                for pool in (narrow, wide):
+                for pool in (narrow, wide, alone):
                     pool.shutdown(wait=False, cancel_futures=True)
                 self._target.zygote.close()  # every run in progress then ends at its next step
                 raise
@@ -460,11 +471,21 @@ class Runs(Generic[C, T]):
             if outcome.counted:
                 break
         with self._lock:
-            self.at_stake.update(each.promise for each in findings if each.verdict in (Verdict.KEPT, Verdict.BROKEN))
+            self.at_stake.update(
+                each.promise
+                for each in findings
+                if each.verdict in (Verdict.KEPT, Verdict.BROKEN) and self._exploration.concerns(case, each.promise)
+            )
         return outcome
 
     def _outcome(self, case: C, record: Record, findings: Sequence[Finding]) -> Outcome:
-        broken = tuple(sorted(each.promise for each in findings if each.verdict is Verdict.BROKEN))
+        broken = tuple(
+            sorted(
+                each.promise
+                for each in findings
+                if each.verdict is Verdict.BROKEN and self._exploration.concerns(case, each.promise)
+            )
+        )
         return Outcome(broken, self._exploration.saw(record), not self._exploration.missed(case, record))
 
     def _record(self, plan: Plan) -> Record:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from lab.campaign.verdicts import Found, KindFound, VariantFound
 from lab.records.verdict import Verdict
+from lab.report.pages.versions import told
 from lab.report.progress import EVERY
 from lab.report.terminal import short
 from lab.report.verdict_mark import moment_mark
@@ -102,6 +103,9 @@ def print_campaign(out: Console, found: Found, root: Path) -> None:
         for name, promise in variant.promises.items():
             for path in promise.evidence[:1]:
                 out.print(f"{name}: lab replay {short(str(root / path))}", markup=False, soft_wrap=True)
+    for each in found.differences:
+        out.print(f"differs: {told(each)}", markup=False, soft_wrap=True)
+        out.print(f"  lab replay {short(str(root / each.plan))}", markup=False, soft_wrap=True)
     if found.shard:
         out.print(f"partial: this is {found.shard} of all cases; `lab merge` joins the parts", markup=False)
 

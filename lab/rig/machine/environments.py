@@ -18,6 +18,7 @@ from lab.rig.machine.install import remedy
 
 DRIVERS = ("psycopg2-binary", "psycopg[binary,pool]")
 VERSION = re.compile(r"\d+\.\d+")
+NAME = re.compile(r"django(?P<django>\d+\.\d+)-python(?P<python>\d+\.\d+)")
 PREFIX = "environment-"
 MOST = 40
 """Environments that stay, some 60 MB each: those that were used last, as long as they are used every month."""
@@ -41,6 +42,11 @@ class Environment:
         return f"{PREFIX}{RECIPE}-django{self.django}-python{self.python}"
 
     @property
+    def name(self) -> str:
+        """How a variant names it as its interpreter, on any machine: "django5.2-python3.11"."""
+        return f"django{self.django}-python{self.python}"
+
+    @property
     def there(self) -> bool:
         """Whether it has been made."""
         return (cache.folder() / self.key).is_dir()
@@ -56,6 +62,35 @@ class Environment:
 
 class Unavailable(Exception):
     """This Django does not exist for this Python; the text says why."""
+
+
+def interpreter(named: str) -> str:
+    """The interpreter that a variant names: that of an environment, or the path itself. Raises BadInput."""
+    if (found := NAME.fullmatch(named)) is None:
+        return named
+    environment = Environment(found["django"], found["python"])
+    if not environment.there:
+        raise BadInput(
+            f"there is no environment with {environment} here",
+            f"make it: lab matrix --django {environment.django} --python {environment.python}",
+        )
+    cache.used(environment.key)
+    return environment.executable
+
+
+def contents(environment: Environment) -> str:
+    """Exactly what it holds, as "python 3.11.7, django 5.2.19 …"; raises BadInput."""
+    program = (
+        "import importlib.metadata as m, platform; print(', '.join(['python ' + platform.python_version(), "
+        "*(f'{name} {m.version(name)}' for name in ('django', 'psycopg2-binary', 'psycopg', 'psycopg-pool'))]))"
+    )
+    command = [interpreter(environment.name), "-I", "-c", program]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=SEARCH, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        folder = cache.folder() / environment.key
+        raise BadInput(f"the environment {folder} is damaged: {error}", "remove it, and it is made again") from None
+    return asked.stdout.strip()
 
 
 def versions(flag: str, text: str) -> list[str]:
