@@ -30,6 +30,7 @@ from lab.edition import edition
 from lab.errors import LabError
 from lab.records.codec import encode
 from lab.rig.machine import process
+from lab.rig.machine.environments import Environment
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
@@ -142,6 +143,38 @@ def test_a_worker_without_postgresql_is_refused_by_name(
     (line,) = alone
     assert "worker 0 at tls://127.0.0.1:" in line
     assert "/nonexistent" in line
+
+
+def test_a_worker_that_lacks_an_environment_and_must_not_make_it_is_refused_by_name(
+    alone: list[str], tmp_path: Path
+) -> None:
+    with workers(1, alone.append) as cluster:
+        cluster.environments, cluster.offline = (Environment("1.0", "3.11"),), True
+        with pytest.raises(LabError, match="no worker may work"):
+            ran(tmp_path, cluster, 8)
+    (line,) = alone
+    assert re.match(r"worker 0 at tls://127\.0\.0\.1:\d+ is refused: ", line)
+    assert "there is no environment with Django 1.0, Python 3.11 yet" in line
+
+
+@pytest.mark.nightly
+def test_versions_are_compared_by_any_number_of_workers_and_it_goes_on(lab_command: Lab, tmp_path: Path) -> None:
+    """COPY by execute() is what psycopg 3 does not do."""
+    command = ("campaign", "django_per_request", "--django", "5.2", "--driver", "psycopg2,psycopg", "--yes")
+    texts = set()
+    for number in (1, 2):
+        store = tmp_path / str(number)
+        done = lab_command(*command, "--workers", str(number), "--store", str(store), timeout=1800.0)
+        assert done.returncode in (0, 1, 2), done.stderr
+        assert "differs: django_per_request, works-unfaulted, works-unfaulted: COPY by execute(): " in done.stdout
+        texts.add((store / VERDICTS).read_bytes())
+    assert len(texts) == 1
+    again = lab_command(*command, "--workers", "2", "--store", str(tmp_path / "2"), timeout=300.0)
+    assert (tmp_path / "2" / VERDICTS).read_bytes() in texts
+    (plan,) = (tmp_path / "2" / "differences").glob("*works-unfaulted-COPY-by-execute*.json")
+    assert str(plan) in again.stdout.replace("\n", "")
+    replayed = lab_command("replay", str(plan), timeout=120.0)
+    assert "1 of 1 runs show what the plan expects" in replayed.stdout, replayed
 
 
 @pytest.mark.nightly

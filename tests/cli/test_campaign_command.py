@@ -27,7 +27,18 @@ def refused(done: subprocess.CompletedProcess[str], status: int, *parts: str) ->
     [
         (["campaign"], ["no variant is given"]),
         (["campaign", "nosuch"], ["'nosuch' is neither"]),
-        (["campaign", "published_global", "--kind", "x"], ["no kind 'x'", "known: bytes, orders, situations, search"]),
+        (
+            ["campaign", "published_global", "--kind", "x"],
+            ["no kind 'x'", "known: bytes, orders, situations, search, versions"],
+        ),
+        (
+            ["campaign", "published_global", "--kind", "versions"],
+            ["--kind versions needs versions", "--django 5.2,6.1"],
+        ),
+        (["campaign", "published_global", "--django", "5.2", "--python", "3.9", "--offline"], ["no environment with"]),
+        (["campaign", "published_global", "--django", "5.2", "--python", "/bin/python"], ["--python /bin/python"]),
+        (["campaign", "published_global", "--driver", "mysql"], ["--driver mysql", "psycopg2, psycopg"]),
+        (["campaign", "published_global", "--driver", "psycopg,mysql"], ["--driver mysql", "psycopg2, psycopg"]),
         (["campaign", "published_global", "--workers", "0"], ["--workers", "lab campaign --help"]),
         (["campaign", "published_global", "--cases", "0"], ["--cases"]),
         (["campaign", "published_global", "--cluster", "tcp://x", "--workers", "2"], ["--cluster and --workers"]),

@@ -12,34 +12,45 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from lab.campaign.campaign import COST, SLICE_SECONDS, run_campaign, slice_seconds
+from lab.campaign.corners import inside
 from lab.campaign.join import join
 from lab.campaign.keeping import LEDGER, Settings, open_campaign
 from lab.campaign.kinds import Kind, exploration, sample, seeds
 from lab.campaign.progress import Silent
 from lab.campaign.slices import Cases, Example, Find, Look, Outcomes, Searched, Seed, Seen, Slice
-from lab.campaign.verdicts import Found, found
+from lab.campaign.verdicts import Found, found, keep_differences
+from lab.check.corners import Corner
 from lab.errors import BadInput, LabError, StoreUnwritable
 from lab.explore.engine import About, Outcome, Ran
 from lab.explore.ledger import Ledger
 from lab.judging.situations import DIMENSIONS, combinations, possible
-from lab.records.codec import encode
+from lab.records.codec import decode_plan, encode
 from lab.records.plan import Begin, End, Plan, Read, Step
 from lab.records.record import Record
 from lab.records.shard import WHOLE, Shard, place
-from lab.records.variant import Traits, Variant
+from lab.records.variant import Driver, Traits, Variant
 from lab.records.verdict import Finding, Verdict
+from lab.rig.machine.environments import Environment, interpreter
 from lab.store import Store
 
 FIRST, SECOND = Variant(name="first", claims=("recovers",)), Variant(name="second", claims=("durable",))
 POINTS = [{"direction": "upstream", "name": "c1:query-sent", "byte": n, "step": 1} for n in range(20)]
 SEEN = {"points": POINTS, "atomic": False}
+
+
+STEPS = (Begin("t0"), Read("t0"), End("t0"))
+DIRECTED = [
+    (f"recovers: moment {n}", ("recovers",), encode(Plan(variant=Variant(name=""), steps=STEPS)).decode())
+    for n in range(40)
+]
+CORNERS = [Corner(Environment(django, "3.13"), driver) for django in ("5.2", "6.1") for driver in get_args(Driver)]
 
 
 def outcome(variant: Variant, name: str) -> Outcome:
@@ -58,7 +69,7 @@ def broken(*promises: str) -> tuple[Finding, ...]:
 
 def answer(piece: Slice[Any]) -> Any:
     if isinstance(piece, Look):
-        return Seen(SEEN if piece.kind == "bytes" else None, About(Traits(), {"postgresql": "18"}), 10.0)
+        return Seen({"bytes": SEEN, "versions": DIRECTED}.get(piece.kind), About(Traits(), {"postgresql": "18"}), 10.0)
     if isinstance(piece, Cases):
         outcomes = tuple((case.name, outcome(piece.variant, case.name)) for case in piece.cases)
         return Outcomes(outcomes, {"recovers": len(outcomes), "durable": 1}, 0.5 * len(outcomes))
@@ -346,6 +357,70 @@ def test_more_cases_add_to_those_that_are_done() -> None:
     assert len(few) == 10
     assert set(few) < set(more)
     assert sample(cases, FIRST, exploration("orders", 1), None, WHOLE) == cases
+
+
+def versions(**fields: Any) -> Settings:
+    secret = msgspec.structs.replace(FIRST, settings={"VAULT_TOKEN": "s3cret"})
+    return settings(kinds=("versions",), variants=tuple(inside([secret], CORNERS)), **fields)
+
+
+def test_what_differs_between_versions_is_told_with_a_plan_that_runs_there(tmp_path: Path) -> None:
+    done = ran(tmp_path, Answering(), versions(cases=None))
+    keep_differences(Store(tmp_path))
+    assert [each.variant for each in done.variants] == [
+        "first@5.2/3.13/psycopg2",
+        "first@5.2/3.13/psycopg",
+        "first@6.1/3.13/psycopg2",
+        "first@6.1/3.13/psycopg",
+    ]
+    by_hand = set()
+    for name, _, _ in DIRECTED:
+        here = {each.name: outcome(each, name) for each in versions().variants}
+        for promise in ("recovers", "honest-error"):
+            if len({promise in each.promises for each in here.values() if each.counted}) > 1:
+                by_hand.add((promise, name))
+    assert len(by_hand) > 10
+    assert {(each.promise, each.moment) for each in done.differences} == by_hand
+    for each in done.differences:
+        text = (tmp_path / each.plan).read_text()
+        assert "s3cret" not in text
+        plan = decode_plan(text.encode(), each.plan)
+        corner = plan.variant.name.removeprefix("first@")
+        assert each.verdicts[corner] is Verdict.BROKEN
+        assert plan.variant.python == f"django{corner[:3]}-python3.13"
+        assert plan.variant.driver == corner.rpartition("/")[2]
+        assert (plan.steps, plan.expect) == (STEPS, {each.promise: "broken"})
+
+
+def test_a_campaign_over_versions_is_the_same_however_it_is_run(tmp_path: Path) -> None:
+    whole = versions(cases=80)
+    one, many = Answering(1), Answering(16, lambda number: number - 1)
+    text = encode(ran(tmp_path / "one", one, whole))
+    assert text == encode(ran(tmp_path / "many", many, whole))
+    roots = [tmp_path / str(index) for index in (1, 2)]
+    for index, root in enumerate(roots, 1):
+        ran(root, Answering(), versions(cases=80, shard=Shard(index, 2)))
+    assert text == encode(found(join(roots, tmp_path / "all")))
+
+
+def test_the_same_plans_are_chosen_in_each_version() -> None:
+    what = exploration("versions")
+    cases = what.cases(DIRECTED)
+    few = [sample(cases, variant, what, 10, WHOLE) for variant in versions().variants]
+    assert len(few[0]) == 10
+    assert few == [few[0]] * len(CORNERS)
+
+
+def test_an_environment_is_named_and_where_it_is_missing_it_is_said_how_to_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    there = Environment("5.2", "3.13")
+    assert interpreter("/usr/bin/python3") == "/usr/bin/python3"
+    with pytest.raises(BadInput, match=r"lab matrix --django 5\.2 --python 3\.13"):
+        interpreter(there.name)
+    (tmp_path / "connection-lab" / there.key / "bin").mkdir(parents=True)
+    assert interpreter(there.name) == there.executable
 
 
 def test_each_seed_is_in_one_shard_and_the_first_in_all() -> None:
