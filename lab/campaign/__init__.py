@@ -1,6 +1,8 @@
 """Campaigns: what is too long for a check, cut into slices that any number of workers runs.
 
 kinds       what is run, and how a number of cases is chosen of it
+directed    every directed plan, as a kind
+corners     each variant in each version, and what differs
 slices      the slices: each a pure function of what it holds and of the rig on which it runs
 worker      what a worker keeps: its rig, and a zygote for each variant
 cluster     the workers, by dask.distributed: which of them may work, what they run, and what becomes of it
