@@ -16,6 +16,7 @@ from lab.promise import PROMISES
 from lab.pytest_plugin.session import Lab as LabSession
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Verdict
+from lab.rig.netns.probe import probe
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
@@ -75,6 +76,19 @@ def test_known_answers_are_found(lab_command: Lab, tmp_path: Path, variant: str,
 
 
 @pytest.mark.nightly
+@pytest.mark.netns
+def test_keepalives_end_a_wait_for_a_server_that_is_gone(lab_command: Lab, tmp_path: Path) -> None:
+    """And a deadline of its own, which no setting of Django's is, ends one for a server that is only silent."""
+    if why := probe():
+        pytest.skip(why)
+    document = advised(lab_command, tmp_path, "django_persistent", "bounded-wait", "--rig", "netns")
+    moments = {each["moment"]: each for each in document["promises"]["bounded-wait"]["moments"]}
+    assert (moments["waiting, loss"]["changes"], moments["waiting, loss"]["after"]) == (["keepalives"], "kept")
+    assert moments["query"]["changes"] == []
+    assert moments["query"]["backends"]
+
+
+@pytest.mark.nightly
 def test_session_state_that_leaks_costs_the_kept_connection(lab_command: Lab, tmp_path: Path) -> None:
     document = advised(lab_command, tmp_path, "django_persistent", "clean-session")
     assert document["changes"] == []
@@ -91,9 +105,9 @@ def test_where_no_setting_helps_a_backend_that_does_is_named(lab_command: Lab, t
     assert any(each["backends"] for each in moments)
 
 
-def advised(lab_command: Lab, tmp_path: Path, variant: str, promise: str) -> dict[str, Any]:
+def advised(lab_command: Lab, tmp_path: Path, variant: str, promise: str, *flags: str) -> dict[str, Any]:
     """It runs all directed plans a second time, in brief: minutes on a machine that is busy."""
-    done = lab_command("advise", variant, "--promise", promise, "--json", "out.json", timeout=900.0)
+    done = lab_command("advise", variant, "--promise", promise, "--json", "out.json", *flags, timeout=900.0)
     assert done.returncode in (0, 1), done
     document: dict[str, Any] = json.loads((tmp_path / "out.json").read_text())
     return document
