@@ -12,6 +12,7 @@ from fix_cli import Lab
 from lab.advice.tried import Bench, Evidence
 from lab.check.subjects import subjects
 from lab.check.variants import find
+from lab.errors import ToolMissing
 from lab.promise import PROMISES
 from lab.pytest_plugin.session import Lab as LabSession
 from lab.records.variant import Traits, Variant
@@ -79,8 +80,10 @@ def test_known_answers_are_found(lab_command: Lab, tmp_path: Path, variant: str,
 @pytest.mark.netns
 def test_keepalives_end_a_wait_for_a_server_that_is_gone(lab_command: Lab, tmp_path: Path) -> None:
     """And a deadline of its own, which no setting of Django's is, ends one for a server that is only silent."""
-    if why := probe():
-        pytest.skip(why)
+    try:
+        probe()
+    except ToolMissing as why:
+        pytest.skip(str(why))
     document = advised(lab_command, tmp_path, "django_persistent", "bounded-wait", "--rig", "netns")
     moments = {each["moment"]: each for each in document["promises"]["bounded-wait"]["moments"]}
     assert (moments["waiting, loss"]["changes"], moments["waiting, loss"]["after"]) == (["keepalives"], "kept")
