@@ -113,6 +113,13 @@ def straighten(plan: Plan) -> Iterator[Plan]:
             yield _with(plan, (*steps[: place + 1], *steps[back:until], *steps[place + 1 : back], *steps[until:]))
 
 
+def as_requests(plan: Plan) -> Iterator[Plan]:
+    """Requests in place of one actor's other units of work."""
+    for actor, lifecycle in plan.lifecycles.items():
+        if lifecycle != "request":
+            yield msgspec.structs.replace(plan, lifecycles={**plan.lifecycles, actor: "request"})
+
+
 def simplify_steps(plan: Plan) -> Iterator[Plan]:
     """A query in place of another statement; and everything that a step says left at its default, one at a time."""
     for place, step in enumerate(plan.steps):
@@ -156,6 +163,7 @@ PASSES: tuple[Reductions, ...] = (
     merge_actors,
     rename_actors,
     straighten,
+    as_requests,
     simplify_steps,
     simplify_faults,
 )

@@ -237,4 +237,4 @@ class _Test:
 
 
 def _key(plan: Plan) -> bytes:
-    return encode((plan.steps, plan.init))
+    return encode((plan.steps, plan.init, plan.lifecycles))

@@ -36,8 +36,12 @@ WEIGHTS: dict[type[Any], int] = {Write: 1, Fail: 2, Look: 2, Sql: 2}
 
 
 def size(plan: Plan) -> Size:
-    """What is made smaller: steps, then actors, then preemptions, then what the steps and the init statements say."""
-    return len(plan.steps), len(plan.actors()), preemptions(plan.steps), sum(map(_weight, plan.steps)) + len(plan.init)
+    """What is made smaller: steps, then actors, then preemptions, then what the steps, the init statements and the
+    lifecycles say.
+    """
+    said = sum(map(_weight, plan.steps)) + len(plan.init)
+    said += sum(lifecycle != "request" for lifecycle in plan.lifecycles.values())
+    return len(plan.steps), len(plan.actors()), preemptions(plan.steps), said
 
 
 def preemptions(steps: Steps) -> int:

@@ -1,8 +1,9 @@
 """Random plans, drawn by Hypothesis: one program per actor, woven into one order of steps.
 
 Everything is ordered so that simpler is smaller: fewer actors, fewer turns, `t0` before `t1`, a read before a write,
-`sever-fin` before all other faults, and default parameters before others. `begin` is implied, and so is the `end` of
-the last request, which the run's liveness phase supplies: a shrunk plan holds only what matters.
+`sever-fin` before all other faults, default parameters before others, and a request before other units of work. `begin`
+is implied, and so is the `end` of the last request, which the run's liveness phase supplies: a shrunk plan holds only
+what matters. Every dimension of a situation (lab/judging/situations.py) is drawn: tests/unit/test_strategies.py counts.
 """
 
 from __future__ import annotations
@@ -16,21 +17,28 @@ from hypothesis import strategies as st
 
 from lab.errors import PlanInvalid
 from lab.explore.simplicity import FIRST_KINDS, MOMENTS
-from lab.explore.weave import Turn, weave
+from lab.explore.weave import Program, Turn, lifecycles, weave
 from lab.fault import FAULTS, Fault, build
+from lab.judging.session_state import LEAVE as STATE
+from lab.records.lifecycle import Lifecycle
 from lab.records.plan import (
     Autocommit,
     Close,
     Commit,
     End,
     Enter,
+    Exit,
     Fail,
     FaultSpec,
+    Finish,
+    Fork,
     Heal,
     Leave,
+    Look,
     Plan,
     Read,
     Rollback,
+    Sql,
     Stop,
     Write,
 )
@@ -38,6 +46,7 @@ from lab.records.variant import Variant
 
 ACTORS = 3
 TURNS = 8  # of one actor, at most: two or three short requests
+FORKED = 4  # of a forked child
 
 # -- what is drawn ----------------------------------------------------------------------------------------------------
 
@@ -58,11 +67,38 @@ CAUSES: tuple[Literal["unique", "statement_timeout", "serialization"], ...] = (
     "serialization",
 )
 FAIL = st.builds(Fail, st.just(ANY), cause=st.sampled_from(CAUSES), swallow=SELDOM)
+LOOK = st.just(Look(ANY))
+SET = st.builds(Sql, st.just(ANY), st.sampled_from([STATE[kind][0] for kind in ("SET", "temp table", "advisory lock")]))
+ELSEWHERE = st.sampled_from(
+    [make(ANY, alias=alias) for alias in ("same", "kin", "twin", "other") for make in (Read, Write, Enter, Look)]
+)
+"""On another alias: a turn of its own, because each choice that every turn has costs the shrinking of all."""
 STOP = st.just(Stop(ANY))
+FORK = st.just(Fork(ANY))
+EXITS: tuple[Literal["os._exit", "normal", "close_all"], ...] = ("os._exit", "normal", "close_all")
+EXIT = st.builds(Exit, st.just(ANY), how=st.sampled_from(EXITS))
+FINISH = st.just(Finish(ANY))
 HEAL = st.just(Heal())
 
+LIFECYCLES: tuple[Lifecycle, ...] = (
+    *("request", "command", "task", "thread", "task-after", "task-before", "stream"),
+    *("request",) * 9,
+)
+"""A request first, because that is what most applications serve; a thread of the main one is a command, and so on."""
 COMMON = (READ, WRITE, ENTER, LEAVE, END)
-RARE = (CLOSE, AUTOCOMMIT, COMMIT, ROLLBACK, FAIL, STOP)
+RARE: tuple[st.SearchStrategy[Any], ...] = (
+    CLOSE,
+    AUTOCOMMIT,
+    COMMIT,
+    ROLLBACK,
+    FAIL,
+    STOP,
+    FORK,
+    FINISH,
+    LOOK,
+    SET,
+    ELSEWHERE,
+)
 GO = st.sampled_from((0, 1, 2, 0, 0, 0, 1))
 CHEAP: dict[str, tuple[int, ...]] = {
     "_ms": (10, 20, 50),
@@ -82,30 +118,44 @@ def plans(
     only strike an idle one. `seed` is written into the plans.
     """
 
-    def plan(programs: Sequence[Sequence[Turn]]) -> Plan:
-        return Plan(variant=variant, steps=weave(programs, keeps=keeps), source="random", seed=seed)
+    def plan(programs: Sequence[Program]) -> Plan:
+        made = Plan(variant=variant, steps=weave(programs, keeps=keeps), source="random", seed=seed)
+        units = lifecycles(programs)
+        said = {
+            actor: units[actor]
+            for actor in made.actors()
+            if units.get(actor, made.lifecycle(actor)) != made.lifecycle(actor)
+        }
+        return msgspec.structs.replace(made, lifecycles=said)
 
     kinds = [cls for cls in FAULTS.values() if not cls.fatal]
     kinds = [cls for cls in kinds if capabilities is None or cls.needs <= frozenset(capabilities)]
-    program = st.lists(turns(kinds), min_size=1, max_size=TURNS)
+    program = st.builds(Program, _several(turns(kinds), TURNS), st.sampled_from(LIFECYCLES))
     return st.lists(program, min_size=1, max_size=ACTORS).map(plan).filter(lambda plan: bool(plan.actors()))
 
 
-def turns(kinds: Sequence[type[Fault]]) -> st.SearchStrategy[Turn]:
-    """One turn; `kinds` are the faults that it may be."""
+def turns(kinds: Sequence[type[Fault]], *, forked: bool = False) -> st.SearchStrategy[Turn]:
+    """One turn, of a child process where `forked`; `kinds` are the faults that it may be."""
     faults = fault_specs(kinds)
+    exits = (EXIT,) * 6 if forked else ()
+    child = st.just(()) if forked else _several(turns(kinds, forked=True), FORKED)
 
     # In the order of their simplicity; what comes again at the end comes more often.
     menu: st.SearchStrategy[st.SearchStrategy[Any]] = st.sampled_from(
-        (*COMMON, faults, HEAL, *RARE, *COMMON * 3, *(faults,) * 4)
+        (*COMMON, faults, HEAL, *RARE, *exits, *COMMON * 3, *(faults,) * 4)
     )
 
     @st.composite
     def turn(draw: st.DrawFn) -> Turn:
         go = draw(GO)
-        return Turn(draw(draw(menu)), go)
+        act = draw(draw(menu))
+        return Turn(act, go, draw(child) if isinstance(act, Fork) else ())
 
     return turn()
+
+
+def _several(turn: st.SearchStrategy[Turn], most: int) -> st.SearchStrategy[tuple[Turn, ...]]:
+    return st.lists(turn, min_size=1, max_size=most).map(tuple)
 
 
 def fault_specs(kinds: Sequence[type[Fault]]) -> st.SearchStrategy[FaultSpec]:

@@ -1,6 +1,7 @@
 """Weaving: one program per actor, made into one order of steps without what could have no effect.
 
-A program is a list of turns, and a turn is `(go, act)`: what to do, and which actor goes first. The schedule is those
+A program is a lifecycle and a list of turns, and a turn is `(go, act)`: what to do, and which actor goes first. A turn
+that forks has the child's turns with it. The schedule is those
 small integers: 0 goes on with this actor, k lets the k-th other runnable one work before it. Any list is valid, and
 leaving integers out means sequential. Each integer stands beside its act, so that taking an act out takes its place
 in the schedule out as well: shrinking then never has to do both at once.
@@ -9,11 +10,12 @@ in the schedule out as well: shrinking then never has to do both at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from lab.fault import FAULTS, Fault
+from lab.records.lifecycle import TELLS, Lifecycle
 from lab.records.plan import (
     ActorStep,
     Autocommit,
@@ -22,17 +24,27 @@ from lab.records.plan import (
     Commit,
     End,
     Enter,
+    Exit,
     Fail,
     FaultSpec,
+    Finish,
+    Fork,
     Heal,
     Inject,
     Leave,
+    Look,
     Read,
     Rollback,
+    Sql,
     Step,
     Stop,
     Write,
 )
+
+CHILDREN = 2
+"""Processes that one plan forks at most."""
+BARE: tuple[Lifecycle, ...] = ("command", "thread")
+"""Django hears neither end of these units: what is left open there goes on, as the application has asked."""
 
 Act = ActorStep | FaultSpec | Heal
 """What a turn does: a step of the actor whose turn it is, a fault, or the end of all faults."""
@@ -44,15 +56,36 @@ class Turn:
 
     act: Act
     go: int = 0
+    child: tuple[Turn, ...] = ()
+    """What the child process does, where the act is a fork."""
 
 
-def weave(programs: Sequence[Sequence[Turn]], *, keeps: bool = True) -> tuple[Step, ...]:
+@dataclass(frozen=True)
+class Program:
+    """What one actor does, in units of work of which Django is told what `lifecycle` says."""
+
+    turns: tuple[Turn, ...]
+    lifecycle: Lifecycle = "request"
+
+
+def weave(programs: Sequence[Program], *, keeps: bool = True) -> tuple[Step, ...]:
     """The programs of `t0`, `t1`, … in one order, without what could have no effect.
 
-    `begin` goes before what needs a request. An actor that waits for a fault to end or holds the server is not asked
-    for more than it can give: the heal, or the actor that holds, comes first.
+    `begin` goes before what needs a unit of work. An actor that waits for a fault to end or holds the server is not
+    asked for more than it can give: the heal, or the actor that holds, comes first. Only a request may end inside an
+    atomic block, or with autocommit off where Django is told nothing: a `with` statement of others is always left.
     """
     return tuple(_Loom(programs, keeps).steps())
+
+
+def lifecycles(programs: Sequence[Program]) -> dict[str, Lifecycle]:
+    """What the units of work of `t0`, `t1`, … are; the children that an actor forks have its own."""
+    return {f"t{number}": _own(f"t{number}", each.lifecycle) for number, each in enumerate(programs)}
+
+
+def _own(actor: str, lifecycle: Lifecycle) -> Lifecycle:
+    """A command is the main thread's, an executor's thread is any other."""
+    return lifecycle if lifecycle not in BARE else "command" if actor == "t0" else "thread"
 
 
 @dataclass
@@ -61,8 +94,11 @@ class _Actor:
 
     name: str
     turns: list[Turn]
+    lifecycle: Lifecycle = "request"
     in_request: bool = False
     depth: int = 0
+    entered: int = 0  # blocks that are not left by a step, whatever has gone wrong
+    inherited: bool = False  # a forked child, inside the block of its parent
     manual: bool = False  # autocommit is off
     connected: bool = False
     hit: bool = False  # a fault struck while it was in a request: what follows may fail
@@ -80,8 +116,13 @@ class _Actor:
 class _Loom:
     """Weaves once."""
 
-    def __init__(self, programs: Sequence[Sequence[Turn]], keeps: bool) -> None:
-        self._actors = [_Actor(f"t{number}", list(program)) for number, program in enumerate(programs)]
+    def __init__(self, programs: Sequence[Program], keeps: bool) -> None:
+        names = (f"t{number}" for number in range(len(programs)))
+        self._actors = [
+            _Actor(name, list(each.turns), _own(name, each.lifecycle))
+            for name, each in zip(names, programs, strict=True)
+        ]
+        self._children = 0
         self._keeps = keeps
         self._steps: list[Step] = []
         self._holder: _Actor | None = None
@@ -100,7 +141,9 @@ class _Loom:
                 actor.went = True
                 actor = others[(turn.go - 1) % len(others)]
                 continue
-            self._take(actor, turn.act)
+            self._take(actor, turn)
+        for each in self._actors:
+            self._leave_all(each)
         if self._waits and any(each.stepped for each in self._actors):
             self._heal()
         self._forget_unmet()
@@ -114,14 +157,17 @@ class _Loom:
         place = self._actors.index(actor)
         return [each for each in (*self._actors[place + 1 :], *self._actors[:place]) if each.runnable]
 
-    def _take(self, actor: _Actor, act: Act) -> None:
+    def _take(self, actor: _Actor, turn: Turn) -> None:
         actor.turns.pop(0)
         actor.went = False
+        act = turn.act
         if isinstance(act, FaultSpec):
             self._inject(act)
         elif isinstance(act, Heal):
             if self._lasting:
                 self._heal()
+        elif isinstance(act, Fork):
+            self._fork(actor, turn.child)
         else:
             self._act(actor, msgspec.structs.replace(act, actor=actor.name))
 
@@ -130,22 +176,47 @@ class _Loom:
     def _act(self, actor: _Actor, step: ActorStep) -> None:
         if not _sensible(actor, step):
             return
-        if isinstance(step, Read | Write) and step.hold and self._holder is not None and self._holder is not actor:
+        taken = actor.inherited or (self._holder is not None and self._holder is not actor)
+        if isinstance(step, Read | Write) and step.hold and taken:
             step = msgspec.structs.replace(step, hold=False if isinstance(step, Read) else "")  # one at a time
-        if not actor.in_request and not isinstance(step, Stop):
+        if not actor.in_request and not isinstance(step, Stop | Exit | Finish):
             self._emit(actor, Begin(actor.name))
+        if isinstance(step, End | Stop):
+            self._leave_all(actor)
         self._emit(actor, step)
+
+    def _fork(self, actor: _Actor, turns: tuple[Turn, ...]) -> None:
+        """Where nothing is under way that the child would inherit half done."""
+        waits = self._waits or self._holder is not None
+        inside = actor.lifecycle != "request" and actor.entered
+        if waits or inside or actor.over or actor.lifecycle == "thread" or self._children >= CHILDREN:
+            return
+        child = f"c{self._children}"
+        self._children += 1
+        self._emit(actor, Fork(actor.name, child))
+        clone = replace(actor, name=f"{child}.t0", turns=list(turns), connected=False, stepped=False)
+        clone.inherited = actor.depth > 0 or actor.manual
+        self._actors.append(clone)
+
+    def _leave_all(self, actor: _Actor) -> None:
+        """Where no request ends with it: the end of the blocks that are open, or that may be although an error came."""
+        if actor.lifecycle == "request" or actor.stopped:
+            return
+        while actor.entered:
+            self._emit(actor, Leave(actor.name))
 
     def _emit(self, actor: _Actor, step: ActorStep) -> None:
         self._make_way(actor)
         held = _held(actor, step)
         self._steps.append(step)
-        if actor.connected and not isinstance(step, Begin | Stop):
+        if actor.connected and not isinstance(step, Begin | Stop | Exit | Fork):
             self._unmet = None
         actor.stepped = True
         left_open = actor.depth > 0
         _follow(actor, step, self._refused)
-        if isinstance(step, End):
+        if isinstance(step, Finish) or (
+            isinstance(step, Begin | End) and TELLS[actor.lifecycle][isinstance(step, End)]
+        ):
             actor.connected = actor.connected and self._keeps and not left_open
         if held:
             self._holder = actor
@@ -164,6 +235,7 @@ class _Loom:
             self._holder = None
             if self._waits and holder.stepped:
                 self._heal()
+            self._leave_all(holder)
             self._emit(holder, End(holder.name))
             holder.turns = [] if not holder.turns else holder.turns[_after_end(holder.turns) :]
             if not self._waits:
@@ -246,9 +318,15 @@ class _Loom:
 def _sensible(actor: _Actor, step: ActorStep) -> bool:
     """Whether the step would do something here."""
     if isinstance(step, Stop):
-        return actor.name != "t0"
+        return not actor.name.endswith("t0")
+    if isinstance(step, Exit):
+        return "." in actor.name
+    if isinstance(step, Finish):
+        return actor.lifecycle == "stream" and not actor.in_request
     if actor.over and not isinstance(step, End):
         return False
+    if actor.inherited and not isinstance(step, Read | End):
+        return False  # what else is done there is done to a block of another process
     if isinstance(step, End | Close):
         return actor.in_request
     if isinstance(step, Leave):
@@ -256,7 +334,7 @@ def _sensible(actor: _Actor, step: ActorStep) -> bool:
     if isinstance(step, Commit | Rollback):
         return actor.manual and not actor.depth
     if isinstance(step, Autocommit):
-        return step.on == actor.manual and not actor.depth
+        return step.on == actor.manual and not actor.depth and actor.lifecycle not in BARE
     return True
 
 
@@ -280,21 +358,24 @@ def _follow(actor: _Actor, step: ActorStep, refused: bool) -> None:
         case Begin():
             actor.in_request = True
         case End():
-            actor.in_request = actor.manual = actor.hit = actor.over = False
-            actor.depth = 0
+            actor.in_request = actor.manual = actor.hit = actor.over = actor.inherited = False
+            actor.depth = actor.entered = 0
         case Enter():
             actor.depth += 1
+            actor.entered += 1
         case Leave():
-            actor.depth -= 1
+            actor.depth = max(actor.depth - 1, 0)
+            actor.entered -= 1
         case Autocommit():
             actor.manual = not step.on
         case Close():
             actor.connected, actor.hit = False, actor.hit or actor.depth > 0
-        case Stop():
-            actor.stopped, actor.in_request = True, False
-    if isinstance(step, Read | Write | Enter | Fail | Autocommit):
-        fails = actor.hit or (refused and not actor.connected)
-        actor.connected = not fails
+        case Stop() | Exit():
+            actor.stopped, actor.in_request, actor.connected = True, False, False
+    if isinstance(step, Read | Write | Enter | Fail | Autocommit | Look | Sql):
+        of_default = step.alias == "default"
+        fails = actor.hit or (refused and not (actor.connected and of_default))
+        actor.connected = not fails if of_default else actor.connected
         if (fails or isinstance(step, Fail)) and not getattr(step, "swallow", False):
             actor.over, actor.depth = True, 0
 

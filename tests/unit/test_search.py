@@ -112,7 +112,7 @@ def test_equal_seeds_draw_equal_plans(runs: Runs) -> None:
 
 def test_plan_is_run_once_for_all_promises(runs: Runs) -> None:
     hunt(HOLDS, promise("holds-too", lambda _: False))
-    steps = [encode(plan.steps) for plan in runs.plans]
+    steps = [encode((plan.steps, plan.lifecycles)) for plan in runs.plans]
     assert len(set(steps)) == len(steps)
 
 

@@ -8,14 +8,18 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import seed as seeded
 
 from lab.explore.strategies import fault_specs, plans
-from lab.explore.weave import Turn, weave
+from lab.explore.weave import Program, Turn, weave
 from lab.fault import FAULTS, build
 from lab.records.codec import decode_plan, encode
+from lab.records.lifecycle import Lifecycle
 from lab.records.plan import (
     Begin,
     End,
     Enter,
+    Exit,
     FaultSpec,
+    Finish,
+    Fork,
     Heal,
     Inject,
     Leave,
@@ -23,6 +27,7 @@ from lab.records.plan import (
     Plan,
     Read,
     Step,
+    Stop,
     Write,
 )
 from lab.records.variant import Variant
@@ -54,8 +59,8 @@ def drawn(number: int) -> list[Plan]:
     return found
 
 
-def program(*acts: Any, go: dict[int, int] | None = None) -> list[Turn]:
-    return [Turn(act, (go or {}).get(index, 0)) for index, act in enumerate(acts)]
+def program(*acts: Any, go: dict[int, int] | None = None, lifecycle: Lifecycle = "request") -> Program:
+    return Program(tuple(Turn(act, (go or {}).get(index, 0)) for index, act in enumerate(acts)), lifecycle)
 
 
 def faults(plan: Plan) -> list[str]:
@@ -130,7 +135,7 @@ def test_every_plan_can_be_stored_and_its_faults_built(plan: Plan) -> None:
 
 @QUICK
 @given(plans(VARIANT))
-def test_steps_stand_in_requests(plan: Plan) -> None:
+def test_steps_stand_in_units_of_work(plan: Plan) -> None:
     open_: set[str] = set()
     for step in plan.steps:
         if isinstance(step, NemesisStep):
@@ -138,10 +143,29 @@ def test_steps_stand_in_requests(plan: Plan) -> None:
         if isinstance(step, Begin):
             assert step.actor not in open_
             open_.add(step.actor)
-        elif type(step).__name__ != "Stop":
+        elif isinstance(step, Fork):
+            open_ |= {f"{step.child}.t0"} if step.actor in open_ else set()
+        elif isinstance(step, Finish):
+            assert step.actor not in open_
+        elif not isinstance(step, Stop | Exit):
             assert step.actor in open_
         if isinstance(step, End):
             open_.remove(step.actor)
+
+
+@QUICK
+@given(plans(VARIANT))
+def test_only_a_request_ends_inside_a_block(plan: Plan) -> None:
+    depth: dict[str, int] = {}
+    for step in plan.steps:
+        if isinstance(step, Enter | Leave):
+            depth[step.actor] = depth.get(step.actor, 0) + (1 if isinstance(step, Enter) else -1)
+        elif isinstance(step, End | Stop):
+            assert plan.lifecycle(step.actor) == "request" or not depth.get(step.actor)
+            depth[step.actor] = 0
+        elif isinstance(step, Fork):
+            depth[f"{step.child}.t0"] = depth.get(step.actor, 0)
+    assert not any(each for actor, each in depth.items() if plan.lifecycle(actor) != "request")
 
 
 @QUICK
