@@ -223,6 +223,7 @@ class _Reader:
         self._actor = actor
         self._depth = 0
         self._outside = False  # work was done outside of any unit
+        self._stuck = False  # a block was never left, and Django was told of no end
         self._last: Request | None = None
         self._streams: list[Request] = []  # whose end was not signalled
         self._bare = 0
@@ -231,13 +232,14 @@ class _Reader:
         """The unit that begins with the call, if one does."""
         open_blocks = self._depth
         self._depth = 0 if call.ends_blocks else open_blocks + {"enter": 1, "leave": -1}.get(call.f, 0)
+        self._stuck = (self._stuck or bool(call.value.get("never_left"))) and not call.told
         if call.f == "finish" and self._streams:
             self._streams.pop(0).finished = call.end
         if call.request >= 0:
             if self._last is not None and self._last.ordinal == call.request:
                 self._last.calls.append(call)
                 return []
-            return self._begun(Request(self._actor, call.request, tidy=not open_blocks and not self._outside), call)
+            return self._begun(Request(self._actor, call.request, tidy=self._tidy(open_blocks)), call)
         if call.f == "finish":
             return []
         if call.lifecycle not in ("command", "thread"):
@@ -249,7 +251,10 @@ class _Reader:
             self._last.calls.append(call)
             return []
         self._bare += 1
-        return self._begun(Request(self._actor, -self._bare, bare=True), call)
+        return self._begun(Request(self._actor, -self._bare, bare=True, tidy=not self._stuck), call)
+
+    def _tidy(self, open_blocks: int) -> bool:
+        return not (open_blocks or self._outside or self._stuck)
 
     def _begun(self, request: Request, call: Call) -> list[Request]:
         if self._last is not None:

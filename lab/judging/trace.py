@@ -98,17 +98,42 @@ class Trace:
     def crowded_out(self, request: Request) -> bool:
         """Whether a request may have failed only because other requests had all the sessions.
 
-        That is so where it got no session while others were in flight. It is not so where as many requests had been
-        served side by side before, unless one of the others gives nothing back because it hangs or its thread ended.
+        That is so where it got no session of the alias while others were in flight. It is not so where as many requests
+        had been served side by side before, unless one of the others gives nothing back because it hangs or its thread
+        ended. A thread of which Django hears no end is in flight as long as it may have its session: that counts where
+        the variant says for how many it is made.
         """
         error = request.errors[0]
+        alias = _alias(error)
+        sessions = _sessions(request, alias)
         others = [other for other in self.requests if other.actor != request.actor]
         beside = [other for other in others if other.running_between(request.begin, error.end)]
         if any(other.calls[-1].f == "stop" and other.begin < error.end for other in others):
-            return not request.sessions
-        if request.sessions or not beside:
+            return not sessions
+        if not sessions and self._occupied(request, error, alias):
+            return True
+        if sessions or not beside:
             return False
-        return any(call.hung for other in beside for call in other.calls) or len(beside) >= self._served(request.begin)
+        return any(call.hung for other in beside for call in other.calls) or len(beside) >= self._served(
+            request.begin, alias
+        )
+
+    def _occupied(self, request: Request, error: Call, alias: str) -> bool:
+        """Whether other threads of its process may have as many sessions of the alias as the variant says it has."""
+        most = self.record.plan.variant.threads or self.record.traits.pool_max
+        if not most:
+            return False
+        held: set[str] = set()
+        for call in self.calls:
+            if call.actor == request.actor or call.begin > error.end:
+                continue
+            if call.actor.rpartition(".")[0] != request.process:
+                continue
+            if call.session and _alias(call) == alias:
+                held.add(call.actor)
+            elif (call.told and call.f != "begin") or (call.f == "close" and _alias(call) == alias):
+                held.discard(call.actor)
+        return len(held) >= most
 
     def crowded(self, call: Call) -> bool:
         """Whether more requests of its process were in flight during the call than the variant says it is made for."""
@@ -117,9 +142,10 @@ class Trace:
         beside = [one for one in self.requests if one.process == process and one.running_between(call.begin, call.end)]
         return threads is not None and len(beside) > threads
 
-    def _served(self, until: int) -> int:
-        """The largest number of requests that had a session at the same time before `until`."""
-        held = [(min(one.sessions.values()), one.end) for one in self.requests if one.sessions]
+    def _served(self, until: int, alias: str) -> int:
+        """The largest number of requests that had a session of the alias at the same time before `until`."""
+        used = [(_sessions(one, alias), one.end) for one in self.requests]
+        held = [(min(sessions), end) for sessions, end in used if sessions]
         return max((sum(a <= begin < b for a, b in held) for begin, _ in held if begin < until), default=0)
 
     @cached_property
@@ -154,6 +180,16 @@ class Trace:
             started = any(call.begin < until and call.f in ("read", "write", "enter", "sql") for call in request.calls)
             used += len(known & sessions) if known else int(started)
         return used
+
+
+def _alias(call: Call) -> str:
+    return getattr(call.plan, "alias", "default")
+
+
+def _sessions(request: Request, alias: str) -> list[int]:
+    """When the request was first seen to use each of its sessions of the alias."""
+    first = {call.session: call.end for call in reversed(request.calls) if call.session and _alias(call) == alias}
+    return list(first.values())
 
 
 _LAST: ContextVar[Any] = ContextVar("trace", default=None)
