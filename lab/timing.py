@@ -137,6 +137,12 @@ FAREWELL = Wait(
     "evidence",
     "a census that is taken too early still counts a session that is about to end; a judge looks at later ones, too",
 )
+HEARD = Wait(
+    2.0,
+    "the server to act on what a child process has said on a socket that it shares with its parent",
+    "kept",
+    "the kernel says that something was said, so this is waited for only where a child has used what is its parent's",
+)
 CLOSE = Wait(
     0.2,
     "a session to leave the census after its client has closed the connection",

@@ -10,10 +10,11 @@ import msgspec
 
 from lab.errors import LabError
 from lab.records.census import OUTLIVED, Census, Session
+from lab.rig.machine.tcp import Talk
 from lab.rig.site.site import PlanSite
 from lab.run.actors import Actors
 from lab.run.diary import Diary
-from lab.timing import CLOSE, FAREWELL, OUTLIVE, SETTLE, Stopwatch
+from lab.timing import CLOSE, FAREWELL, HEARD, OUTLIVE, SETTLE, Stopwatch
 
 LOOKS = (0.002, 0.002, 0.004, 0.004, 0.008, 0.016)
 """Seconds between looks at the server's sessions, which make no event that the lab could wait for.
@@ -35,6 +36,7 @@ class CensusTaker:
         self._fault_at_work = fault_at_work
         self._known: tuple[int, int] | None = None
         self._inherited: dict[str, frozenset[int]] = {}
+        self._said: dict[int, Talk] = {}  # on inherited sockets, at the last census
 
     def take(self, at: str, step: int = -1, actor: str = "", settle: bool = False) -> None:
         """Now, or with `settle` once nothing is on its way any more; not at all while the server is down.
@@ -50,6 +52,8 @@ class CensusTaker:
         if at == "fork":
             process = actor.rpartition(".")[0]
             self._inherited[process] = self._inherited.get(process, frozenset()) | self._site.connected(process)
+        elif "." in actor and not self._fault_at_work() and not self._actors.pending:
+            self._wait_until_heard()
         try:
             sessions = self._settled() if settle else self._site.sessions()
         except LabError:
@@ -69,10 +73,27 @@ class CensusTaker:
                 sockets=sockets,
             )
         )
+        if self._inherited:
+            self._said = self._talk()
         self._known = self._happened() if settle and not self._actors.pending else None
 
     def _happened(self) -> tuple[int, int]:
         return len(self._diary.ops), len(self._diary.events)
+
+    def _talk(self) -> dict[int, Talk]:
+        return self._site.talk(frozenset().union(*self._inherited.values()))
+
+    def _wait_until_heard(self) -> None:
+        """What a child has said on a socket of its parent's was heard: something has come back, if only the end.
+
+        The kernel knows that something was said. A busy server takes longer over it than any pause that one would make.
+        """
+        until = time.monotonic() + HEARD.seconds
+        pauses = _pauses()
+        while self._inherited and time.monotonic() < until:
+            if not any(talk.waits_since(self._said.get(inode)) for inode, talk in self._talk().items()):
+                return
+            time.sleep(next(pauses))
 
     def wait_for_farewell(self) -> None:
         """What a process has said to the server when it ended takes a moment to have an effect."""

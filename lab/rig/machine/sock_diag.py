@@ -20,7 +20,8 @@ ASK = struct.Struct("=BBBxI")  # family, protocol, what beside, states; then whi
 FOUND = struct.Struct("=xBxx48s8xI4xI")  # state, which connection, bytes that wait to be acknowledged, inode
 PORTS = struct.Struct("!HH44x")  # which connection: its ports, then addresses, interface and cookie
 ATTRIBUTE = struct.Struct("=HH")
-SEGMENTS = struct.Struct("=100xI32xII")  # of struct tcp_info: retransmissions, segments out, in
+SEGMENTS = struct.Struct("=100xI16xQQII")
+"""Of struct tcp_info: retransmissions, bytes acknowledged, bytes got, segments out, segments in."""
 DROPS = struct.Struct("=32xI")  # of the SK_MEMINFO array: packets thrown away
 INFO, MEMORY = 2, 7  # INET_DIAG_INFO: struct tcp_info; INET_DIAG_SKMEMINFO
 BESIDE = 1 << (INFO - 1) | 1 << (MEMORY - 1)
@@ -37,7 +38,7 @@ class Endpoint(NamedTuple):
     `source` is its own port, `target` the other end's (0 for a listener); `inode` is 0 when no process holds it.
     `sent` and `received` count segments, `retransmitted` those that were sent again; `dropped` counts the packets for
     it that were thrown away before TCP saw them. `unacknowledged` are the bytes that it has sent, or has still to send,
-    and that the other end has not acknowledged.
+    and that the other end has not acknowledged; `acknowledged` those that it has, `got` those that have come from it.
     """
 
     state: int
@@ -50,6 +51,8 @@ class Endpoint(NamedTuple):
     dropped: int
     id: bytes
     unacknowledged: int = 0
+    acknowledged: int = 0
+    got: int = 0
 
 
 def endpoints(states: int = EVERY_STATE, target: int = 0) -> list[Endpoint]:
@@ -125,13 +128,14 @@ def _dump(ask: bytes) -> Iterator[Endpoint]:
 def _endpoint(message: bytes) -> Endpoint:
     state, which, waiting, inode = FOUND.unpack_from(message)
     source, target = PORTS.unpack(which)
-    retransmitted = sent = received = dropped = 0
+    retransmitted = sent = received = dropped = acknowledged = got = 0
     at = FOUND.size
     while at + ATTRIBUTE.size <= len(message):
         length, kind = ATTRIBUTE.unpack_from(message, at)
         if kind == INFO and length >= ATTRIBUTE.size + SEGMENTS.size:
-            retransmitted, sent, received = SEGMENTS.unpack_from(message, at + ATTRIBUTE.size)
+            retransmitted, acknowledged, got, sent, received = SEGMENTS.unpack_from(message, at + ATTRIBUTE.size)
         elif kind == MEMORY and length >= ATTRIBUTE.size + DROPS.size:
             (dropped,) = DROPS.unpack_from(message, at + ATTRIBUTE.size)
         at += max((length + 3) & ~3, ATTRIBUTE.size)
-    return Endpoint(state, source, target, inode, sent, received, retransmitted, dropped, which, waiting)
+    counts = sent, received, retransmitted, dropped
+    return Endpoint(state, source, target, inode, *counts, which, waiting, acknowledged, got)

@@ -27,7 +27,22 @@ STATES = {
     11: "CLOSING",
 }
 """The kernel's numbers for the states that a client's socket can be seen in."""
-ESTABLISHED = 1
+ESTABLISHED, CLOSE_WAIT = 1, 8
+
+
+class Talk(NamedTuple):
+    """What has been said on a connection so far: bytes that the client has sent, and that have come from the server.
+
+    `over`: the server's end was closed.
+    """
+
+    asked: int
+    answered: int
+    over: bool
+
+    def waits_since(self, before: Talk | None) -> bool:
+        """Whether something was asked after `before`, of which nothing has come yet."""
+        return before is not None and self.asked > before.asked and self.answered == before.answered and not self.over
 
 
 class Clients:
@@ -75,6 +90,17 @@ def connected(pid: int, ports: Collection[int]) -> frozenset[int]:
         rows = _from_file(pid, port) if ends is None else ends
         found |= {row.inode for row in rows if row.state == ESTABLISHED}
     return frozenset(found & descriptors(pid).keys())
+
+
+def talk(pid: int, ports: Collection[int], inodes: Collection[int]) -> dict[int, Talk]:
+    """What has been said on a process's sockets with these inodes; none where netlink does not tell."""
+    found: dict[int, Talk] = {}
+    for port in ports:
+        for end in _by_netlink(pid, port, (ESTABLISHED, CLOSE_WAIT)) or ():
+            if end.inode in inodes:
+                asked = end.acknowledged + end.unacknowledged
+                found[end.inode] = Talk(asked, end.got, end.state == CLOSE_WAIT)
+    return found
 
 
 def clients(pid: int, port: int) -> tuple[Socket, ...]:

@@ -70,6 +70,10 @@ class ClientView:
         pid = self.subject.processes.get(process)
         return frozenset() if pid is None else frozenset(inodes) & tcp.descriptors(pid).keys()
 
+    def talk(self, inodes: Collection[int], ports: Collection[int]) -> dict[int, tcp.Talk]:
+        """What has been said on these sockets to these ports, by whichever of the processes that share them."""
+        return tcp.talk(self.subject.pid, ports, inodes)
+
     def sockets(self, port: int, among: Collection[int] | None = None) -> tuple[Socket, ...]:
         """The subject's sockets to that port, from the kernel's table in the subject's network namespace.
 

@@ -10,6 +10,7 @@ from typing import Any
 from lab.errors import ProxyLost, ServerNotReady
 from lab.fault import Attempt, ConnectionState, Knock, Net, Server, Socket, Subject
 from lab.records.census import Row, Session
+from lab.rig.machine.tcp import Talk
 from lab.rig.protocol import ProxyProtocol, RigProtocol, Seat
 from lab.rig.site.client_view import ClientView
 from lab.rig.site.line import Line
@@ -183,7 +184,14 @@ class PlanSite(FaultSite):
 
     def connected(self, process: str) -> frozenset[int]:
         """The inodes of one process's sockets that are connected to the plan's lines."""
-        return self._client.connected(process, {line.port for line in self._lines.values()})
+        return self._client.connected(process, self._ports())
+
+    def talk(self, inodes: Collection[int]) -> dict[int, Talk]:
+        """What has been said on these sockets so far; none where the kernel does not tell."""
+        return self._client.talk(inodes, self._ports())
+
+    def _ports(self) -> set[int]:
+        return {line.port for line in self._lines.values()}
 
     def still_open(self, process: str, inodes: Collection[int]) -> frozenset[int]:
         """Those of these sockets that the process has not closed since."""
