@@ -145,7 +145,8 @@ class BoundedSessions(Promise):
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
-        aliases = len({getattr(call.plan, "alias", "default") for call in trace.calls if call.session}) or 1
+        # Entering a block opens a session, too, of which no answer tells.
+        aliases = len({getattr(call.plan, "alias", "default") for call in trace.calls if call.ending != "skip"})
         counted = [census for census in record.census if census.at not in ("after exit", OUTLIVED)]
         struck = {session for landing in trace.landed for session in landing.struck + landing.cut}
         struck -= loss.seen_by_the_server(record)

@@ -151,6 +151,8 @@ class Steps:
         self._end(pending, how, value, tuple(Cause(**link) for link in answer.get("chain", ())))
         if how == "ok":
             self._follow(pending)
+        elif isinstance(pending.step, Fork):
+            self._child.forget(pending.step.child)
         return True
 
     def _follow(self, pending: Pending) -> None:

@@ -136,6 +136,11 @@ class Child:
             self._pids[answer["value"]["child"]] = answer["value"]["pid"]
         return answer
 
+    def forget(self, process: str) -> None:
+        """A process of that name did not come to be: its fork was skipped, or failed."""
+        if (channel := self._forked.pop(process, None)) is not None:
+            channel.close()
+
     def _ended(self, process: str) -> Message:
         if not process:
             raise ChildEnded("the channel is closed")

@@ -118,6 +118,8 @@ class Actor:
         answer: Message = {"id": message["id"], "actor": self.name, "value": {}}
         if self._view_over and do not in ("begin", "end", "finish", "stop", "exit"):
             answer["ending"] = "skip"
+            for descriptor in message.get("descriptors", ()):
+                os.close(descriptor)  # of a child that does not come to be
             self._reply(answer)
             return
         tried, refused = attempts.begun(), attempts.failed()
