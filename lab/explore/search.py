@@ -24,6 +24,7 @@ from lab.judging.judge import judge
 from lab.judging.plan_parts import keeps
 from lab.promise import BLAME, PROMISES, Promise
 from lab.records.codec import encode
+from lab.records.lifecycle import MOMENTS
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Variant
@@ -178,8 +179,17 @@ class _Case:
 
     @property
     def broken(self) -> dict[str, Finding]:
-        """The promises that this run shows to be broken, without those that only suffer from one that is to blame."""
-        broken = {each.promise: each for each in self.findings if each.verdict is Verdict.BROKEN}
+        """The promises that this run shows to be broken, without those that only suffer from one that is to blame.
+
+        What a limit that the variant documents may explain is no find: one of its lifecycle, where the plan has that.
+        """
+        moments = {MOMENTS.get(self.plan.lifecycle(actor), "") for actor in self.plan.actors()}
+        limits = self.plan.variant.limits
+        broken = {
+            each.promise: each
+            for each in self.findings
+            if each.verdict is Verdict.BROKEN and not moments & set(limits.get(each.promise, ()))
+        }
         return {
             promise: broken[promise]
             for promise in self.blamed or broken

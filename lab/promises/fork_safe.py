@@ -29,6 +29,7 @@ CHILD = "c0.t0"
 class ForkSafe(Promise):
     """At stake when a process forked, and its child made a request or ended.
 
+    A session that ends although the child has said nothing on a socket of its parent's was ended by the server.
     Sessions are the parent's from before the fork: those that the server held at that time, and those that any of its
     statements ran on. That a child's statement fails is no harm done to the parent, nor is a
     session that the parent closes itself, in a thread of its pool: the parent's own socket is closed then, where after
@@ -134,12 +135,35 @@ def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] |
             of_child = census.actor.startswith(f"{child}.") and fork.end <= census.time < rests_until
             if not of_child or not (gone := there - {each.id for each in census.sessions}):
                 continue
-            if (number := len(gone) - _closed_by_parent(record, fork, census, len(gone))) > 0:
+            number = len(gone) - _closed_by_parent(record, fork, census, len(gone))
+            number = min(number, len(census.spoken.get(parent, gone)))
+            if number > 0:
                 return f"{number} of its parent's sessions ended with the {census.at} of {child}", census.step
         for call in own:
-            if call.failed and not call.meant and any(act.begin < call.end for act in acts):
+            if not call.failed or call.meant or not any(act.begin < call.end for act in acts):
+                continue
+            if not _explained(trace, call) and not _silent(record, parent, child, acts, call.begin):
                 return f"after what {child} did, {call.f} of its parent failed", call.step
     return _moved(trace)
+
+
+def _explained(trace: Trace, call: Call) -> bool:
+    """Whether other threads had all the sessions that there are."""
+    own = (each for each in trace.requests if call in each.calls and call in each.errors[:1])
+    return trace.crowded(call) or any(map(trace.crowded_out, own))
+
+
+def _silent(record: Record, parent: str, child: str, acts: list[Call], until: int) -> bool:
+    """Whether the child has said nothing on a socket of its parent's: then it is the server that has ended a session,
+    as one that was idle for too long. A census after the child's last act says so.
+    """
+    last = max((act.end for act in acts if act.begin < until), default=-1)
+    after = [
+        each
+        for each in record.census
+        if each.actor.startswith(f"{child}.") and last <= each.time <= until and each.spoken
+    ]
+    return bool(after) and not after[-1].spoken.get(parent, (0,))
 
 
 def _child(fork: Call) -> str:

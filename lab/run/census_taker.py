@@ -37,6 +37,7 @@ class CensusTaker:
         self._known: tuple[int, int] | None = None
         self._inherited: dict[str, frozenset[int]] = {}
         self._said: dict[int, Talk] = {}  # on inherited sockets, at the last census
+        self._at_fork: dict[int, Talk] = {}  # on the same, when the first child came to be that has them
 
     def take(self, at: str, step: int = -1, actor: str = "", settle: bool = False) -> None:
         """Now, or with `settle` once nothing is on its way any more; not at all while the server is down.
@@ -62,6 +63,9 @@ class CensusTaker:
             return  # the server is down, which is what a fault may do
         # After the sessions: where a process has closed its end, its session is not seen to go before its socket.
         sockets = {name: tuple(sorted(self._site.still_open(name, each))) for name, each in self._inherited.items()}
+        said = self._talk() if self._inherited else {}
+        if at == "fork":
+            self._at_fork = {**said, **self._at_fork}
         self._diary.census.append(
             Census(
                 time=self._diary.now(),
@@ -71,10 +75,10 @@ class CensusTaker:
                 sessions=sessions,
                 connects=self._site.connects(),
                 sockets=sockets,
+                spoken={name: self._spoken(inodes, said) for name, inodes in sockets.items() if self._told(inodes)},
             )
         )
-        if self._inherited:
-            self._said = self._talk()
+        self._said = said
         self._known = self._happened() if settle and not self._actors.pending else None
 
     def _happened(self) -> tuple[int, int]:
@@ -82,6 +86,14 @@ class CensusTaker:
 
     def _talk(self) -> dict[int, Talk]:
         return self._site.talk(frozenset().union(*self._inherited.values()))
+
+    def _told(self, inodes: tuple[int, ...]) -> bool:
+        """Whether the kernel has told of all of them what was said."""
+        return self._at_fork.keys() >= set(inodes)
+
+    def _spoken(self, inodes: tuple[int, ...], now: dict[int, Talk]) -> tuple[int, ...]:
+        """Those on which something was said since the fork; one of which the kernel knows no more was shut."""
+        return tuple(inode for inode in inodes if inode not in now or now[inode].asked > self._at_fork[inode].asked)
 
     def _wait_until_heard(self) -> None:
         """What a child has said on a socket of its parent's was heard: something has come back, if only the end.

@@ -6,14 +6,15 @@ import signal
 import threading
 from contextlib import closing
 
+import msgspec
 import pytest
 
 from lab.check.variants import rows
 from lab.judging.judge import judge
-from lab.judging.plan_parts import query
+from lab.judging.plan_parts import query, request
 from lab.promise import PROMISES
 from lab.records.lifecycle import Lifecycle
-from lab.records.plan import Exit, Fork, Plan, Step
+from lab.records.plan import Exit, Fork, Plan, Read, Step, Use
 from lab.records.verdict import Verdict
 from lab.rig.base import BaseRig
 from lab.run import run
@@ -57,3 +58,20 @@ def test_a_busy_server_hides_no_farewell(rig: BaseRig, case: str) -> None:
     assert not record.void
     (finding,) = judge(record, [PROMISES.get("fork-safe")])
     assert finding.verdict is Verdict.BROKEN, finding.summary
+
+
+def test_a_session_that_the_server_ends_is_not_laid_to_a_child(rig: BaseRig) -> None:
+    """`idle_session_timeout` ends the parent's session while a child works that never touches it."""
+    bundled = rows()["persistent_threadlocal"]
+    options = {"options": "-c idle_session_timeout=300"}
+    variant = msgspec.structs.replace(bundled, options=options)
+    works = request(CHILD, Use(CHILD, "slow"), Read(CHILD))
+    steps = (*query("t0"), Fork("t0"), *works, Exit(CHILD, "normal"), *query("t0"))
+    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
+        record = run(Plan(variant=variant, steps=steps), rig, zygote, liveness=False)
+    assert not record.void
+    at_fork, *later = (census for census in record.census if census.at in ("fork", "exit"))
+    assert at_fork.sessions
+    assert {each.id for each in at_fork.sessions} - {each.id for census in later for each in census.sessions}
+    (finding,) = judge(record, [PROMISES.get("fork-safe")])
+    assert finding.verdict is Verdict.KEPT, finding.summary

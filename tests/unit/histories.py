@@ -8,7 +8,7 @@ others overtake is told in two lines, `begins(step)` and later `returns(actor)`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.promise import PROMISES
@@ -44,6 +44,7 @@ class Line:
     at: str = ""
     connects: int = -1
     sockets: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    spoken: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def ok(step: ActorStep, on: str = "", xid: int = 0, **value: Any) -> Line:
@@ -106,9 +107,11 @@ def census(
     actor: str = "t0",
     connects: int = -1,
     sockets: dict[str, tuple[int, ...]] | None = None,
+    spoken: dict[str, tuple[int, ...]] | None = None,
 ) -> Line:
     """The server's view; `connects` as the lines have counted them, `sockets` as those that forked still have them."""
-    return Line(sessions=sessions, at=at, actor=actor, connects=connects, sockets=sockets or {})
+    seen = Line(sessions=sessions, at=at, actor=actor, connects=connects)
+    return replace(seen, sockets=sockets or {}, spoken=spoken or {})
 
 
 def session(name: str, state: str = "idle", *, xact: bool = False, locks: int = 0) -> Session:
@@ -163,6 +166,7 @@ def record(
                     sessions=line.sessions,
                     connects=line.connects,
                     sockets=line.sockets,
+                    spoken=line.spoken,
                 )
             )
         elif isinstance(line.step, Inject):

@@ -85,3 +85,15 @@ def test_each_alias_has_a_session_of_its_own_to_go_on_with() -> None:
     assert verdict(SAFE, record(*begun, ok(kin, on="2@b"), ok(Read(T), on="1@a"), ok(End(T)))) == "kept"
     assert verdict(SAFE, record(*begun, ok(kin, on="3@c"), ok(End(T)))) == "broken"
     assert verdict(SAFE, record(*begun, ok(kin, on="1@a"), ok(End(T)))) == "broken"
+
+
+def test_a_session_that_the_server_has_ended_is_not_laid_to_a_silent_child() -> None:
+    forks = (*asks(T, "1@a"), FORKS, census(session("1@a"), at="fork", sockets={"": (11,)}), ok(Exit(C)))
+
+    def after(**spoken: tuple[int, ...]) -> Record:
+        told = census(at="exit", actor=C, sockets={"": (11,)}, spoken={"": spoken["on"]} if spoken else {})
+        return record(*forks, told, ok(Begin(T)), lost(Read(T)), ok(End(T)))
+
+    assert verdict(SAFE, after(on=())) == "kept"
+    assert verdict(SAFE, after(on=(11,))) == "broken"
+    assert verdict(SAFE, after()) == "broken"
