@@ -129,9 +129,13 @@ class Trace:
                 continue
             if call.actor.rpartition(".")[0] != request.process:
                 continue
-            if call.session and _alias(call) == alias:
+            if (
+                (call.session or hasattr(call.plan, "alias"))
+                and _alias(call) == alias
+                and (call.ending == "ok" or call.meant)
+            ):
                 held.add(call.actor)
-            elif (call.told and call.f != "begin") or (call.f == "close" and _alias(call) == alias):
+            if (call.told and call.f != "begin") or (call.f == "close" and _alias(call) == alias):
                 held.discard(call.actor)
         return len(held) >= most
 

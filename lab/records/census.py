@@ -36,8 +36,8 @@ class Census(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `sockets`, once a process has forked: by the name of each that did ("" is the first), the inodes of the sockets that
     were connected to the plan's lines when it forked and that it has not closed since.
-    `spoken`: those of them on which something was said since, by whichever process; without a name where the kernel does
-    not tell.
+    `spoken`: those of them on which something was said since, by any process; without a name where the kernel does not
+    tell.
     `connects` counts the connections that the plan's lines have accepted from the subject so far; -1: it is not known.
     """
 
