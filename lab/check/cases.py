@@ -124,6 +124,6 @@ def gather(
 def lane(plan: Plan) -> Lane:
     """The lane of a plan: alone where a fault concerns all plans, wide where it mostly waits, else narrow."""
     faults = [FAULTS.get(spec.kind) for spec in plan.faults()]
-    if any(fault.exclusive for fault in faults):
+    if any(fault.exclusive for fault in faults) or plan.makes_databases():
         return "alone"
     return "wide" if any(fault.waits for fault in faults) else "narrow"

@@ -7,7 +7,23 @@ from typing import Any
 import msgspec
 
 from lab.judging.trace import Trace
-from lab.records.plan import Autocommit, Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Look, Read, Sql, Step, Write
+from lab.records.plan import (
+    TEST_DATABASE,
+    Autocommit,
+    Begin,
+    End,
+    Enter,
+    FaultSpec,
+    Heal,
+    Inject,
+    Leave,
+    Look,
+    Read,
+    Sql,
+    Step,
+    Use,
+    Write,
+)
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 
@@ -83,6 +99,18 @@ def interrupted_at_checkout(actor: str) -> tuple[Step, ...]:
 def interrupted_at_close(actor: str) -> tuple[Step, ...]:
     """A request whose end commits what is pending, and a handler raises in that."""
     return (*request(actor, Autocommit(actor), Write(actor, hold="commit")), inject("interrupt"))
+
+
+def test_runs() -> dict[str, tuple[Step, ...]]:
+    """What a command does that runs tests: the real database, then a test database in its place, then the real one."""
+    look = (Look("t0"), Enter("t0"), Look("t0"), Leave("t0"))
+    made, copied, kept, gone = (Use("t0", how) for how in TEST_DATABASE)
+    served = request("t0", *look)  # as a test's client sends one
+    return {
+        "copied and destroyed": (*look, made, *look, copied, *look, gone, *look),
+        "kept, then used again": (*look, made, *look, kept, *look, made, *look, gone, *look),
+        "with requests": (*served, made, *served, copied, *served, gone, *served),
+    }
 
 
 def unprepared(holder: str, *steps: Step) -> tuple[Step, ...]:

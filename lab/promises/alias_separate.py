@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import msgspec
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, on, request, several
+from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, on, request, several, test_runs
 from lab.judging.session_state import difference, leave, looks, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Begin, End, Enter, Heal, Inject, Leave, Look, Plan, Read, Step, Write
+from lab.records.plan import TEST_DATABASE, Begin, End, Enter, Heal, Inject, Leave, Look, Plan, Read, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -38,7 +38,10 @@ def only(alias: str, fault: Inject) -> Inject:
 
 @promise
 class AliasSeparate(Promise):
-    """At stake when two aliases were used in one run, and both got a session."""
+    """At stake when two aliases were used in one run, and both got a session.
+
+    Also where a test database took the place of the real one: `settings_dict["NAME"]` changes under what is kept.
+    """
 
     id = "alias-separate"
     sentence = (
@@ -87,6 +90,9 @@ class AliasSeparate(Promise):
             block = (Enter("t0"), Write("t0"), *on(alias, Read("t0")), only(alias, FIN), Write("t0"), Leave("t0"))
             yield self.plan(variant, f"{where}, a fault on one", *request("t0", *block, *mine), title="FIN in atomic()")
 
+        for title, steps in test_runs().items():
+            yield self.plan(variant, "a test database", *steps, title=title)
+
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         used: dict[str, dict[str, Call]] = {}
@@ -105,6 +111,8 @@ class AliasSeparate(Promise):
         for finding in (self._places(record, trace), self._states(trace), self._faults(record, trace)):
             if finding is not None:
                 return finding
+        if any(_in_test_database(record, look) for _, look in looks(trace)):
+            return self.kept("a test database took the place of the real one, and gave it back")
         if len(used) < 2:
             return self.unknown("no two aliases got a session")
         return self.kept(f"{len(used)} aliases kept to themselves")
@@ -114,7 +122,8 @@ class AliasSeparate(Promise):
         seen: list[Call] = []
         for _, look in looks(trace):
             alias = _alias(look)
-            expected = {"database": DATABASES.get(alias, "lab2"), "alias": "" if alias in EQUAL else alias}
+            database = _in_test_database(record, look) or DATABASES.get(alias, "lab2")
+            expected = {"database": database, "alias": "" if alias in EQUAL else alias}
             if alias == "twin" and not any("role" in sets(call) and _alias(call) == "twin" for call in seen):
                 expected["role"] = TWIN_ROLE
             for field, value in expected.items():
@@ -166,6 +175,18 @@ class AliasSeparate(Promise):
             if before - there and one_each and _calm(others) and replaced:
                 return self.broken(f"a fault on {alias} cost {_alias(after[0])} its session", after[0].step)
         return None
+
+
+def _in_test_database(record: Record, look: Call) -> str:
+    """The test database that was in the place of the look's own, "" when none was."""
+    calls = [call for call in Trace(record).calls if call.begin < look.begin and call.ending != "skip"]
+    hows = (getattr(call.plan, "how", "") for call in reversed(calls) if not (call.failed and _makes(call)))
+    last = next((how for how in hows if how in TEST_DATABASE), "")
+    return f"lab_test_{record.run}" if last in TEST_DATABASE[:2] and _alias(look) == "default" else ""
+
+
+def _makes(call: Call) -> bool:
+    return getattr(call.plan, "how", "") in TEST_DATABASE[:2]
 
 
 def _by_both(trace: Trace, session: str) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import get_args
 
 from lab.judging.calls import ORDINARY, Call, Request
-from lab.judging.plan_parts import at_once, block, count, query, repeating, request, several
+from lab.judging.plan_parts import at_once, block, count, query, repeating, request, several, test_runs
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Enter, Fail, Leave, Plan, Read, Sql, Use, UseName, Write
+from lab.records.plan import TEST_DATABASE, Enter, Fail, Leave, Plan, Read, Sql, Use, UseName, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -31,7 +31,7 @@ WORDS: dict[UseName, str] = {
 }
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
 IN_BLOCK: tuple[UseName, ...] = ("savepoints", "for-update", "durable-inside", "on-commit")
-assert {*WORDS, *MANY, *IN_BLOCK, "listen", "heard", "bulk-load", "slow"} == set(get_args(UseName))
+assert {*WORDS, *MANY, *IN_BLOCK, *TEST_DATABASE, "listen", "heard", "bulk-load", "slow"} == set(get_args(UseName))
 PLAIN = (*ORDINARY, "use", "fail", "sql")
 
 
@@ -82,6 +82,8 @@ class WorksUnfaulted(Promise):
         # A timer of a second that nobody stopped meets the second one, and none of which the backend is in its rights.
         refused = (*request("t0", slow), *request("t0", Fail("t0", swallow=True), slow, slow))
         yield self.plan(variant, "a statement refused", *refused, *after, title="then some that take their time")
+        for title, steps in test_runs().items():
+            yield self.plan(variant, "a test database", *steps, title=title)
 
     def judge(self, record: Record) -> Finding:
         if record.plan.faults() or record.plan.init:
@@ -89,6 +91,9 @@ class WorksUnfaulted(Promise):
         if record.plan.promise not in ("", self.id):
             return self.unknown("the plan was made for another promise, and may ask for what is refused")
         trace = Trace(record)
+        for call in trace.calls:
+            if call.failed and getattr(call.plan, "how", "") in TEST_DATABASE:
+                return self.broken("a test run could not make, copy or drop its database", call.step)
         judged = 0
         for each in trace.requests:
             if not _ours(trace, each):

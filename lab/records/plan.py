@@ -172,7 +172,14 @@ UseName = Literal[
     "durable-inside",
     "bulk-load",
     "slow",
+    "create-test-database",
+    "clone-test-database",
+    "keep-test-database",
+    "destroy-test-database",
 ]
+TEST_DATABASE: tuple[UseName, ...] = (
+    *("create-test-database", "clone-test-database", "keep-test-database", "destroy-test-database"),
+)
 
 
 class Use(_Step):
@@ -189,6 +196,10 @@ class Use(_Step):
     run before it. In a block: `savepoints` by name, `for-update`, and a `durable-inside`, which must be refused.
     `bulk-load`: COPY of 40 MB into a table whose trigger works for 10 seconds before the first row: so long nothing is
     read. `slow`: a statement that takes 0.7 seconds.
+
+    What a test run does, by `connection.creation`: `create-test-database` (with keepdb where one was kept), of which
+    `clone-test-database` makes and drops a copy as for parallel tests; `destroy-test-database`, and
+    `keep-test-database`, which goes back to the real one and leaves it there.
     """
 
     actor: str
@@ -376,6 +387,10 @@ class Plan(
         if isinstance(step, Begin | End):
             return TELLS[self.lifecycle(step.actor)][isinstance(step, End)]
         return ""
+
+    def makes_databases(self) -> bool:
+        """Whether it makes a test database, for which the server waits until each of its sessions has answered."""
+        return any(isinstance(step, Use) and step.how in TEST_DATABASE for step in self.steps)
 
     def faults(self) -> tuple[FaultSpec, ...]:
         """The faults in the order in which they are applied."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 from lab.errors import BadInput, ProxyLost, ServerNotReady
 from lab.fault import FAULTS, needs
@@ -61,7 +62,7 @@ def run(
     """
     if missing := needs(plan) - rig.capabilities:
         raise BadInput(f"the {rig.name} rig lacks {', '.join(sorted(missing))}", remedy(needs(plan)))
-    alone = any(FAULTS.get(spec.kind).exclusive for spec in plan.faults())
+    alone = any(FAULTS.get(spec.kind).exclusive for spec in plan.faults()) or plan.makes_databases()
     try:
         with rig.exclusive() if alone else rig.shared():
             return Run(plan, rig, zygote, watch, liveness, wire, lean, proxy).record()
@@ -111,6 +112,7 @@ class Run:
         with (
             PULSE.felt() as longest_gap,
             open_site(self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy, apart=apart) as site,
+            site.test_databases() if self._plan.makes_databases() else nullcontext(),
             self._nemesis.healed_on_exit(),
         ):
             census = CensusTaker(site, self._diary, self._actors, lambda: self._nemesis.at_work)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+from psycopg2 import sql
 
 from lab.errors import ServerNotReady
 from lab.records.census import Row, Session
@@ -115,6 +117,27 @@ class ServerView:
         """What became of these transactions: `committed`, `aborted` or `in progress`; "" when it is forgotten."""
         asked = list(xids)
         return {xid: status or "" for xid, status in self._query(XACTS, asked)} if asked else {}
+
+    @contextmanager
+    def test_databases(self) -> Iterator[None]:
+        """The users may make databases, and there is the one in which Django does that; then it is as it was before."""
+        control = self._rig.control()
+        if not control.execute("SELECT FROM pg_database WHERE datname = 'postgres'").fetchall():
+            control.execute("CREATE DATABASE postgres")
+        role = sql.SQL("ALTER ROLE {} {}")
+        for user in self._users:
+            control.execute(role.format(sql.Identifier(user), sql.SQL("CREATEDB")))
+        try:
+            yield
+        finally:
+            control = self._rig.control()
+            left = control.execute(
+                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", (f"lab_test_{self._run}",)
+            )
+            for (name,) in left.fetchall():
+                control.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+            for user in self._users:
+                control.execute(role.format(sql.Identifier(user), sql.SQL("NOCREATEDB")))
 
     def _query(self, statement: Statement, *parameters: object) -> list[tuple[Any, ...]]:
         try:

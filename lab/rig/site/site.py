@@ -222,6 +222,10 @@ class PlanSite(FaultSite):
         """What became of these transactions: `committed`, `aborted` or `in progress`; "" when it is forgotten."""
         return self._view.xacts(xids)
 
+    def test_databases(self) -> AbstractContextManager[None]:
+        """The plan's users may make databases; those that are left at the end are dropped, whoever is connected."""
+        return self._view.test_databases()
+
     def clear(self, answered: Collection[str] = ()) -> None:
         """End what the plan left behind, so that it cannot disturb the next one on this seat.
 

@@ -5,10 +5,12 @@ Each says whether its result was whole, None where the driver has no such thing.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 from django.db import transaction
 
@@ -28,6 +30,13 @@ CREATE TRIGGER busy BEFORE INSERT ON pg_temp.lab_bulk FOR EACH STATEMENT EXECUTE
 """
 SLOW = 0.7
 """Seconds of a slow statement."""
+TABLES = """
+CREATE SCHEMA IF NOT EXISTS lab;
+CREATE OR REPLACE FUNCTION lab.session() RETURNS text LANGUAGE sql STABLE
+    AS $$ SELECT pid || '@' || extract(epoch FROM backend_start)::numeric(20, 6)
+          FROM pg_stat_get_activity(pg_backend_pid()) $$
+"""
+"""Of a test database: what a read and a look want."""
 CHANNEL = "lab_news"
 PATIENCE = 1.0
 """Seconds for a notification that was sent to arrive."""
@@ -41,6 +50,8 @@ class Uses:
         self._rows: Iterator[int] | None = None
         self._read: list[int] = []
         self._news: list[Any] = []
+        self._real = ""  # the database's name, while a test database is in its place
+        self._kept = False
 
     def read_many(self, connection: Any, _: Message) -> bool:
         """A client-side cursor: all rows are there before the first is read."""
@@ -181,3 +192,60 @@ class Uses:
                 return False
         except RuntimeError:
             return True
+
+    def create_test_database(self, connection: Any, message: Message) -> bool:
+        """As a test run begins. Where Django would migrate, the lab makes its own tables: a project's may take long."""
+        own = connection.settings_dict
+        self._real = own["NAME"]
+        own["TEST"] = {**own.get("TEST", {}), "NAME": f"lab_test_{message['plan']}"}
+
+        def migrate(command: str, *_: Any, **__: Any) -> None:
+            if command != "migrate":
+                return
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT current_database()")
+                if cursor.fetchone() == (own["NAME"],):  # else a look will say where it is
+                    cursor.execute(TABLES)
+
+        with mock.patch("django.core.management.call_command", migrate), _no_exit():
+            connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False, keepdb=self._kept)
+        return bool(own["NAME"] == own["TEST"]["NAME"])
+
+    def clone_test_database(self, connection: Any, _: Message) -> bool | None:
+        """As a parallel test run begins and ends: each of its processes has a copy."""
+        if not self._real:
+            return None
+        with _no_exit():
+            connection.creation.clone_test_db(suffix="1", verbosity=0)
+            connection.creation.destroy_test_db(suffix="1", verbosity=0)
+        return True
+
+    def keep_test_database(self, connection: Any, _: Message) -> bool | None:
+        """As a test run with --keepdb ends."""
+        self._kept = True
+        return self._destroyed(connection, keepdb=True)
+
+    def destroy_test_database(self, connection: Any, _: Message) -> bool | None:
+        """As a test run ends."""
+        return self._destroyed(connection, keepdb=False)
+
+    def _destroyed(self, connection: Any, *, keepdb: bool) -> bool | None:
+        if not self._real:
+            return None
+        real, self._real = self._real, ""
+        try:
+            connection.creation.destroy_test_db(real, verbosity=0, keepdb=keepdb)
+        finally:
+            connection.settings_dict["NAME"] = real  # what comes later asks the real one, also when this has failed
+        return True
+
+
+@contextlib.contextmanager
+def _no_exit() -> Iterator[None]:
+    """Django ends a test run by sys.exit() when the server refuses to make a database; the reason is on its way."""
+    try:
+        yield
+    except SystemExit as end:
+        raise (
+            end.__context__ if isinstance(end.__context__, Exception) else RuntimeError("the test run ended")
+        ) from None
