@@ -76,6 +76,7 @@ BROKEN = (
     Broken("sets_up_once_per_request", "initialised", "custom init, after close()"),
     Broken("replaces_without_options", "initialised", "server options, replaced session"),
     Broken("leaks_half_made", "bounded-sessions", "set-up fails"),
+    Broken("keeps_old_database", "alias-separate", "a test database"),
     Broken("locks_all_aliases", "alias-separate", "another database, a fault on one"),
     Broken("keyed_by_address", "alias-separate", "another database, one request"),
     Broken("keyed_by_parameters", "alias-separate", "the same settings, at once"),

@@ -61,6 +61,7 @@ def _shows(rig: Rig, variant: Variant, stack: ExitStack, moment: str = "") -> li
         ("zoo.cancels_after_errors", "psycopg2", "a statement refused"),
         ("zoo.tires_of_repeats", "psycopg2", "a statement often repeated"),
         ("zoo.tires_of_repeats", "psycopg", "a statement often repeated"),
+        ("zoo.blocks_drop", "psycopg2", "a test database"),
         (STOCK, "psycopg", "COPY by execute()"),
     ],
 )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -77,7 +79,24 @@ class Careful(Stock):
     @property
     def shelf(self) -> list[Any]:
         """Where the sessions wait that this wrapper may take."""
-        return self.shelves[os.getpid(), self.alias]
+        return self.shelves[os.getpid(), self.alias, self.settings_dict["NAME"]]
+
+    @contextmanager
+    def _nodb_cursor(self) -> Iterator[Any]:
+        """Who asks for it makes, copies or drops a database, which no session may be connected to."""
+        self.close_waiting()
+        try:
+            with super()._nodb_cursor() as cursor:
+                yield cursor
+        finally:
+            self.close_waiting()
+
+    def close_waiting(self) -> None:
+        """Close all sessions of this process that nobody uses."""
+        with self.lock:
+            waiting = [shelf.pop() for key, shelf in self.shelves.items() if key[0] == os.getpid() for _ in list(shelf)]
+        for raw in waiting:
+            raw.close()
 
     def connect(self) -> None:
         """Django's; what receivers of connection_created have set is not to go with the first rollback."""

@@ -248,7 +248,7 @@ def _alone(config: dict[str, Any], notes: list[str]) -> Loaded:
 def _with_given(base: dict[str, Any], config: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """The database as it is judged: what a command line gives is laid on it, and the server is the lab's."""
     if base.pop("TEST", None):
-        notes.append("TEST: not used, the lab makes no test database")
+        notes.append("TEST: not used, the lab's test database has a name of its own and no tables of the project's")
     if config["engine"] or "ENGINE" not in base:
         base["ENGINE"] = config["engine"]
     resets.ALIAS = config["alias"]
