@@ -19,6 +19,8 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, reject, settings
 from hypothesis import seed as seeded
 from hypothesis.database import ExampleDatabase
 
+from lab.errors import BadInput
+from lab.explore.shrink import shrink
 from lab.explore.strategies import plans
 from lab.judging.judge import judge
 from lab.judging.plan_parts import keeps
@@ -34,6 +36,7 @@ from lab.run import run
 from lab.subject.handle import Zygote
 
 REPLAYS = 3  # times that a shrunk plan is run again before it is believed
+MOST_SHRINKING = 10.0  # seconds for what Hypothesis has shrunk already
 SHRINK_SHARE = 0.5  # of the budget, kept for shrinking what the other half finds
 
 SECONDARY = b".secondary"
@@ -251,7 +254,7 @@ class _Hunt:
         if self.best is None or self.first is None:
             return None
         self.found_before.add(self.wanted)
-        return self._confirmed(self._in_requests(self.best), self.first)
+        return self._confirmed(self._smaller(self.best), self.first)
 
     def _forget_wanted(self) -> None:
         self.wanted, self.best, self.first = "", None, None
@@ -308,20 +311,25 @@ class _Hunt:
             self.on_case(record, case.findings)
         return case
 
-    def _in_requests(self, case: _Case) -> _Case:
-        """The same with requests in place of other units of work, where it breaks the promise in these as well.
+    def _smaller(self, case: _Case) -> _Case:
+        """The same made smaller by lab/explore/shrink.py, as long as there is time.
 
-        Hypothesis makes plans short, and a command's is shorter by the end of each block, which nothing leaves open.
+        Hypothesis shrinks what it has drawn, and draws whole phrases; and a command is shorter to it than a request,
+        because nothing leaves its blocks open. Not where each view is atomic: what the handler adds must stay.
         """
-        for actor in (each for each in case.plan.lifecycles if case.plan.lifecycle(each) != "request"):
-            others = {other: each for other, each in case.plan.lifecycles.items() if other != actor}
-            plan = msgspec.structs.replace(case.plan, lifecycles=others)
-            if plan.lifecycle(actor) != "request":
-                plan = msgspec.structs.replace(plan, lifecycles={**others, actor: "request"})
-            plain = self._run(plan)
-            if not plain.record.void and self.wanted in plain.broken:
-                case = plain
-        return case
+        seconds = min(self.run_until - time.monotonic(), MOST_SHRINKING)
+        if self.zygote.traits.atomic_requests or seconds <= 0:
+            return case
+
+        def run_plan(plan: Plan) -> tuple[str, ...]:
+            one = self._run(plan)
+            return () if one.record.void else tuple(one.broken)
+
+        try:
+            shrunk = shrink(case.plan, run_plan, promise=self.wanted, times=1, seconds=seconds).plan
+        except BadInput:  # it does not break the promise again, which the replays will say
+            return case
+        return replace(case, plan=msgspec.structs.replace(case.plan, steps=shrunk.steps, lifecycles=shrunk.lifecycles))
 
     def _confirmed(self, case: _Case, first: Plan) -> Found:
         """What was found, run again a few times."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lab.errors import PlanInvalid
 from lab.explore.simplicity import FIRST_KINDS, MOMENTS
-from lab.explore.weave import Program, Turn, lifecycles, weave
+from lab.explore.weave import Act, Program, Turn, lifecycles, weave
 from lab.fault import FAULTS, Fault, build
 from lab.judging.session_state import LEAVE as STATE
 from lab.records.lifecycle import Lifecycle
@@ -45,8 +45,8 @@ from lab.records.plan import (
 from lab.records.variant import Variant
 
 ACTORS = 3
-TURNS = 8  # of one actor, at most: two or three short requests
-FORKED = 4  # of a forked child
+PHRASES = 6  # of one actor, at most: two or three short requests
+FORKED = 3  # of a forked child
 
 # -- what is drawn ----------------------------------------------------------------------------------------------------
 
@@ -130,15 +130,27 @@ def plans(
 
     kinds = [cls for cls in FAULTS.values() if not cls.fatal]
     kinds = [cls for cls in kinds if capabilities is None or cls.needs <= frozenset(capabilities)]
-    program = st.builds(Program, _several(turns(kinds), TURNS), st.sampled_from(LIFECYCLES))
+    program = st.builds(Program, phrases(kinds, PHRASES), st.sampled_from(LIFECYCLES))
     return st.lists(program, min_size=1, max_size=ACTORS).map(plan).filter(lambda plan: bool(plan.actors()))
+
+
+def phrases(kinds: Sequence[type[Fault]], most: int, *, forked: bool = False) -> st.SearchStrategy[tuple[Turn, ...]]:
+    """What one actor does: single turns, and what people do in one breath; of a child process where `forked`.
+
+    Turns that are drawn alone seldom make a unit of work that ends, or a fault that meets the COMMIT of a block.
+    """
+    alone = turns(kinds, forked=forked).map(lambda turn: (turn,))
+    phrase = st.sampled_from((alone, alone, IDIOM, struck(kinds), alone, IDIOM, struck(kinds))).flatmap(
+        lambda each: each
+    )
+    return st.lists(phrase, min_size=1, max_size=most).map(lambda made: tuple(turn for each in made for turn in each))
 
 
 def turns(kinds: Sequence[type[Fault]], *, forked: bool = False) -> st.SearchStrategy[Turn]:
     """One turn, of a child process where `forked`; `kinds` are the faults that it may be."""
     faults = fault_specs(kinds)
     exits = (EXIT,) * 6 if forked else ()
-    child = st.just(()) if forked else _several(turns(kinds, forked=True), FORKED)
+    child = st.just(()) if forked else phrases(kinds, FORKED, forked=True)
 
     # In the order of their simplicity; what comes again at the end comes more often.
     menu: st.SearchStrategy[st.SearchStrategy[Any]] = st.sampled_from(
@@ -154,8 +166,51 @@ def turns(kinds: Sequence[type[Fault]], *, forked: bool = False) -> st.SearchStr
     return turn()
 
 
-def _several(turn: st.SearchStrategy[Turn], most: int) -> st.SearchStrategy[tuple[Turn, ...]]:
-    return st.lists(turn, min_size=1, max_size=most).map(tuple)
+def struck(kinds: Sequence[type[Fault]]) -> st.SearchStrategy[tuple[Turn, ...]]:
+    """A fault that meets a statement, or its COMMIT, in one of the modes of lab/judging/situations.py."""
+    known = [cls.kind for cls in kinds]
+    cuts = [FaultSpec(kind) for kind in (*FIRST_KINDS, "interrupt") if kind in known]
+
+    def made(mode: str, earlier: bool, moment: str, fault: FaultSpec, go: int) -> tuple[Turn, ...]:
+        opening, closing = MODES[mode]
+        at_commit = moment == "COMMIT" and fault.kind == "interrupt"  # the handler raises while the server commits
+        write = Write(ANY, hold="commit" if at_commit else "statement" if moment == "during" else "")
+        acts: tuple[Act, ...] = (fault, write, *closing) if moment == "before" else (write, fault, *closing)
+        if moment == "COMMIT":
+            acts = (write, *closing[:-1], *((*closing[-1:], fault) if at_commit else (fault, *closing[-1:])))
+        acts = (*opening, *((Read(ANY),) if earlier else ()), *acts, End(ANY))
+        return tuple(Turn(act, go if place == len(opening) else 0) for place, act in enumerate(acts))
+
+    modes, moments = st.sampled_from(list(MODES)), st.sampled_from(("before", "during", "COMMIT"))
+    return st.builds(made, modes, st.booleans(), moments, st.sampled_from(cuts), GO) if cuts else IDIOM
+
+
+def _phrase(*acts: Act) -> tuple[Turn, ...]:
+    return tuple(map(Turn, acts))
+
+
+MODES: dict[str, tuple[tuple[Act, ...], tuple[Act, ...]]] = {
+    "autocommit": ((), ()),
+    "atomic": ((Enter(ANY),), (Leave(ANY),)),
+    "nested": ((Enter(ANY), Write(ANY), Enter(ANY)), (Leave(ANY), Leave(ANY))),
+    "manual": ((Autocommit(ANY),), (Commit(ANY),)),
+}
+"""How a unit of work comes into each mode, and how it ends there."""
+IDIOM = st.sampled_from(
+    (
+        _phrase(Read(ANY), End(ANY)),
+        _phrase(Enter(ANY), Write(ANY), Leave(ANY), End(ANY)),
+        _phrase(Enter(ANY), Write(ANY), Leave(ANY, "rollback"), End(ANY)),
+        _phrase(Fail(ANY, swallow=True), End(ANY)),
+        _phrase(Read(ANY), Close(ANY), End(ANY)),
+        _phrase(Read(ANY), End(ANY), Stop(ANY)),
+        _phrase(Read(ANY), End(ANY), Finish(ANY)),
+        (Turn(Fork(ANY), 0, _phrase(Exit(ANY))),),
+        _phrase(Enter(ANY), Write(ANY), Enter(ANY), Leave(ANY, "rollback")),
+        _phrase(Autocommit(ANY), Write(ANY), Rollback(ANY), End(ANY)),
+    )
+)
+"""What comes before in a situation, and what is undone inside a block or by hand."""
 
 
 def fault_specs(kinds: Sequence[type[Fault]]) -> st.SearchStrategy[FaultSpec]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from lab.judging.trace import Trace
+from lab.promise import Promise
 from lab.records.plan import (
     TEST_DATABASE,
     Autocommit,
@@ -18,6 +20,7 @@ from lab.records.plan import (
     Inject,
     Leave,
     Look,
+    Plan,
     Read,
     Sql,
     Step,
@@ -101,16 +104,16 @@ def interrupted_at_close(actor: str) -> tuple[Step, ...]:
     return (*request(actor, Autocommit(actor), Write(actor, hold="commit")), inject("interrupt"))
 
 
-def test_runs() -> dict[str, tuple[Step, ...]]:
+def test_runs(promise: Promise, variant: Variant, moment: str) -> Iterator[Plan]:
     """What a command does that runs tests: the real database, then a test database in its place, then the real one."""
     look = (Look("t0"), Enter("t0"), Look("t0"), Leave("t0"))
     made, copied, kept, gone = (Use("t0", how) for how in TEST_DATABASE)
+    command = {"title": "copied and destroyed", "lifecycles": {"t0": "command"}}
+    yield promise.plan(variant, moment, *look, made, *look, copied, *look, gone, *look, **command)
+    command["title"] = "kept, then used again"
+    yield promise.plan(variant, moment, *look, made, *look, kept, *look, made, *look, gone, *look, **command)
     served = request("t0", *look)  # as a test's client sends one
-    return {
-        "copied and destroyed": (*look, made, *look, copied, *look, gone, *look),
-        "kept, then used again": (*look, made, *look, kept, *look, made, *look, gone, *look),
-        "with requests": (*served, made, *served, copied, *served, gone, *served),
-    }
+    yield promise.plan(variant, moment, *served, made, *served, copied, *served, gone, *served, title="with requests")
 
 
 def unprepared(holder: str, *steps: Step) -> tuple[Step, ...]:

@@ -90,8 +90,7 @@ class AliasSeparate(Promise):
             block = (Enter("t0"), Write("t0"), *on(alias, Read("t0")), only(alias, FIN), Write("t0"), Leave("t0"))
             yield self.plan(variant, f"{where}, a fault on one", *request("t0", *block, *mine), title="FIN in atomic()")
 
-        for title, steps in test_runs().items():
-            yield self.plan(variant, "a test database", *steps, title=title)
+        yield from test_runs(self, variant, "a test database")
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -186,7 +186,10 @@ def _allowed(record: Record, trace: Trace, until: int) -> int:
         return pool * max(len(processes), 1)
     return sum(
         record.traits.level(
-            max(sum(other.begin <= each.begin < _over(other) for other in requests) for each in requests)
+            max(
+                len({other.actor for other in requests if other.begin <= each.begin < _over(other)})
+                for each in requests
+            )
         )
         for requests in processes.values()
     )
@@ -198,8 +201,10 @@ def _dead(call: Call, until: int) -> bool:
 
 
 def _over(request: Request) -> int:
-    """When the request ended, or its thread or process did."""
+    """When the request ended, or its thread or process did. A command is at work until its process ends."""
     last = request.calls[-1]
+    if request.lifecycle == "command":
+        return FOREVER
     return last.end if last.f in ("stop", "exit") or last.died else request.end
 
 

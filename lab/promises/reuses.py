@@ -47,17 +47,11 @@ class Reuses(Promise):
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         requests = trace.requests
-        if record.landings or not all(request.ordinary for request in requests):
-            return self.unknown("a fault or an unusual step explains a new session")
-        if any(later.begin < earlier.end for earlier, later in pairwise(requests)):
-            return self.unknown("requests ran at the same time")
-        if len({getattr(call.plan, "alias", "default") for call in trace.calls if call.session}) > 1:
-            return self.unknown("several aliases were used")
-        if any(call.f == "fork" for call in trace.calls):
-            return self.unknown("a process forked")
+        actors = {request.actor for request in requests}
+        if why := _incomparable(record, requests, actors):
+            return self.unknown(why)
         if failed := next((request for request in requests if request.errors), None):
             return self._failed(requests, failed, alone=not several(record.plan.variant))
-        actors = {request.actor for request in requests}
         if not any(sum(request.actor == actor for request in requests) > 1 for actor in actors):
             return self.unknown("no actor made two requests")
         last = max(request.calls[-1].step for request in requests)
@@ -91,3 +85,19 @@ class Reuses(Promise):
             return self.unknown("no request was served before one that failed")
         error = failed.errors[0]
         return self.broken(f"a request of {failed.actor} without a fault got an error at {error.f}", error.step)
+
+
+def _incomparable(record: Record, requests: list[Request], actors: set[str]) -> str:
+    """Why the sessions of a run say nothing of what is kept, "" where they do."""
+    calls = Trace(record).calls
+    if record.landings or not all(request.ordinary for request in requests):
+        return "a fault or an unusual step explains a new session"
+    if any(later.begin < earlier.end for earlier, later in pairwise(requests)):
+        return "requests ran at the same time"
+    if len({getattr(call.plan, "alias", "default") for call in calls if call.ending != "skip"}) > 1:
+        return "several aliases were used"
+    if any(call.f == "fork" for call in calls):
+        return "a process forked"
+    if len(actors) > 1 and any(request.lifecycle in ("command", "thread") for request in requests):
+        return "a thread of which Django hears no end kept what it had"
+    return ""

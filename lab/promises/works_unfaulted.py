@@ -82,8 +82,7 @@ class WorksUnfaulted(Promise):
         # A timer of a second that nobody stopped meets the second one, and none of which the backend is in its rights.
         refused = (*request("t0", slow), *request("t0", Fail("t0", swallow=True), slow, slow))
         yield self.plan(variant, "a statement refused", *refused, *after, title="then some that take their time")
-        for title, steps in test_runs().items():
-            yield self.plan(variant, "a test database", *steps, title=title)
+        yield from test_runs(self, variant, "a test database")
 
     def judge(self, record: Record) -> Finding:
         if record.plan.faults() or record.plan.init:

@@ -71,9 +71,9 @@ def hunt(*promises: Promise, seed: int = 1, max_examples: int = 100, **options: 
 
 def test_each_promise_is_shrunk_on_its_own(runs: Runs) -> None:
     found = {each.promise: each for each in hunt(NO_FAULTS, NO_WRITES)}
-    assert [type(step).__name__ for step in found["no-writes"].plan.steps] == ["Begin", "Write"]
+    assert [type(step).__name__ for step in found["no-writes"].plan.steps] == ["Write"]
     assert isinstance(found["no-faults"].plan.steps[-1], Inject)
-    assert len(found["no-faults"].plan.steps) == 3
+    assert len(found["no-faults"].plan.steps) == 2
 
 
 def test_what_is_found_replays_and_says_what_it_shows(runs: Runs) -> None:
@@ -164,7 +164,7 @@ def test_example_of_a_search_that_ran_out_of_time_is_shrunk_by_the_next(runs: Ru
     longest = max(database.data[key.removesuffix(b".secondary") + b".secondary"], key=len)
     database.data[key] = {longest}
     (found,) = hunt(NO_FAULTS, database=database, seed=77)
-    assert len(found.plan.steps) == 3
+    assert len(found.plan.steps) == 2
 
 
 def test_each_promise_has_an_exception_type_of_its_own() -> None:
