@@ -81,8 +81,8 @@ FINISH = st.just(Finish(ANY))
 HEAL = st.just(Heal())
 
 LIFECYCLES: tuple[Lifecycle, ...] = (
-    *("request", "command", "task", "thread", "task-after", "task-before", "stream"),
-    *("request",) * 9,
+    *("request", "command", "task", "thread", "task-after", "task-before", "stream", "stream"),
+    *("request",) * 8,
 )
 """A request first, because that is what most applications serve; a thread of the main one is a command, and so on."""
 COMMON = (READ, WRITE, ENTER, LEAVE, END)

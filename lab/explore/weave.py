@@ -44,7 +44,7 @@ from lab.records.plan import (
 CHILDREN = 2
 """Processes that one plan forks at most."""
 BARE: tuple[Lifecycle, ...] = ("command", "thread")
-"""Django hears neither end of these units: what is left open there goes on, as the application has asked."""
+"""Django hears neither end of these units, which the main thread's and other threads have by different names."""
 
 Act = ActorStep | FaultSpec | Heal
 """What a turn does: a step of the actor whose turn it is, a fault, or the end of all faults."""
@@ -73,7 +73,8 @@ def weave(programs: Sequence[Program], *, keeps: bool = True) -> tuple[Step, ...
 
     `begin` goes before what needs a unit of work. An actor that waits for a fault to end or holds the server is not
     asked for more than it can give: the heal, or the actor that holds, comes first. Only a request may end inside an
-    atomic block, or with autocommit off where Django is told nothing: a `with` statement of others is always left.
+    atomic block: a `with` statement of others is always left. Autocommit is switched off only in units of whose end Django
+    is told: elsewhere the next unit hears what became of the work of this one.
     """
     return tuple(_Loom(programs, keeps).steps())
 
@@ -334,7 +335,7 @@ def _sensible(actor: _Actor, step: ActorStep) -> bool:
     if isinstance(step, Commit | Rollback):
         return actor.manual and not actor.depth
     if isinstance(step, Autocommit):
-        return step.on == actor.manual and not actor.depth and actor.lifecycle not in BARE
+        return step.on == actor.manual and not actor.depth and bool(TELLS[actor.lifecycle][True])
     return True
 
 

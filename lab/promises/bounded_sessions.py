@@ -201,9 +201,12 @@ def _dead(call: Call, until: int) -> bool:
 
 
 def _over(request: Request) -> int:
-    """When the request ended, or its thread or process did. A command is at work until its process ends."""
+    """When the request ended, or its thread or process did.
+
+    A command is at work until its process ends, and a task of which only the beginning is told until the next one.
+    """
     last = request.calls[-1]
-    if request.lifecycle == "command":
+    if request.lifecycle in ("command", "task-before"):
         return FOREVER
     return last.end if last.f in ("stop", "exit") or last.died else request.end
 
