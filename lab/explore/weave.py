@@ -73,8 +73,8 @@ def weave(programs: Sequence[Program], *, keeps: bool = True) -> tuple[Step, ...
 
     `begin` goes before what needs a unit of work. An actor that waits for a fault to end or holds the server is not
     asked for more than it can give: the heal, or the actor that holds, comes first. Only a request may end inside an
-    atomic block: a `with` statement of others is always left. Autocommit is switched off only in units of whose end Django
-    is told: elsewhere the next unit hears what became of the work of this one.
+    atomic block: a `with` statement of others is always left. Autocommit is switched off only in units of whose end
+    Django is told: elsewhere the next unit hears what became of the work of this one.
     """
     return tuple(_Loom(programs, keeps).steps())
 
@@ -237,6 +237,8 @@ class _Loom:
             if self._waits and holder.stepped:
                 self._heal()
             self._leave_all(holder)
+            if not holder.in_request:  # it is held in the end of its request: the next one is due then
+                self._emit(holder, Begin(holder.name))
             self._emit(holder, End(holder.name))
             holder.turns = [] if not holder.turns else holder.turns[_after_end(holder.turns) :]
             if not self._waits:
