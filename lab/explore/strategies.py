@@ -68,11 +68,20 @@ CAUSES: tuple[Literal["unique", "statement_timeout", "serialization"], ...] = (
 )
 FAIL = st.builds(Fail, st.just(ANY), cause=st.sampled_from(CAUSES), swallow=SELDOM)
 LOOK = st.just(Look(ANY))
-SET = st.builds(Sql, st.just(ANY), st.sampled_from([STATE[kind][0] for kind in ("SET", "temp table", "advisory lock")]))
+SETS = [STATE[kind][0] for kind in ("SET", "temp table", "advisory lock")]
 ELSEWHERE = st.sampled_from(
-    [make(ANY, alias=alias) for alias in ("same", "kin", "twin", "other") for make in (Read, Write, Enter, Look)]
+    [
+        step
+        for alias in ("same", "kin", "twin", "other")
+        for step in (
+            *(make(ANY, alias=alias) for make in (Read, Write, Enter, Look)),
+            Fail(ANY, swallow=True, alias=alias),
+            Sql(ANY, SETS[0], alias=alias),
+        )
+    ]
 )
 """On another alias: a turn of its own, because each choice that every turn has costs the shrinking of all."""
+SET = st.sampled_from([Sql(ANY, text) for text in SETS])
 STOP = st.just(Stop(ANY))
 FORK = st.just(Fork(ANY))
 EXITS: tuple[Literal["os._exit", "normal", "close_all"], ...] = ("os._exit", "normal", "close_all")
@@ -208,9 +217,12 @@ IDIOM = st.sampled_from(
         (Turn(Fork(ANY), 0, _phrase(Exit(ANY))),),
         _phrase(Enter(ANY), Write(ANY), Enter(ANY), Leave(ANY, "rollback")),
         _phrase(Autocommit(ANY), Write(ANY), Rollback(ANY), End(ANY)),
+        _phrase(Look(ANY), Sql(ANY, SETS[0]), End(ANY), Look(ANY), End(ANY)),
+        _phrase(Look(ANY, alias="kin"), Sql(ANY, SETS[0], alias="kin"), End(ANY), Look(ANY, alias="kin"), End(ANY)),
     )
 )
-"""What comes before in a situation, and what is undone inside a block or by hand."""
+"""What comes before in a situation, what is undone inside a block or by hand, and state
+that is looked for in the next unit of work."""
 
 
 def fault_specs(kinds: Sequence[type[Fault]]) -> st.SearchStrategy[FaultSpec]:

@@ -16,7 +16,7 @@ from lab.judging.plan_parts import looked_at, on, request
 from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Look, Plan, Read, Set, Step, Write
+from lab.records.plan import Autocommit, Close, Enter, Exit, Fail, Fork, Leave, Look, Plan, Read, Set, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -83,6 +83,11 @@ class CleanSession(Promise):
 
         kin = (*look, *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), *then)
         yield self.plan(variant, "SET", *on("kin", *kin), title="another alias")
+        failed = (*look, *request("t0", Look("t0"), *leave("t0", "SET", "temp table"), Fail("t0")), *then)
+        yield self.plan(variant, "all of it, then an error", *on("kin", *failed), title="another alias")
+        inner = (Enter("t0"), Enter("t0"), *leave("t0", "SET", "temp table"), Leave("t0"), Leave("t0"))
+        forked = (*look, Fork("t0"), Exit("c0.t0"), *request("t0", Look("t0"), *inner), *then)
+        yield self.plan(variant, "all of it, in atomic()", *forked, title="after a fork, in a savepoint")
         for moment, left in OF_DRIVER.items():
             yield self.plan(variant, moment, *look, *request("t0", Look("t0"), *left), *then)
         yield from lifecycles.clean_session(self, variant, traits)

@@ -60,6 +60,8 @@ BROKEN = (
     Broken("resets_default_alias_only", "clean-session", "SET"),
     Broken("keeps_held_cursors", "clean-session", "cursor WITH HOLD"),
     Broken("resets_after_success_only", "clean-session", "all of it, then an error"),
+    Broken("kin_keeps_marks", "clean-session", "all of it, then an error"),
+    Broken("child_keeps_savepoints", "clean-session", "all of it, in atomic()"),
     Broken("resets_by_text", "clean-session", "set_config()"),
     Broken("forgets_driver_object", "clean-session", "the driver's connection: transactions"),
     Broken("forgets_driver_object", "clean-session", "the driver's connection: rows and handlers"),
