@@ -106,7 +106,7 @@ RARE: tuple[st.SearchStrategy[Any], ...] = (
     FINISH,
     LOOK,
     SET,
-    ELSEWHERE,
+    *(ELSEWHERE,) * 4,
 )
 GO = st.sampled_from((0, 1, 2, 0, 0, 0, 1))
 CHEAP: dict[str, tuple[int, ...]] = {
@@ -214,7 +214,7 @@ IDIOM = st.sampled_from(
         _phrase(Read(ANY), Close(ANY), End(ANY)),
         _phrase(Read(ANY), End(ANY), Stop(ANY)),
         _phrase(Read(ANY), End(ANY), Finish(ANY)),
-        (Turn(Fork(ANY), 0, _phrase(Exit(ANY))),),
+        *((Turn(Fork(ANY), 0, _phrase(Exit(ANY, how))),) for how in EXITS),
         _phrase(Enter(ANY), Write(ANY), Enter(ANY), Leave(ANY, "rollback")),
         _phrase(Autocommit(ANY), Write(ANY), Rollback(ANY), End(ANY)),
         _phrase(Look(ANY), Sql(ANY, SETS[0]), End(ANY), Look(ANY), End(ANY)),
