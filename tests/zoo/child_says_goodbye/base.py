@@ -11,7 +11,7 @@ from zoo.careful import Careful
 class DatabaseWrapper(Careful):
     def from_shelf(self) -> Any:
         if not self.shelf:
-            for (pid, _), shelf in list(self.shelves.items()):
+            for (pid, *_), shelf in list(self.shelves.items()):
                 while pid != os.getpid() and shelf:
                     shelf.pop().close()
         return super().from_shelf()

@@ -32,7 +32,7 @@ class DatabaseWrapper(Careful):
             time.sleep(cls.idle / 5)
             with Careful.lock:
                 old = []
-                for (pid, _), shelf in Careful.shelves.items():
+                for (pid, *_), shelf in Careful.shelves.items():
                     if pid == os.getpid():
                         now = time.monotonic()
                         old += [raw for raw in shelf if now - cls.since.get(id(raw), now) > cls.idle]

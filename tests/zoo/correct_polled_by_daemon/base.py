@@ -41,7 +41,7 @@ def ask_all() -> None:
     """One after the other; who wants a session waits until the one that is asked has answered."""
     while True:
         time.sleep(EVERY)
-        for (pid, _), shelf in list(Careful.shelves.items()):
+        for (pid, *_), shelf in list(Careful.shelves.items()):
             for raw in list(shelf) if pid == os.getpid() else ():
                 with Careful.lock:
                     if any(raw is each for each in shelf) and not answers(raw):
