@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from lab.judging.calls import ORDINARY, Call, Request
-from lab.judging.plan_parts import at_once, block, count, query, repeating, request, several, test_runs
+from lab.judging.plan_parts import at_once, block, count, on, query, repeating, request, several, test_runs
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import TEST_DATABASE, Enter, Fail, Leave, Plan, Read, Sql, Use, UseName, Write
@@ -58,20 +58,22 @@ class WorksUnfaulted(Promise):
             inside = request("t0", Read("t0"), *block("t1"))
             afterwards = (*block("t0"), *block("t1"))  # by turns: what the overlap has left behind
             yield self.plan(variant, "plain requests", *inside, *afterwards, title="on two threads, then by turns")
+        ready = on("same", Read("t0"))  # by another alias, as an app's ready() asks, before the first request
+        yield self.plan(variant, "another alias first", *ready, *after)
         copy = Sql("t0", COPY, swallow=True)
         yield self.plan(variant, "COPY by execute()", *request("t0", Read("t0"), copy, Read("t0")), *after)
         yield self.plan(variant, "COPY by execute()", *request("t0", Read("t0"), copy), *after, title="at the end")
         for how, words in WORDS.items():
             if how == "pipeline-left" and variant.driver != "psycopg":
                 continue
-            on = repeating(variant) if how == "repeat" else variant
+            which = repeating(variant) if how == "repeat" else variant
             use = Use("t0", how)
             twice = request("t0", Read("t0"), use, Read("t0")) * 2
-            yield self.plan(on, words, *twice, *after)
+            yield self.plan(which, words, *twice, *after)
             inside = request("t0", Enter("t0"), Write("t0"), use, Write("t0"), Leave("t0"))
-            yield self.plan(on, words, *inside, *after, title="in atomic()")
+            yield self.plan(which, words, *inside, *after, title="in atomic()")
             last = request("t0", use)
-            yield self.plan(on, words, *last, *after, title="at the end")
+            yield self.plan(which, words, *last, *after, title="at the end")
         many = tuple(Use("t0", how) for how in MANY)
         yield self.plan(variant, "many rows", *request("t0", *many), *after)
         inside = (Enter("t0"), Write("t0"), *many, *(Use("t0", how) for how in IN_BLOCK), Write("t0"), Leave("t0"))
