@@ -57,7 +57,8 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
         turns = run(msgspec.structs.replace(plan, steps=query("t0") * (pool_max + 1)), rig, zygote, liveness=False)
         again = _used_again([each for each in Trace(turns).requests if each.sessions])
     if idle > 1 and zygote.traits.overrides and not pool_max:
-        levels = _levels(plan, rig, zygote, rests=any(op.value.get("threads") for op in record.ops))
+        rests = any(op.value.get("threads") for op in record.ops)
+        levels = _levels(plan, rig, zygote, rests=rests, spares=beside(record))
         again = again or bool(levels and levels[0] > 1)
     pending = (Autocommit("t0"), Write("t0"))
     closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
@@ -73,16 +74,22 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     )
 
 
-def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> tuple[int, ...]:
+def beside(record: Record) -> bool:
+    """Whether there ever were more sessions than actors that had asked for one."""
+    asked = [(op.time, op.actor) for op in record.ops if op.f == "read"]
+    ends = [census for census in record.census if census.at == "end"]
+    return any(len(end.sessions) > len({actor for time, actor in asked if time <= end.time}) for end in ends)
+
+
+def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares: bool) -> tuple[int, ...]:
     """How many sessions were open while requests came in rounds: of one, of two at once, and so on.
 
     Where that number went on growing, the last one that did not, or the number of requests. Empty where there were
-    never more sessions than requests. `rests`: the ENGINE has a thread of its own, which needs time to do its work.
+    never more sessions than requests. `rests`: the ENGINE has a thread of its own, which needs time to do its work;
+    `spares`: some were seen beside those in use. Where neither is so, and one is enough for one request, no more is
+    looked at.
     """
     most = max(number for number in ROUNDS if number == 1 or several(plan.variant, number))
-    if most > 1:
-        once = run(msgspec.structs.replace(plan, steps=at_once(*AT_ONCE[:most])), rig, zygote, liveness=False)
-        most = _served_at_once(once)
 
     def look(number: int) -> int:
         steps = _rounds(AT_ONCE[:number], rests=rests)
@@ -90,7 +97,9 @@ def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> tup
         return seen + SLACK if rests and seen > number else seen
 
     found = [look(1)]  # alone: one that grows there would fill the server with more
-    if found[0] and most > 1:
+    if most > 1 and (found[0] > 1 or (found[0] and (rests or spares))):
+        once = run(msgspec.structs.replace(plan, steps=at_once(*AT_ONCE[:most])), rig, zygote, liveness=False)
+        most = _served_at_once(once)
         with ThreadPoolExecutor(len(AT_ONCE)) as threads:
             found += threads.map(look, range(2, most + 1))
     levels = tuple(accumulate((max(each, number) for number, each in enumerate(found, 1)), max))

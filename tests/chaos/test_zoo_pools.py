@@ -60,7 +60,7 @@ def _shown(zygote: Zygote, promise: str, rig: Rig, *moments: str) -> list[tuple[
     return shown
 
 
-@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+@pytest.mark.parametrize("driver", ["psycopg2", pytest.param("psycopg", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("promise", MOMENTS)
 @pytest.mark.parametrize("name", KEEP_SPARES)
 def test_a_pool_that_keeps_spares_is_not_accused(name: str, promise: str, driver: Driver, rig: Rig) -> None:

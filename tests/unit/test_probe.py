@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.check import probe as module
-from lab.check.probe import ROUNDS, TRIES, level, probe
+from lab.check.probe import ROUNDS, TRIES, beside, level, probe
 from lab.records.plan import Read
 from lab.records.record import Record
 from lab.records.variant import Traits
@@ -64,3 +64,9 @@ def test_a_first_look_that_shows_nothing_is_taken_again(
     zygote: Any = SimpleNamespace(traits=Traits())
     rig: Any = None
     assert probe(KEEPS, rig, zygote).kept == kept
+
+
+@pytest.mark.parametrize(("actors", "sessions", "seen"), [("0", 1, False), ("0", 2, True), ("01", 2, False)])
+def test_sessions_beside_those_that_were_asked_for(actors: str, sessions: int, seen: bool) -> None:
+    asked = [line for actor in actors for line in asks(f"t{actor}", f"{actor}@a")]
+    assert beside(record(*asked, census(*(session(f"{each}@s") for each in range(sessions))))) is seen
