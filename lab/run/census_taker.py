@@ -136,6 +136,7 @@ class CensusTaker:
             if waited >= SETTLE.seconds:
                 return sessions
             closing = not self._fault_at_work() and waited < CLOSE.seconds and self._closing(sessions)
+            closing = closing or (waited < CLOSE.seconds and any(map(_busy, sessions)))
             if not closing and not self._unsettled(sessions):
                 return sessions
             time.sleep(pause)
@@ -155,6 +156,11 @@ class CensusTaker:
     def _closing(self, sessions: tuple[Session, ...]) -> bool:
         """Whether there are more than the subject has connections: it has closed some, and they are about to end."""
         return len(sessions) > self._site.open_files()
+
+
+def _busy(session: Session) -> bool:
+    """Whether an idle one does not wait for its client: it ends, and the machine gives it no time to."""
+    return session.state == "idle" and not session.wait
 
 
 def _pauses() -> Iterator[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from lab.records.census import Session
@@ -15,7 +16,7 @@ from lab.run.census_taker import CensusTaker
 from lab.run.diary import Diary
 from lab.timing import OUTLIVE
 
-IDLE = Session(1, "1.0", "lab_s00", "lab", "idle", "", False, 0, 0)
+IDLE = Session(1, "1.0", "lab_s00", "lab", "idle", "Client:ClientRead", False, 0, 0)
 
 
 class Taken:
@@ -24,6 +25,7 @@ class Taken:
     def __init__(self) -> None:
         self.looks = 0
         self.ends = 1000  # the look at which it is gone
+        self.waits = 1  # the look from which on it waits for its client
         self.diary = Diary()
         self.actors = Actors(self.diary)
         site: Any = SimpleNamespace(sessions=self._sessions, connects=lambda: 1, open_files=lambda: 1)
@@ -31,7 +33,8 @@ class Taken:
 
     def _sessions(self) -> tuple[Session, ...]:
         self.looks += 1
-        return (IDLE,) if self.looks < self.ends else ()
+        one = IDLE if self.looks >= self.waits else msgspec.structs.replace(IDLE, wait="")
+        return (one,) if self.looks < self.ends else ()
 
     def request(self) -> None:
         steps: tuple[Begin | End, ...] = (Begin("t0"), End("t0"))
@@ -106,3 +109,15 @@ def test_what_outlives_a_process_is_told(taken: Taken, monkeypatch: pytest.Monke
     taken.taker.outlive()
     (census,) = taken.diary.census
     assert (census.at, census.sessions) == ("outlived", (IDLE,))
+
+
+def test_an_idle_session_that_does_not_wait_for_its_client_may_be_ending(taken: Taken) -> None:
+    taken.waits, taken.ends = 1000, 6
+    taken.request()
+    taken.taker.take("end", 1, "t0", settle=True)
+    assert (taken.looks, taken.diary.census[-1].sessions) == (6, ())
+    busy = Taken()
+    busy.waits = 3
+    busy.request()
+    busy.taker.take("end", 1, "t0", settle=True)
+    assert (busy.looks, busy.diary.census[-1].sessions) == (3, (IDLE,))
