@@ -37,6 +37,16 @@ class Call:
     lifecycle: Lifecycle = "request"
 
     @property
+    def alias(self) -> str:
+        """The alias that its step names, `default` where it names none."""
+        return getattr(self.plan, "alias", "default")
+
+    @property
+    def process(self) -> str:
+        """The name of the process, "" for the one that the lab forked."""
+        return self.actor.rpartition(".")[0]
+
+    @property
     def told(self) -> bool:
         """Whether Django was told that a unit of work begins or ends here."""
         if self.f == "finish":

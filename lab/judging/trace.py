@@ -104,7 +104,7 @@ class Trace:
         the variant says for how many it is made.
         """
         error = request.errors[0]
-        alias = _alias(error)
+        alias = error.alias
         sessions = _sessions(request, alias)
         others = [other for other in self.requests if other.actor != request.actor]
         beside = [other for other in others if other.running_between(request.begin, error.end)]
@@ -127,23 +127,23 @@ class Trace:
         for call in self.calls:
             if call.actor == request.actor or call.begin > error.end:
                 continue
-            if call.actor.rpartition(".")[0] != request.process:
+            if call.process != request.process:
                 continue
             if (
                 (call.session or hasattr(call.plan, "alias"))
-                and _alias(call) == alias
+                and call.alias == alias
                 and (call.ending == "ok" or call.meant)
             ):
                 held.add(call.actor)
-            if (call.told and call.f != "begin") or (call.f == "close" and _alias(call) == alias):
+            if (call.told and call.f != "begin") or (call.f == "close" and call.alias == alias):
                 held.discard(call.actor)
         return len(held) >= most
 
     def crowded(self, call: Call) -> bool:
         """Whether more requests of its process were in flight during the call than the variant says it is made for."""
         threads = self.record.plan.variant.threads
-        process = call.actor.rpartition(".")[0]
-        beside = [one for one in self.requests if one.process == process and one.running_between(call.begin, call.end)]
+        mine = [one for one in self.requests if one.process == call.process]
+        beside = [one for one in mine if one.running_between(call.begin, call.end)]
         return threads is not None and len(beside) > threads
 
     def _served(self, until: int, alias: str) -> int:
@@ -186,13 +186,9 @@ class Trace:
         return used
 
 
-def _alias(call: Call) -> str:
-    return getattr(call.plan, "alias", "default")
-
-
 def _sessions(request: Request, alias: str) -> list[int]:
     """When the request was first seen to use each of its sessions of the alias."""
-    first = {call.session: call.end for call in reversed(request.calls) if call.session and _alias(call) == alias}
+    first = {call.session: call.end for call in reversed(request.calls) if call.session and call.alias == alias}
     return list(first.values())
 
 

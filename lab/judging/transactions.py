@@ -91,7 +91,7 @@ class _Actor:
             self._blocks = [] if call.ends_blocks else self._blocks
             return
         inner = self._blocks.pop() if call.f == "leave" and self._blocks else ""
-        alias = inner or getattr(call.plan, "alias", "default")
+        alias = inner or call.alias
         if alias not in self._aliases:
             self._aliases[alias] = _Units(call.actor, alias, self._run, self._manual)
         self._aliases[alias].take(call)

@@ -97,7 +97,7 @@ class AliasSeparate(Promise):
         used: dict[str, dict[str, Call]] = {}
         for call in trace.calls:
             if call.session:
-                used.setdefault(_alias(call), {}).setdefault(call.session, call)
+                used.setdefault(call.alias, {}).setdefault(call.session, call)
         for alias, sessions in used.items():
             for other, others in used.items():
                 shared = sessions.keys() & others.keys()
@@ -120,10 +120,10 @@ class AliasSeparate(Promise):
         """Each works in its own database, as its own user, with its own options."""
         seen: list[Call] = []
         for _, look in looks(trace):
-            alias = _alias(look)
+            alias = look.alias
             database = _in_test_database(record, look) or DATABASES.get(alias, "lab2")
             expected = {"database": database, "alias": "" if alias in EQUAL else alias}
-            if alias == "twin" and not any("role" in sets(call) and _alias(call) == "twin" for call in seen):
+            if alias == "twin" and not any("role" in sets(call) and call.alias == "twin" for call in seen):
                 expected["role"] = TWIN_ROLE
             for field, value in expected.items():
                 if look.value.get(field) != value:
@@ -135,18 +135,18 @@ class AliasSeparate(Promise):
         where = {row.token: row.database for row in record.rows}
         for call in trace.calls:
             place = where.get(f"{record.run}:{call.step}") if call.f == "write" else None
-            if place is not None and place != DATABASES.get(_alias(call), "lab2"):
-                return self.broken(f"a row that was written to {_alias(call)} is in the database {place}", call.step)
+            if place is not None and place != DATABASES.get(call.alias, "lab2"):
+                return self.broken(f"a row that was written to {call.alias} is in the database {place}", call.step)
         return None
 
     def _states(self, trace: Trace) -> Finding | None:
         """What was set on one alias is not seen on another; clean-session judges what was set on the alias itself."""
         first: dict[str, Call] = {}
         for _, look in looks(trace):
-            alias = _alias(look)
+            alias = look.alias
             before = [call for call in trace.calls if call.begin < look.begin and sets(call)]
-            own = {field for call in before if _alias(call) == alias for field in sets(call)}
-            theirs = {field for call in before if _alias(call) != alias for field in sets(call)}
+            own = {field for call in before if call.alias == alias for field in sets(call)}
+            theirs = {field for call in before if call.alias != alias for field in sets(call)}
             baseline = state(first.setdefault(alias, look))
             was = {field: value for field, value in baseline.items() if field in theirs - own}
             if changed := difference(was, state(look)):
@@ -160,10 +160,10 @@ class AliasSeparate(Promise):
             return None
         for landing in trace.landed:
             alias = meant[landing.step]
-            others = [call for call in trace.calls if _alias(call) not in (alias, *meant.values())]
+            others = [call for call in trace.calls if call.alias not in (alias, *meant.values())]
             for call in others:
                 if call.end > landing.time and call.failed and not call.meant and hasattr(call.plan, "alias"):
-                    return self.broken(f"a fault on {alias} made {call.f} fail on {_alias(call)}", call.step)
+                    return self.broken(f"a fault on {alias} made {call.f} fail on {call.alias}", call.step)
             before = {call.session for call in others if call.session and call.end < landing.time}
             after = [call for call in others if call.session and call.begin > landing.time]
             one_each = keeps(record.plan.variant, record.traits) and not record.traits.pool_max
@@ -172,7 +172,7 @@ class AliasSeparate(Promise):
             at_end = [census for census in record.census if census.time > landing.time and census.at != "after exit"]
             there = {each.id for each in at_end[-1].sessions} if at_end else set()
             if before - there and one_each and _calm(others) and replaced:
-                return self.broken(f"a fault on {alias} cost {_alias(after[0])} its session", after[0].step)
+                return self.broken(f"a fault on {alias} cost {after[0].alias} its session", after[0].step)
         return None
 
 
@@ -181,7 +181,7 @@ def _in_test_database(record: Record, look: Call) -> str:
     calls = [call for call in Trace(record).calls if call.begin < look.begin and call.ending != "skip"]
     hows = (getattr(call.plan, "how", "") for call in reversed(calls) if not (call.failed and _makes(call)))
     last = next((how for how in hows if how in TEST_DATABASE), "")
-    return f"lab_test_{record.run}" if last in TEST_DATABASE[:2] and _alias(look) == "default" else ""
+    return f"lab_test_{record.run}" if last in TEST_DATABASE[:2] and look.alias == "default" else ""
 
 
 def _makes(call: Call) -> bool:
@@ -191,7 +191,7 @@ def _makes(call: Call) -> bool:
 def _by_both(trace: Trace, session: str) -> bool:
     """Whether two aliases spoke on it within one request, and nothing was closed there in between."""
     return any(
-        len({_alias(call) for call in each.calls if call.session == session}) > 1
+        len({call.alias for call in each.calls if call.session == session}) > 1
         and not any(call.f == "close" for call in each.calls)
         for each in trace.requests
     )
@@ -207,7 +207,3 @@ def _meant(record: Record, step: int) -> str:
     steps = record.plan.steps
     inject = steps[step] if 0 <= step < len(steps) else None
     return inject.alias if isinstance(inject, Inject) else ""
-
-
-def _alias(call: Call) -> str:
-    return getattr(call.plan, "alias", "default")

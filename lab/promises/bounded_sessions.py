@@ -146,7 +146,7 @@ class BoundedSessions(Promise):
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         # Entering a block opens a session, too, of which no answer tells.
-        aliases = len({getattr(call.plan, "alias", "default") for call in trace.calls if call.ending != "skip"})
+        aliases = len({call.alias for call in trace.calls if call.ending != "skip"})
         aliases += record.plan.makes_databases()  # Django has one more, to make and drop databases by
         counted = [census for census in record.census if census.at not in ("after exit", OUTLIVED)]
         struck = {session for landing in trace.landed for session in landing.struck + landing.cut}

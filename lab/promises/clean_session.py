@@ -101,7 +101,7 @@ class CleanSession(Promise):
         if (blind := _blind(trace)) is not None:
             return self.broken(f"a later request of {blind.actor} could not begin: needs_rollback was left", blind.step)
         for each, look in looks(trace):
-            alias = getattr(look.plan, "alias", "default")
+            alias = look.alias
             before = [call for call in trace.calls if call.begin < look.begin and _left(call, alias)]
             if not before:
                 baseline.setdefault(alias, look)
@@ -138,7 +138,7 @@ def _blind(trace: Trace) -> Call | None:
 
 def _left(call: Call, alias: str) -> bool:
     """Whether the call has left state on a session of the alias."""
-    return bool(sets(call)) and getattr(call.plan, "alias", "default") == alias
+    return bool(sets(call)) and call.alias == alias
 
 
 def _on_session(call: Call) -> bool:

@@ -94,18 +94,13 @@ class ForkSafe(Promise):
         if not forks:
             return self.unknown("no process forked")
         if (shared := _shared(record, trace, forks)) is not None:
-            return self.broken(f"{_process(shared)} used a session of another process", shared.step)
+            return self.broken(f"{shared.process} used a session of another process", shared.step)
         if (ended := _ended(record, trace, forks)) is not None:
             return self.broken(ended[0], ended[1])
-        acted = [call for call in trace.calls if _process(call) and (call.session or call.f in ("end", "exit"))]
+        acted = [call for call in trace.calls if call.process and (call.session or call.f in ("end", "exit"))]
         if not acted:
             return self.unknown("no child made a request or ended")
         return self.kept(f"{len(forks)} forks, and each process kept to its own sessions")
-
-
-def _process(call: Call) -> str:
-    """The name of the process, "" for the one that the lab forked."""
-    return call.actor.rpartition(".")[0]
 
 
 def _shared(record: Record, trace: Trace, forks: list[Call]) -> Call | None:
@@ -113,7 +108,7 @@ def _shared(record: Record, trace: Trace, forks: list[Call]) -> Call | None:
     owners: dict[str, str] = {}
     inherited = {_child(fork): _there(record, fork) for fork in forks}
     for call in sorted(trace.calls, key=lambda call: call.end):
-        process = _process(call)
+        process = call.process
         if call.session and (
             owners.setdefault(call.session, process) != process or call.session in inherited.get(process, ())
         ):
@@ -126,10 +121,10 @@ def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] |
     if record.landings:
         return None
     for fork in forks:
-        parent, child, there = _process(fork), _child(fork), _there(record, fork)
+        parent, child, there = fork.process, _child(fork), _there(record, fork)
         later = [call for call in trace.calls if call.begin > fork.end]
-        own = [call for call in later if _process(call) == parent]
-        acts = [call for call in later if _process(call) == child]
+        own = [call for call in later if call.process == parent]
+        acts = [call for call in later if call.process == child]
         rests_until = min((call.begin for call in own), default=FOREVER)
         for census in record.census:
             of_child = census.actor.startswith(f"{child}.") and fork.end <= census.time < rests_until
@@ -181,7 +176,7 @@ def _closed_by_parent(record: Record, fork: Call, census: Census, gone: int) -> 
 
     A process that closes a connection has its socket no more; after a child's Terminate the parent has it still.
     """
-    parent = _process(fork)
+    parent = fork.process
     at_fork = (each for each in record.census if each.at == "fork" and each.step == fork.step)
     had = {inode for each in at_fork for inode in each.sockets.get(parent, ())}
     if parent not in census.sockets:
@@ -198,6 +193,6 @@ def _moved(trace: Trace) -> tuple[str, int] | None:
             continue
         first: dict[str, str] = {}
         for call in (call for call in each.calls if call.session):
-            if first.setdefault(getattr(call.plan, "alias", "default"), call.session) != call.session:
+            if first.setdefault(call.alias, call.session) != call.session:
                 return "a request that forked went on on another session", call.step
     return None

@@ -112,7 +112,7 @@ class IsolatedThreads(Promise):
 
 def _during(end: Call, request: Request) -> bool:
     """Whether the thread of another actor of its process ended while the request had a session."""
-    mine = request.process == end.actor.rpartition(".")[0] and request.actor != end.actor
+    mine = request.process == end.process and request.actor != end.actor
     return mine and any(call.end < end.begin for call in request.calls if call.session) and end.begin < request.end
 
 

@@ -94,7 +94,7 @@ def _incomparable(record: Record, requests: list[Request], actors: set[str]) -> 
         return "a fault or an unusual step explains a new session"
     if any(later.begin < earlier.end for earlier, later in pairwise(requests)):
         return "requests ran at the same time"
-    if len({getattr(call.plan, "alias", "default") for call in calls if call.ending != "skip"}) > 1:
+    if len({call.alias for call in calls if call.ending != "skip"}) > 1:
         return "several aliases were used"
     if any(call.f == "fork" for call in calls):
         return "a process forked"

@@ -64,8 +64,8 @@ class SteadySession(Promise):
         trace = Trace(record)
         compared = 0
         for each in trace.requests:
-            for alias in dict.fromkeys(_alias(call) for call in each.calls):
-                calls = [call for call in each.calls if _alias(call) == alias]
+            for alias in dict.fromkeys(call.alias for call in each.calls):
+                calls = [call for call in each.calls if call.alias == alias]
                 if (moved := _moved(trace, calls)) is not None:
                     return self.broken("a request without a fault ran on two sessions", moved.step)
                 ever = {field for call in calls for field in sets(call)}
@@ -76,10 +76,6 @@ class SteadySession(Promise):
         if not compared:
             return self.unknown("no request looked again at a session on which it had set something")
         return self.kept(f"{compared} times what a request had set was still there")
-
-
-def _alias(call: Call) -> str:
-    return getattr(call.plan, "alias", "default")
 
 
 def _moved(trace: Trace, calls: list[Call]) -> Call | None:
