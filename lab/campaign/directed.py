@@ -14,11 +14,10 @@ from typing import Any
 import msgspec
 
 from lab.check.cases import gather, lane
-from lab.explore.engine import VOID, Class, Exploration, Outcome, Saw, Table, Target
+from lab.explore.engine import VOID, Class, Exploration, Outcome, Table, Target
 from lab.promise import PROMISES
 from lab.records.codec import decode_plan, encode
 from lab.records.plan import Plan
-from lab.records.record import Record
 from lab.records.variant import Variant
 
 NO_VARIANT = Variant(name="")
@@ -98,10 +97,6 @@ class DirectedPlans(Exploration[Directed, DirectedTable]):
     def concerns(self, case: Directed, promise: str) -> bool:
         """The promises that asked for it."""
         return promise in case.promises
-
-    def saw(self, record: Record) -> Saw:
-        """Whether any step failed."""
-        return "error" if any(op.type in ("fail", "info") for op in record.ops) else "nothing"
 
     @property
     def struck_by_toxics(self) -> bool:

@@ -194,14 +194,14 @@ class Exploration(ABC, Generic[C, T]):
         """The whole case as a plan; `bound` is B in seconds."""
 
     @abstractmethod
-    def saw(self, record: Record) -> Saw:
-        """What the explored requests saw in this run."""
-
-    @abstractmethod
     def table(self, outcomes: Mapping[C, Outcome], letters: Mapping[C, str], classes: tuple[Class, ...]) -> T:
         """The table; `letters` are the classes of the cases, void ones included."""
 
     # What follows has a default that most explorations keep.
+
+    def saw(self, record: Record) -> Saw:
+        """What the explored requests saw in this run: by default, whether any step failed."""
+        return "error" if any(op.type in ("fail", "info") for op in record.ops) else "nothing"
 
     def look(self, target: Target) -> Any:
         """What a clean run shows of the variant that the cases depend on, as JSON data; None where they do not.
@@ -471,22 +471,17 @@ class Runs(Generic[C, T]):
             if outcome.counted:
                 break
         with self._lock:
-            self.at_stake.update(
-                each.promise
-                for each in findings
-                if each.verdict in (Verdict.KEPT, Verdict.BROKEN) and self._exploration.concerns(case, each.promise)
-            )
+            concerned = self._concerned(case, findings)
+            self.at_stake.update(each.promise for each in concerned if each.verdict in (Verdict.KEPT, Verdict.BROKEN))
         return outcome
 
     def _outcome(self, case: C, record: Record, findings: Sequence[Finding]) -> Outcome:
-        broken = tuple(
-            sorted(
-                each.promise
-                for each in findings
-                if each.verdict is Verdict.BROKEN and self._exploration.concerns(case, each.promise)
-            )
-        )
+        concerned = self._concerned(case, findings)
+        broken = tuple(sorted(each.promise for each in concerned if each.verdict is Verdict.BROKEN))
         return Outcome(broken, self._exploration.saw(record), not self._exploration.missed(case, record))
+
+    def _concerned(self, case: C, findings: Sequence[Finding]) -> list[Finding]:
+        return [each for each in findings if self._exploration.concerns(case, each.promise)]
 
     def _record(self, plan: Plan) -> Record:
         target = self._target

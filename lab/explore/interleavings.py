@@ -9,11 +9,10 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from lab.errors import UnknownName
-from lab.explore.engine import VOID, Class, Exploration, Outcome, Saw, Table, Target, unserved
+from lab.explore.engine import VOID, Class, Exploration, Outcome, Table, Target, unserved
 from lab.explore.orders import Order, Schedule, follow, number_of, schedules
 from lab.fault import build
 from lab.records.plan import Begin, Close, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
-from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.run import run
 
@@ -195,10 +194,6 @@ class Interleavings(Exploration[Interleaving, InterleavingTable]):
             source="interleavings",
             bound=bound,
         )
-
-    def saw(self, record: Record) -> Saw:
-        """Whether any step of any request failed."""
-        return "error" if any(op.type in ("fail", "info") for op in record.ops) else "nothing"
 
     def identity(self, cases: Sequence[Interleaving], variant: Variant, bound: float) -> Any:
         """The scene and one plan: the names of the cases say the rest, and all plans of 34,650 orders take long."""

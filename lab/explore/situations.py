@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.explore.engine import VOID, Class, Exploration, Outcome, Saw, Table, Target, unserved
+from lab.explore.engine import VOID, Class, Exploration, Outcome, Table, Target, unserved
 from lab.judging.plan_parts import query, several
 from lab.judging.situations import DIMENSIONS, actor, covering, lifecycle, steps, words
 from lab.records.plan import Plan
-from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.run import run
 
@@ -83,10 +82,6 @@ class Situations(Exploration[Covering, SituationTable]):
             bound=bound,
             lifecycles={actor(situation): lifecycle(situation)},
         )
-
-    def saw(self, record: Record) -> Saw:
-        """Whether any step failed."""
-        return "error" if any(op.type in ("fail", "info") for op in record.ops) else "nothing"
 
     @property
     def struck_by_toxics(self) -> bool:
