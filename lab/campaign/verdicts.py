@@ -101,26 +101,30 @@ class Found(Struct, frozen=True, kw_only=True):
         return 1 if "broken" in words else 2 if "unknown" in words else 0
 
 
-def found(store: Store) -> Found:
-    """What the campaign in a store comes to, up to now; raises BadInput where there is none."""
+def conclude(store: Store) -> Found:
+    """Write, and return, what the campaign in a store comes to up to now, and the plans that show what differs.
+
+    Each of these plans is as it is run in the first corner in which it breaks the promise. Raises BadInput where there
+    is no campaign.
+    """
     settings = keeping.read_settings(store.root)
     skipped = _skipped(store.root)
-    return Found(
+    differences = _differences(settings, store)
+    found = Found(
         edition=settings.edition,
         seed=settings.seed,
         shard="" if settings.shard.whole else str(settings.shard),
         variants=tuple(_variant(settings, variant, store, skipped) for variant in settings.variants),
-        differences=tuple(each for each, _ in _differences(settings, store)),
+        differences=tuple(each for each, _ in differences),
     )
-
-
-def keep_differences(store: Store) -> None:
-    """Write the plan that shows each difference, as it is run in the first corner in which it breaks the promise."""
-    with unwritable(store.root):
-        shutil.rmtree(store.root / DIFFERENCES, ignore_errors=True)
-        (store.root / DIFFERENCES).mkdir(parents=True)
-    for each, plan in _differences(keeping.read_settings(store.root), store):
+    write(store.root / keeping.VERDICTS, encode(found))
+    if differences:
+        with unwritable(store.root):
+            shutil.rmtree(store.root / DIFFERENCES, ignore_errors=True)
+            (store.root / DIFFERENCES).mkdir(parents=True)
+    for each, plan in differences:
         write(store.root / each.plan, encode(plan))
+    return found
 
 
 def _differences(settings: Settings, store: Store) -> list[tuple[Difference, Plan]]:

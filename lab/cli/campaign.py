@@ -11,11 +11,11 @@ import typer
 from lab.campaign.campaign import run_campaign
 from lab.campaign.cluster import Cluster, at, workers
 from lab.campaign.corners import inside
-from lab.campaign.keeping import VERDICTS, Settings, open_campaign
+from lab.campaign.keeping import Settings, open_campaign
 from lab.campaign.kinds import KINDS, MEANING, chosen
-from lab.campaign.verdicts import found, keep_differences
+from lab.campaign.verdicts import conclude
 from lab.check.corners import Corner
-from lab.cli.corners import DRIVERS, DjangoFlag, OfflineFlag, YesFlag, chosen_corners
+from lab.cli.corners import DjangoFlag, OfflineFlag, YesFlag, chosen_corners, drivers_of
 from lab.cli.options import (
     Names,
     OptionFlag,
@@ -29,13 +29,11 @@ from lab.cli.options import (
 from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages
 from lab.edition import edition
 from lab.errors import BadInput
-from lab.records.codec import encode
 from lab.records.shard import parse
-from lab.records.variant import Driver
 from lab.report.campaign import CampaignProgress, print_campaign
 from lab.report.terminal import console, short
 from lab.rig.machine.environments import VERSION, Environment
-from lab.store import default_root, write
+from lab.store import default_root
 
 HoursFlag = Annotated[
     float | None, typer.Option("--hours", metavar="H", min=0.0, help="End after so many hours; it goes on next time.")
@@ -110,7 +108,7 @@ def campaign_command(
     reports = chosen_reports(report)
     compared = bool(django) or "," in driver or VERSION.fullmatch(python.partition(",")[0]) is not None
     kinds = chosen(kind or (), corners=compared)
-    one = None if compared else _driver(driver)
+    one = None if compared else next(iter(drivers_of(driver)), None)
     variants = variants_of(
         names, path=path, driver=one, python="" if compared else python, setting=setting, option=option
     )
@@ -139,10 +137,7 @@ def campaign_command(
                 run_campaign(settings, folder, running, face, None if hours is None else hours * 3600)
         except KeyboardInterrupt:
             stopped = True
-    what = found(folder)
-    write(folder.root / VERDICTS, encode(what))
-    if what.differences:
-        keep_differences(folder)
+    what = conclude(folder)
     print_campaign(out, what, folder.root)
     errors.print(f"evidence: {short(str(folder.root))}", markup=False, soft_wrap=True)
     draw_pages(reports, folder.root, errors)
@@ -150,13 +145,6 @@ def campaign_command(
         errors.print("stopped: the same command goes on from there", markup=False)
         return 130
     return what.status
-
-
-def _driver(name: str) -> Driver | None:
-    """The one driver; raises BadInput."""
-    if name and name not in DRIVERS:
-        raise BadInput(f"--driver {name}: there is no such driver", f"choose from {', '.join(DRIVERS)}")
-    return next((each for each in DRIVERS if each == name), None)
 
 
 def _environments(corners: list[Corner]) -> tuple[Environment, ...]:

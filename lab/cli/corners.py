@@ -30,10 +30,7 @@ DRIVERS: tuple[Driver, ...] = get_args(Driver)
 
 def chosen_corners(django: str, driver: str, python: str, offline: bool, *, yes: bool) -> list[Corner]:
     """Every combination of the lists, its environment made; raises BadInput, ToolMissing."""
-    drivers = [each.strip() for each in driver.split(",") if each.strip()]
-    for each in drivers:
-        if each not in DRIVERS:
-            raise BadInput(f"--driver {each}: there is no such driver", f"choose from {', '.join(DRIVERS)}")
+    drivers: list[Driver | None] = [*drivers_of(driver)] or [None]
     own = importlib.metadata.version("django").split(".")
     wanted = [
         Environment(version, interpreter)
@@ -41,8 +38,16 @@ def chosen_corners(django: str, driver: str, python: str, offline: bool, *, yes:
         for interpreter in versions("--python", python) or [".".join(platform.python_version_tuple()[:2])]
     ]
     there = _environments(wanted, offline=offline, yes=yes)
-    kinds: list[Driver | None] = [each for each in DRIVERS if each in drivers] or [None]
-    return [Corner(environment, kind) for environment in there for kind in kinds]
+    return [Corner(environment, each) for environment in there for each in drivers]
+
+
+def drivers_of(text: str) -> list[Driver]:
+    """The drivers of a list with commas, each once, in the order of DRIVERS; raises BadInput."""
+    wanted = [each.strip() for each in text.split(",") if each.strip()]
+    for each in wanted:
+        if each not in DRIVERS:
+            raise BadInput(f"--driver {each}: there is no such driver", f"choose from {', '.join(DRIVERS)}")
+    return [each for each in DRIVERS if each in wanted]
 
 
 def _environments(wanted: list[Environment], *, offline: bool, yes: bool) -> list[Environment]:

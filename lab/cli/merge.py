@@ -10,9 +10,7 @@ from rich.console import Console
 
 from lab.campaign.join import is_campaign
 from lab.campaign.join import join as join_campaign
-from lab.campaign.keeping import VERDICTS
-from lab.campaign.verdicts import found as campaign_found
-from lab.campaign.verdicts import keep_differences
+from lab.campaign.verdicts import conclude
 from lab.check.merge import merge, pieces
 from lab.cli.options import JsonFlag, prepare_file
 from lab.cli.reports import HTML, KINDS, ReportsFlag, chosen_reports, folder_of, write_reports
@@ -20,7 +18,6 @@ from lab.errors import BadInput
 from lab.explore.cuts import CutTable, where
 from lab.explore.join import Joined, join
 from lab.explore.join import pieces as explored_pieces
-from lab.records.codec import encode
 from lab.records.result import exit_status
 from lab.report.campaign import print_campaign
 from lab.report.cuts import print_cuts
@@ -28,7 +25,7 @@ from lab.report.interleavings import print_interleavings
 from lab.report.json import write_json
 from lab.report.pages.tables import CUTS, ORDERS, keep_table
 from lab.report.terminal import console, print_matrix, print_result, short
-from lab.store import Store, write
+from lab.store import Store
 
 Stores = Annotated[list[Path], typer.Argument(metavar="STORE…", help="The stores that shards have written, each once.")]
 IntoFlag = Annotated[Path, typer.Option("--into", metavar="STORE", help="The store in which they are joined.")]
@@ -73,10 +70,7 @@ def merge_command(stores: Stores, into: IntoFlag, json: JsonFlag = None, report:
 
 def _merge_campaign(stores: list[Path], into: Path) -> int:
     store = join_campaign(stores, into)
-    what = campaign_found(store)
-    write(store.root / VERDICTS, encode(what))
-    if what.differences:
-        keep_differences(store)
+    what = conclude(store)
     print_campaign(console(), what, store.root)
     console(stderr=True).print(f"evidence: {short(str(store.root))}", markup=False, soft_wrap=True)
     return what.status

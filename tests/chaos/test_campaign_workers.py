@@ -23,7 +23,7 @@ from lab.campaign.cluster import Cluster, workers
 from lab.campaign.keeping import VERDICTS, Settings, open_campaign
 from lab.campaign.progress import Silent
 from lab.campaign.slices import Cases, Slice
-from lab.campaign.verdicts import Found, found
+from lab.campaign.verdicts import Found, conclude
 from lab.campaign.worker import about_process
 from lab.check.variants import find
 from lab.edition import edition
@@ -42,7 +42,7 @@ def settings(cases: int) -> Settings:
 def ran(root: Path, cluster: Cluster, cases: int, **options: Any) -> Found:
     store = open_campaign(root, settings(cases))
     run_campaign(settings(cases), store, cluster, Silent(), **options)
-    return found(store)
+    return conclude(store)
 
 
 def rigs(cluster: Cluster) -> dict[int, str]:

@@ -25,7 +25,7 @@ from lab.campaign.keeping import LEDGER, Settings, open_campaign
 from lab.campaign.kinds import Kind, exploration, sample, seeds
 from lab.campaign.progress import Silent
 from lab.campaign.slices import Cases, Example, Find, Look, Outcomes, Searched, Seed, Seen, Slice
-from lab.campaign.verdicts import Found, found, keep_differences
+from lab.campaign.verdicts import Found, conclude
 from lab.check.corners import Corner
 from lab.errors import BadInput, LabError, StoreUnwritable
 from lab.explore.engine import About, Outcome, Ran
@@ -117,7 +117,7 @@ def ran(root: Path, workers: Any, what: Settings | None = None, **options: Any) 
     what = what or settings()
     store = open_campaign(root, what)
     run_campaign(what, store, workers, Silent(), **options)
-    return found(store)
+    return conclude(store)
 
 
 def test_the_order_and_the_number_of_workers_show_nowhere(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_stop_keeps_what_there_is_and_it_goes_on_from_there(tmp_path: Path, af
 
     with pytest.raises(KeyboardInterrupt):
         ran(tmp_path / "a", Answering(), ended=stop)
-    partly = found(Store(tmp_path / "a"))
+    partly = conclude(Store(tmp_path / "a"))
     assert not any(variant.complete for variant in partly.variants)
     assert "held" not in {each.verdict for variant in partly.variants for each in variant.promises.values()}
     assert partly.status in (1, 2)
@@ -245,7 +245,7 @@ def test_shards_joined_are_the_whole(tmp_path: Path) -> None:
         alone = ran(roots[-1], Answering(), settings(shard=Shard(index, of)))
         assert alone.shard == f"{index}/{of}"
         assert "held" not in {each.verdict for variant in alone.variants for each in variant.promises.values()}
-    joined = found(join(roots, tmp_path / "all"))
+    joined = conclude(join(roots, tmp_path / "all"))
     assert encode(joined) == encode(ran(tmp_path / "whole", Answering()))
     for variant in joined.variants:
         for promise in variant.promises.values():
@@ -366,7 +366,7 @@ def versions(**fields: Any) -> Settings:
 
 def test_what_differs_between_versions_is_told_with_a_plan_that_runs_there(tmp_path: Path) -> None:
     done = ran(tmp_path, Answering(), versions(cases=None))
-    keep_differences(Store(tmp_path))
+    conclude(Store(tmp_path))
     assert [each.variant for each in done.variants] == [
         "first@5.2/3.13/psycopg2",
         "first@5.2/3.13/psycopg",
@@ -400,7 +400,7 @@ def test_a_campaign_over_versions_is_the_same_however_it_is_run(tmp_path: Path) 
     roots = [tmp_path / str(index) for index in (1, 2)]
     for index, root in enumerate(roots, 1):
         ran(root, Answering(), versions(cases=80, shard=Shard(index, 2)))
-    assert text == encode(found(join(roots, tmp_path / "all")))
+    assert text == encode(conclude(join(roots, tmp_path / "all")))
 
 
 def test_the_same_plans_are_chosen_in_each_version() -> None:
