@@ -8,9 +8,9 @@ from itertools import accumulate
 import msgspec
 
 from lab.judging.calls import Request
-from lab.judging.plan_parts import at_once, count, query, request, several
+from lab.judging.plan_parts import at_once, count, in_flight, query, request, several
 from lab.judging.trace import Trace
-from lab.records.plan import Autocommit, Begin, Close, End, Look, Plan, Read, Sql, Step, Write
+from lab.records.plan import Autocommit, Close, End, Look, Plan, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.rig.protocol import RigProtocol
@@ -21,7 +21,7 @@ COMMAND = "t2"
 """The actor that never begins a request, as a management command or a worker does not."""
 
 AT_ONCE = ("t0", "t1", "t2", "t3")
-"""As many actors as any plan has at once."""
+"""The actors of the rounds: what more of them come to is reckoned from these (Traits.level)."""
 ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
 """By requests at once, rounds in each half of a look at how many sessions there are."""
 SLACK = 1
@@ -114,10 +114,12 @@ def _served_at_once(record: Record) -> int:
 
 def _rounds(actors: tuple[str, ...], *, rests: bool) -> tuple[Step, ...]:
     """Two halves of rounds."""
-    both: tuple[Step, ...] = (*(Begin(actor) for actor in actors), *(Read(actor) for actor in actors))
-    ends: tuple[Step, ...] = tuple(End(actor) for actor in actors)
-    rest = (*both, Sql(actors[0], f"SELECT pg_sleep({TICK:g})"), *ends) if rests else (*both, *ends)
-    return (*rest, *(*both, *ends) * (ROUNDS[len(actors)] - 1)) * 2
+    a_round = at_once(*actors)
+    first: tuple[Step, ...] = a_round
+    if rests:
+        sleep = Sql(actors[0], f"SELECT pg_sleep({TICK:g})")
+        first = (*in_flight(*actors), sleep, *(End(actor) for actor in actors))
+    return (*first, *a_round * (ROUNDS[len(actors)] - 1)) * 2
 
 
 def level(record: Record, number: int) -> int:

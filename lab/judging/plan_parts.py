@@ -124,9 +124,12 @@ def unprepared(holder: str, *steps: Step) -> tuple[Step, ...]:
 
 def at_once(*actors: str) -> tuple[Step, ...]:
     """Requests in flight together, one query each: as many sessions as there are actors."""
-    steps: list[Step] = [Begin(actor) for actor in actors]
-    steps += [Read(actor) for actor in actors]
-    return (*steps, *(End(actor) for actor in actors))
+    return (*in_flight(*actors), *(End(actor) for actor in actors))
+
+
+def in_flight(*actors: str) -> tuple[Step, ...]:
+    """Requests that have begun together and asked once each, and have not ended."""
+    return (*(Begin(actor) for actor in actors), *(Read(actor) for actor in actors))
 
 
 def keeps(variant: Variant, traits: Traits) -> bool:

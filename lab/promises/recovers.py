@@ -22,6 +22,7 @@ from lab.judging.plan_parts import (
     block,
     commits_at_close,
     count,
+    in_flight,
     inject,
     interrupted_at_checkout,
     interrupted_at_close,
@@ -126,10 +127,9 @@ class Recovers(Promise):
         if not several(variant, max(number, 2)):
             return
         crowd = [f"t{number}" for number in range(number)]
-        steps: list[Step] = [Begin(actor) for actor in crowd]
-        steps += [Read(actor) for actor in crowd]
-        steps += [FIN, *(Read(actor) for actor in crowd), *(End(actor) for actor in crowd), Heal()]
-        yield self.plan(variant, "idle in request", *steps, *at_once(*crowd), *block("t0"), title="a crowd")
+        fails: tuple[Step, ...] = (*(Read(actor) for actor in crowd), *(End(actor) for actor in crowd))
+        steps = (*in_flight(*crowd), FIN, *fails, Heal(), *at_once(*crowd), *block("t0"))
+        yield self.plan(variant, "idle in request", *steps, title="a crowd")
 
     def _set_up(self, variant: Variant) -> Iterator[Plan]:
         """What a project does to each new session fails for a while."""

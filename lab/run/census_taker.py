@@ -135,9 +135,7 @@ class CensusTaker:
             waited = stopwatch.look()
             if waited >= SETTLE.seconds:
                 return sessions
-            closing = not self._fault_at_work() and waited < CLOSE.seconds and self._closing(sessions)
-            closing = closing or (waited < CLOSE.seconds and any(map(_busy, sessions)))
-            if not closing and not self._unsettled(sessions):
+            if not (waited < CLOSE.seconds and self._closing(sessions)) and not self._unsettled(sessions):
                 return sessions
             time.sleep(pause)
         raise AssertionError("pauses never end")
@@ -154,13 +152,14 @@ class CensusTaker:
         return active > len(self._actors.pending) or in_transaction > len(self._actors.in_request)
 
     def _closing(self, sessions: tuple[Session, ...]) -> bool:
-        """Whether there are more than the subject has connections: it has closed some, and they are about to end."""
-        return len(sessions) > self._site.open_files()
+        """Whether one is idle and does not wait for its client: it ends, and the machine gives it no time to.
 
-
-def _busy(session: Session) -> bool:
-    """Whether an idle one does not wait for its client: it ends, and the machine gives it no time to."""
-    return session.state == "idle" and not session.wait
+        Or there are more than the subject has connections: it has closed some, and they are about to end, unless a
+        fault keeps them.
+        """
+        if any(session.state == "idle" and not session.wait for session in sessions):
+            return True
+        return not self._fault_at_work() and len(sessions) > self._site.open_files()
 
 
 def _pauses() -> Iterator[float]:
