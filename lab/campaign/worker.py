@@ -144,7 +144,9 @@ def versions(wanted: Needs) -> Versions:
         try:
             make(environment, offline=wanted.offline)
         except Unavailable as why:
-            raise ToolMissing(f"{environment} cannot be had: {why}", "start the worker where it can") from None
+            raise ToolMissing(
+                f"{environment} cannot be had: {why}", "start the worker on a machine that can have it"
+            ) from None
         found[str(environment)] = contents(environment)
     return Versions(edition(), found)
 

@@ -21,11 +21,11 @@ COMMAND = "t2"
 """The actor that never begins a request, as a management command or a worker does not."""
 
 AT_ONCE = ("t0", "t1", "t2", "t3")
-"""The actors of the rounds: what more of them come to is reckoned from these (Traits.level)."""
+"""The actors of the rounds; Traits.level() extrapolates to more."""
 ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
-"""By requests at once, rounds in each half of a look at how many sessions there are."""
+"""Rounds in each half of a run, by the number of requests at once."""
 SLACK = 1
-"""Sessions more that a pool's own thread opens now and then, because it is late: in the second half, or later."""
+"""Extra sessions that are allowed, because a pool's own thread may open one late."""
 TRIES = 3
 """Times at most that the first look is taken: what it misses, on a busy machine, every later verdict would miss."""
 TICK = 1.0
@@ -84,8 +84,8 @@ def beside(record: Record) -> bool:
 def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares: bool) -> tuple[int, ...]:
     """How many sessions were open while requests came in rounds: of one, of two at once, and so on.
 
-    Where that number went on growing, the last one that did not, or the number of requests. Empty where there were
-    never more sessions than requests. `rests`: the ENGINE has a thread of its own, which needs time to do its work;
+    Where the number grew to the end, that for fewer requests, or the number of requests. Empty where there were never
+    more sessions than requests. `rests`: the ENGINE has a thread of its own, which needs time to do its work;
     `spares`: some were seen beside those in use. Where neither is so, and one is enough for one request, no more is
     looked at.
     """
@@ -96,7 +96,7 @@ def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares
         seen = level(run(msgspec.structs.replace(plan, steps=steps), rig, zygote, liveness=False), number)
         return seen + SLACK if rests and seen > number else seen
 
-    found = [look(1)]  # alone: one that grows there would fill the server with more
+    found = [look(1)]  # by itself: an ENGINE that keeps growing here would fill the server with more at once
     if most > 1 and (found[0] > 1 or (found[0] and (rests or spares))):
         once = run(msgspec.structs.replace(plan, steps=at_once(*AT_ONCE[:most])), rig, zygote, liveness=False)
         most = _served_at_once(once)

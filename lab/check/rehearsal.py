@@ -22,7 +22,7 @@ BOUND = 4.0
 READ_ONLY = "25006"
 REFUSED_LOGIN = "password authentication failed"
 OWN_USER = 'user "lab_'
-"""Of the names that the rig gives to its users (lab/rig/protocol.py): the password is another one then."""
+"""Begins the rig's user names (lab/rig/protocol.py): USER was taken from DATABASES, only the password was not."""
 NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
 
 

@@ -153,7 +153,7 @@ def _broken(verdicts: Mapping[str, Verdict]) -> list[str]:
 def _djangos(
     variant: Variant, promise: Promise, verdicts: Mapping[str, Verdict], views: list[_View]
 ) -> tuple[str, ...]:
-    """An ENGINE makes the promise: the broken moments that are Django's own, where others held or are the ENGINE's."""
+    """The broken moments that are Django's own, if the promise is claimed and others held or are the ENGINE's."""
     broken = _broken(verdicts)
     own = {*djangos_own(variant, promise), *_by_django(variant, views)}
     elsewhere = Verdict.KEPT in verdicts.values() or not set(broken) <= own

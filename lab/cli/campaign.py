@@ -100,8 +100,8 @@ def campaign_command(
     """Run what is too long for a check, in slices, on the workers of this machine or of a Dask cluster.
 
     A stop, Ctrl-C too, keeps what is done; the same command goes on from the store. The result is the same whatever the
-    number of workers. With --django, or several of --driver or --python, each variant is run in every combination of
-    these versions, and what differs is printed with a plan.
+    number of workers. With --django, a version in --python, or several drivers, each variant is run in every
+    combination of these, and what differs is printed with a plan.
 
     Exit status 1: a claimed promise is broken; 2: not all was run, or one is unknown.
     """

@@ -223,7 +223,7 @@ class Exploration(ABC, Generic[C, T]):
         return False
 
     def concerns(self, case: C, promise: str) -> bool:
-        """Whether a break of this promise counts there: what a case does not put at stake on purpose comes by luck."""
+        """Whether a break of this promise counts in this case; other promises are at stake in it only by luck."""
         return True
 
     def missed(self, case: C, record: Record) -> bool:

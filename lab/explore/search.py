@@ -184,7 +184,7 @@ class _Case:
     def broken(self) -> dict[str, Finding]:
         """The promises that this run shows to be broken, without those that only suffer from one that is to blame.
 
-        What a limit that the variant documents may explain is no find: one of its lifecycle, where the plan has that.
+        A break that the variant's documented limits explain, by the lifecycle of an actor of the plan, is no find.
         """
         moments = {MOMENTS.get(self.plan.lifecycle(actor), "") for actor in self.plan.actors()}
         limits = self.plan.variant.limits

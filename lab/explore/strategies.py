@@ -80,7 +80,7 @@ ELSEWHERE = st.sampled_from(
         )
     ]
 )
-"""On another alias: a turn of its own, because each choice that every turn has costs the shrinking of all."""
+"""Steps on another alias. They are acts of their own: an alias drawn with every turn would slow all shrinking."""
 SET = st.sampled_from([Sql(ANY, text) for text in SETS])
 STOP = st.just(Stop(ANY))
 FORK = st.just(Fork(ANY))
@@ -93,7 +93,7 @@ LIFECYCLES: tuple[Lifecycle, ...] = (
     *("request", "command", "task", "thread", "task-after", "task-before", "stream", "stream"),
     *("request",) * 8,
 )
-"""A request first, because that is what most applications serve; a thread of the main one is a command, and so on."""
+"""A request first, because that is what most applications serve; a `thread` on t0 becomes a `command`, and so on."""
 COMMON = (READ, WRITE, ENTER, LEAVE, END)
 RARE: tuple[st.SearchStrategy[Any], ...] = (
     CLOSE,

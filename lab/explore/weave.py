@@ -44,7 +44,7 @@ from lab.records.plan import (
 CHILDREN = 2
 """Processes that one plan forks at most."""
 BARE: tuple[Lifecycle, ...] = ("command", "thread")
-"""Django hears neither end of these units, which the main thread's and other threads have by different names."""
+"""Units of which Django hears neither end: a command's on the main thread, an executor's on any other."""
 
 Act = ActorStep | FaultSpec | Heal
 """What a turn does: a step of the actor whose turn it is, a fault, or the end of all faults."""
@@ -200,7 +200,7 @@ class _Loom:
         self._actors.append(clone)
 
     def _leave_all(self, actor: _Actor) -> None:
-        """Where no request ends with it: the end of the blocks that are open, or that may be although an error came."""
+        """In any unit but a request: leave every block that is open, or that may still be after an error."""
         if actor.lifecycle == "request" or actor.stopped:
             return
         while actor.entered:

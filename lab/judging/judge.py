@@ -35,7 +35,7 @@ def _finding(record: Record, promise: Promise) -> Finding:
 def _nothing_there(record: Record) -> bool:
     """Whether a fault found no session, or no call, though all had gone well until then.
 
-    It is well that a request is refused at once while others have all the sessions: then none waits.
+    That a request is refused because others have all the sessions is no failure: no call waits for a fault to find.
     """
     trace = Trace(record)
     refused = {each.errors[0].step for each in trace.requests if each.errors and trace.crowded_out(each)}

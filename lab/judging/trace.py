@@ -100,8 +100,8 @@ class Trace:
 
         That is so where it got no session of the alias while others were in flight. It is not so where as many requests
         had been served side by side before, unless one of the others gives nothing back because it hangs or its thread
-        ended. A thread of which Django hears no end is in flight as long as it may have its session: that counts where
-        the variant says for how many it is made.
+        ended. A thread of which Django hears no end counts as in flight while it may hold a session, where `threads` or
+        the pool's maximum is known.
         """
         error = request.errors[0]
         alias = error.alias

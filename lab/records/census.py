@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 OUTLIVED = "outlived"
-"""The occasion on which the first process had ended by a fault a while ago; its last one, if there were none sooner."""
+"""Occasion: a fault has ended the first process, and its sessions have gone, or OUTLIVE (lab/timing.py) has passed."""
 
 
 class Session(Struct, frozen=True, omit_defaults=True):

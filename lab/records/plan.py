@@ -199,7 +199,7 @@ class Use(_Step):
 
     What a test run does, by `connection.creation`: `create-test-database` (with keepdb where one was kept), of which
     `clone-test-database` makes and drops a copy as for parallel tests; `destroy-test-database`, and
-    `keep-test-database`, which goes back to the real one and leaves it there.
+    `keep-test-database`, which goes back to the real database and leaves the test database in place.
     """
 
     actor: str

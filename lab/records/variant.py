@@ -57,8 +57,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `kept` is the number of sessions that were seen to stay idle after requests, 0 where no request got a session that
     an earlier one had used, None where nobody has looked; `kept_outside`: a thread that begins no request was seen to
     keep its session. `levels` are the numbers of sessions that were open when requests, one at a time, two at a time
-    and so on, had stopped opening new ones; empty where there were no more than requests, and where nobody has looked.
-    `keeping` says it in words.
+    and so on, had stopped opening new ones; empty where there were never more sessions than requests,
+    and where nobody has looked. `keeping` says it in words.
     `commits`: close() was seen to commit what was pending (None: it was not asked). `receivers` are the project's own
     of the signals that concern connections.
     """
@@ -89,8 +89,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def level(self, in_flight: int) -> int:
         """How many sessions an ENGINE that states no maximum may have open for so many requests in flight.
 
-        One for each request; where more were seen to be kept, as many as were seen. Beyond what was looked at, each
-        request more adds what the last one has added that was looked at, and at least its own.
+        One for each request; where more were seen to be kept, as many as were seen. Beyond the probed
+        numbers, each further request adds as many as the last probed one did, and at least one.
         """
         levels = (0, *self.levels)
         known = min(in_flight, len(self.levels))

@@ -116,9 +116,9 @@ class CensusTaker:
             time.sleep(next(pauses))
 
     def outlive(self) -> None:
-        """The sessions that are still there a while after a fault has ended the process; none as soon as there is none.
+        """Take a census once no session is left after a fault has ended the process, or when OUTLIVE has passed.
 
-        Gates are still shut: what the server was at for the process goes on.
+        Gates are still shut, so that the server is still at the process's statement.
         """
         stopwatch = Stopwatch(LONGEST_LOOK)
         for pause in _pauses():
@@ -152,7 +152,7 @@ class CensusTaker:
         return active > len(self._actors.pending) or in_transaction > len(self._actors.in_request)
 
     def _closing(self, sessions: tuple[Session, ...]) -> bool:
-        """Whether one is idle and does not wait for its client: it ends, and the machine gives it no time to.
+        """Whether a session is idle and does not wait for its client: it may be ending, on a busy machine.
 
         Or there are more than the subject has connections: it has closed some, and they are about to end, unless a
         fault keeps them.

@@ -80,7 +80,7 @@ class Nemesis:
 
     @property
     def has_killed_it(self) -> bool:
-        """Whether one has, that leaves the process no time to say anything."""
+        """Whether the first process has ended by a fault that gave it no time to say anything."""
         return any(each.fatal for each in self._applied) and self.ends_it and self._site.subject.ended()
 
     @property

@@ -82,7 +82,7 @@ NAME_SERVICE = "libnss_"
 """Begins the name of each library by which glibc looks up users and hosts: whatever socket one asks for, it does
 without."""
 RETURN_WORDS = 16
-"""Words of a stack in which the place is to which a call returns: connect() itself has few of its own."""
+"""Words from the top of a stack among which the return address of connect() is sought: connect() has few."""
 
 SIGNALLED = 128
 """Added to the number of the signal that ended the subject, as a shell does."""

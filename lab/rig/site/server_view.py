@@ -120,7 +120,7 @@ class ServerView:
 
     @contextmanager
     def test_databases(self) -> Iterator[None]:
-        """The users may make databases, and there is the one in which Django does that; then it is as it was before."""
+        """The users may make databases, and `postgres`, where Django does so, exists; their right ends, it stays."""
         control = self._rig.control()
         if not control.execute("SELECT FROM pg_database WHERE datname = 'postgres'").fetchall():
             control.execute("CREATE DATABASE postgres")

@@ -58,7 +58,7 @@ def look(connection: Any) -> dict[str, Any]:
 
 
 def pool_max() -> int:
-    """The largest maximum of the pools of psycopg_pool, psycopg2 and SQLAlchemy in this process.
+    """The largest maximum of the pools in this process, of the kinds in POOLS.
 
     0 where there is no pool, and where one has no maximum.
 
