@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.check.variants import rows
-from lab.explore.cuts import REQUEST, SECOND, THIRD, Cuts, chosen_ways
+from lab.explore.cuts import REQUESTS, SECOND, THIRD, Cuts, chosen_ways
 from lab.explore.engine import NARROW, Target, explore
 from lab.explore.points import WINDOWS
 from lab.records.plan import Close
@@ -27,7 +27,7 @@ from lab.rig.embedded.rig import Rig
 from lab.store import Store
 from lab.subject.handle import Zygote
 
-STEPS = (*REQUEST, Close("t0"), *SECOND, *THIRD)
+STEPS = (*REQUESTS["plain"], Close("t0"), *SECOND, *THIRD)
 BARE = 60
 GOALS = {"message": 5.0, "byte": 60.0}
 

@@ -16,12 +16,13 @@ from lab.records.plan import FaultSpec
 from lab.records.shard import Shard, place
 from lab.records.variant import Variant
 
-Kind = Literal["bytes", "orders", "situations", "search", "versions"]
+Kind = Literal["bytes", "results", "orders", "situations", "search", "versions"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 VERSIONS: Kind = "versions"
 """The kind that needs to be told which versions; those are environments to be made."""
 MEANING: dict[Kind, str] = {
     "bytes": "one request, cut before each byte, from its connection's first to its last",
+    "results": "one that reads many rows, copies, listens and has hooks, cut before each byte",
     "orders": "three requests in every order, with one fault at every position",
     "situations": "any three values of the dimensions of `lab list situations` together",
     "search": "random plans, from many seeds",
@@ -52,6 +53,8 @@ def exploration(kind: Kind, preemptions: int | None = None) -> Exploration[Any, 
     """The exploration that a kind is; `preemptions` is the bound of the orders, None: all of them."""
     if kind == "bytes":
         return Cuts(("connect", "request"), "byte")
+    if kind == "results":
+        return Cuts(("request",), "byte", request="results")
     if kind == "situations":
         return Situations()
     if kind == VERSIONS:

@@ -23,7 +23,7 @@ from lab.cli.options import (
     variants_of,
 )
 from lab.cli.reports import HTML, ReportFlag, chosen_reports, draw_pages, folder_of
-from lab.explore.cuts import WAYS, Cuts, chosen_ways, where
+from lab.explore.cuts import MEANING, WAYS, Cuts, RequestName, chosen_ways, where
 from lab.explore.engine import explore
 from lab.explore.points import WINDOWS, Every, Window
 from lab.records.shard import parse
@@ -48,6 +48,10 @@ WayFlag = Annotated[
         help=f"This way alone; repeatable. Default: {', '.join(WAYS['message'])}; by byte {', '.join(WAYS['byte'])}.",
     ),
 ]
+RequestFlag = Annotated[
+    RequestName,
+    typer.Option("--request", help="; ".join(f"{name}: {what}" for name, what in MEANING.items()) + "."),
+]
 CutsJson = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the table here, for programs.")]
 
 
@@ -55,6 +59,7 @@ def cuts_command(
     name: Name,
     window: WindowFlag = "request",
     every: EveryFlag = "message",
+    request: RequestFlag = "plain",
     way: WayFlag = None,
     path: PathFlag = None,
     driver: DriverFlag = None,
@@ -77,7 +82,7 @@ def cuts_command(
     prepare_file("--json", json)
     part = parse(shard)
     reports = chosen_reports(report)
-    exploration = Cuts((window,), every, chosen_ways(way or ()))  # an unknown way is said before anything starts
+    exploration = Cuts((window,), every, chosen_ways(way or ()), request)  # an unknown way is said at once
     folder = Store(store or default_root())
     errors = console(stderr=True)
     with one_target(variant, rig, errors, bound, promise) as target:

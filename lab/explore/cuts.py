@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -15,7 +15,7 @@ from lab.errors import UnknownName
 from lab.explore.engine import NOT_RUN, VOID, Class, Exploration, Explored, Outcome, Saw, Table, Target, unserved
 from lab.explore.points import Every, Point, Window, points
 from lab.records.history import HUNG
-from lab.records.plan import Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Step, Write
+from lab.records.plan import Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Sql, Step, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.words import TOWARDS, Direction, Way
@@ -30,23 +30,59 @@ WAYS: dict[Every, tuple[Way, ...]] = {
 """The ways that are tried where none is named."""
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
-REQUEST: tuple[Step, ...] = (
-    Begin("t0"),
-    Read("t0"),
-    Enter("t0"),
-    Write("t0"),
-    Write("t0"),
-    Leave("t0"),
-    End("t0"),
-)
-"""What is cut: a query, then an atomic block with two writes."""
+ROWS = 250
+"""So few that a case is cheap, and of three chunks of a server-side cursor."""
+RequestName = Literal["plain", "results"]
+REQUESTS: dict[RequestName, tuple[Step, ...]] = {
+    "plain": (
+        Begin("t0"),
+        Read("t0"),
+        Enter("t0"),
+        Write("t0"),
+        Write("t0"),
+        Leave("t0"),
+        End("t0"),
+    ),
+    "results": (
+        Begin("t0"),
+        Use("t0", "read-many", rows=ROWS),
+        Use("t0", "iterator", rows=ROWS),
+        Use("t0", "stream", rows=ROWS),
+        Use("t0", "copy-out", rows=ROWS),
+        Use("t0", "copy-in"),
+        Use("t0", "rows", rows=ROWS),
+        Use("t0", "rest-of-rows", rows=ROWS),
+        Enter("t0"),
+        Use("t0", "on-commit"),
+        Write("t0"),
+        Use("t0", "savepoints"),
+        Use("t0", "for-update"),
+        Use("t0", "durable-inside"),
+        Leave("t0"),
+        Use("t0", "listen"),
+        Sql("t0", "NOTIFY lab_news"),
+        Use("t0", "heard"),
+        End("t0"),
+    ),
+}
+"""What is cut: a query, then an atomic block with two writes; or one of each thing whose result can be cut."""
+MEANING: dict[RequestName, str] = {
+    "plain": "a query, and a block with two writes",
+    "results": "many rows in five ways, COPY in, a block with a hook and savepoints, a notification",
+}
 SECOND: tuple[Step, ...] = (Begin("t0"), Read("t0"), End("t0"))
 THIRD: tuple[Step, ...] = (Begin("t0"), Enter("t0"), Write("t0"), Leave("t0"), End("t0"))
 
 
 def _served(request: tuple[Step, ...], *, atomic: bool) -> tuple[Step, ...]:
-    """A request as its handler serves it: under ATOMIC_REQUESTS the view is in a block of its own."""
-    return (request[0], Enter("t0"), *request[1:-1], Leave("t0"), request[-1]) if atomic else request
+    """A request as its handler serves it: under ATOMIC_REQUESTS the view is in a block of its own.
+
+    There a notification that the view sends itself comes when it is over, so that nothing waits for one.
+    """
+    if not atomic:
+        return request
+    view = [step for step in request[1:-1] if not (isinstance(step, Use) and step.how == "heard")]
+    return (request[0], Enter("t0"), *view, Leave("t0"), request[-1])
 
 
 @dataclass(frozen=True)
@@ -56,6 +92,7 @@ class Cut:
     way: Way
     point: Point
     atomic: bool = False
+    request: RequestName = "plain"
 
     @property
     def name(self) -> str:
@@ -73,7 +110,7 @@ class Cut:
         params: dict[str, Any] = {"moment": self.point.moment}
         if self.way in ("stall", "split", "delay"):
             params["sides"] = TOWARDS[self.point.direction]
-        request = _served(REQUEST, atomic=self.atomic)
+        request = _served(REQUESTS[self.request], atomic=self.atomic)
         heal = self.point.step + 1 if self.waits else len(request)
         return (
             Inject(FaultSpec(FAULTS.get(self.way, self.way), params)),
@@ -110,6 +147,7 @@ class Cuts(Exploration[Cut, CutTable]):
     windows: tuple[Window, ...] = ("request",)
     every: Every = "message"
     ways: tuple[Way, ...] = ()
+    request: RequestName = "plain"
 
     ledger = "cuts.jsonl"
     lean = True
@@ -122,20 +160,21 @@ class Cuts(Exploration[Cut, CutTable]):
     @property
     def name(self) -> str:
         """The windows and the width of a step; the same folder serves all ways."""
-        return f"cuts-{'-'.join(self.windows)}-{self.every}"
+        of = () if self.request == "plain" else (self.request,)
+        return "-".join(("cuts", *of, *self.windows, self.every))
 
     def look(self, target: Target) -> Any:
         """The points of a clean run, and whether requests are served under ATOMIC_REQUESTS."""
-        record = _clean_run(target)
+        record = self._clean_run(target)
         atomic = target.zygote.traits.atomic_requests
-        last = len(_served(REQUEST, atomic=atomic)) - 1
+        last = len(_served(REQUESTS[self.request], atomic=atomic)) - 1
         found = [point for window in self.windows for point in points(record, window, self.every, last)]
         return msgspec.to_builtins(_Seen(tuple(dict.fromkeys(found)), atomic))  # windows overlap
 
     def cases(self, seen: Any) -> list[Cut]:
         """Each way at each point."""
         found = msgspec.convert(seen, _Seen)
-        return [Cut(way, point, found.atomic) for way in self.chosen for point in found.points]
+        return [Cut(way, point, found.atomic, self.request) for way in self.chosen for point in found.points]
 
     def plan(self, case: Cut, variant: Variant, bound: float) -> Plan:
         """The cut request, then the two that meet what it left behind."""
@@ -150,7 +189,7 @@ class Cuts(Exploration[Cut, CutTable]):
 
     def saw(self, record: Record) -> Saw:
         """What the cut request saw: its first error decides, unless COMMIT was left in doubt."""
-        last = len(_served(REQUEST, atomic=record.traits.atomic_requests)) + 1  # with the fault and the heal
+        last = len(_served(REQUESTS[self.request], atomic=record.traits.atomic_requests)) + 1  # with fault and heal
         ended = [op for op in record.ops if op.step <= last and op.chain]
         if any(op.type == "info" and op.f == "leave" for op in ended):
             return "doubt"
@@ -184,7 +223,9 @@ class Cuts(Exploration[Cut, CutTable]):
         strip = {
             way: {
                 direction: tuple(
-                    letters.get(Cut(way, point, atomic), NOT_RUN) for point in found if point.direction == direction
+                    letters.get(Cut(way, point, atomic, self.request), NOT_RUN)
+                    for point in found
+                    if point.direction == direction
                 )
                 for direction in DIRECTIONS
             }
@@ -192,6 +233,16 @@ class Cuts(Exploration[Cut, CutTable]):
         }
         void = sum(letter == VOID for letter in letters.values())
         return CutTable(points=len(found), ways=self.chosen, void=void, classes=classes, strip=strip)
+
+    def _clean_run(self, target: Target) -> Record:
+        """The three requests with the tap and without a fault; raises LabError when a step of them fails."""
+        atomic = target.zygote.traits.atomic_requests
+        steps = tuple(step for each in (REQUESTS[self.request], SECOND, THIRD) for step in _served(each, atomic=atomic))
+        plan = Plan(variant=target.variant, steps=steps, title="clean", source="cuts", bound=target.bound)
+        record = run(plan, target.rig, target.zygote, liveness=False, wire=True)
+        if record.void or any(op.type in ("fail", "info") for op in record.ops):
+            raise unserved(target.variant, record)
+        return record
 
 
 def chosen_ways(names: Collection[str]) -> tuple[Way, ...]:
@@ -214,14 +265,3 @@ def where(explored: Explored[Cut, CutTable]) -> dict[str, Any]:
         {"direction": each.direction, "name": each.name, "byte": each.byte} for each in points_of(explored.outcomes)
     ]
     return {"points": points, "seconds": explored.seconds}
-
-
-def _clean_run(target: Target) -> Record:
-    """The three requests with the tap and without a fault; raises LabError when a step of them fails."""
-    atomic = target.zygote.traits.atomic_requests
-    steps = tuple(step for each in (REQUEST, SECOND, THIRD) for step in _served(each, atomic=atomic))
-    plan = Plan(variant=target.variant, steps=steps, title="clean", source="cuts", bound=target.bound)
-    record = run(plan, target.rig, target.zygote, liveness=False, wire=True)
-    if record.void or any(op.type in ("fail", "info") for op in record.ops):
-        raise unserved(target.variant, record)
-    return record

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import groupby
+from typing import Any, Literal, TypeVar
 
 from lab.records.history import Op
 from lab.records.moment import Moment
@@ -23,8 +24,14 @@ WINDOWS: dict[str, str] = {
     "commit": "from COMMIT to its ReadyForQuery",
     "close": "what request_finished makes the connection say",
 }
+Part = TypeVar("Part")
+READY = "ReadyForQuery"
 GOODBYE = "X"
 """The type letter of Terminate."""
+ALIKE = ("DataRow", "CopyData")
+"""Messages that differ only in what they carry. Of more than three in a row the ends and the middle are points."""
+LONG, EDGE, APART = 256, 64, 127
+"""A message of more bytes than the first is cut at every byte of its edges, and at every APART-th between these."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,50 @@ def points(record: Record, window: Window, every: Every, last: int) -> tuple[Poi
     request = list(_request(record, last))
     names, steps = _names(request), _steps(request, record.ops, last)
     found: list[Point] = []
-    for message in _window(request, window, steps, last):
-        length = 1 if every == "message" else _steady_length(message, record)
-        found += [Point(message["direction"], names[id(message)], byte, steps[id(message)]) for byte in range(length)]
+    for message in _unlike(_window(request, window, steps, last)):
+        step = steps[id(message)]
+        places = (0,) if every == "message" else _bytes(_steady_length(message, record, step))
+        found += [Point(message["direction"], names[id(message)], byte, step) for byte in places]
     return tuple(found)
+
+
+def _unlike(messages: Sequence[Message]) -> Iterator[Message]:
+    """The messages without most of those that are alike: nothing tells a result's thousandth row from its next one.
+
+    The same holds for exchanges, a question with its whole answer: a server-side cursor asks for one chunk after the
+    other.
+    """
+    exchanges: list[list[Message]] = [[]]
+    for message in messages:
+        asked_anew = message["direction"] == "upstream" and exchanges[-1] and exchanges[-1][-1]["name"] == READY
+        if asked_anew:
+            exchanges.append([])
+        exchanges[-1].append(message)
+    thinned = [list(_ends_and_middle(exchange, _kind, ALIKE)) for exchange in exchanges]
+    for exchange in _ends_and_middle(thinned, lambda each: tuple(map(_kind, each))):
+        yield from exchange
+
+
+def _ends_and_middle(
+    every: Sequence[Part], kind: Callable[[Part], Hashable], kinds: Container[Hashable] | None = None
+) -> Iterator[Part]:
+    """Of each run of equal `kind`, where it is one of `kinds`, the first, the middle and the last; else all."""
+    for word, group in groupby(every, kind):
+        run = list(group)
+        if len(run) > 3 and (kinds is None or word in kinds):
+            run = [run[0], run[len(run) // 2], run[-1]]
+        yield from run
+
+
+def _kind(message: Message) -> str:
+    return str(message["name"])
+
+
+def _bytes(length: int) -> Sequence[int]:
+    """The bytes before which a message of this length is cut."""
+    if length <= LONG:
+        return range(length)
+    return (*range(EDGE), *range(EDGE, length - EDGE, APART), *range(length - EDGE, length))
 
 
 def _request(record: Record, last: int) -> Iterator[Message]:
@@ -128,14 +175,15 @@ def _steps(messages: Sequence[Message], ops: Sequence[Op], last: int) -> dict[in
     return found
 
 
-def _steady_length(message: Message, record: Record) -> int:
+def _steady_length(message: Message, record: Record, step: int) -> int:
     """The message's bytes less the digits of numbers that grow from run to run: equal explorations have equal points.
 
     Those numbers are the pid and the transaction's number that a row of ours carries.
     """
     length: int = message["length"]
-    if message["name"] != "DataRow":
+    ours = [op.value for op in record.ops if "session" in op.value]
+    if message["name"] != "DataRow" or not any(op.step == step and "session" in op.value for op in record.ops):
         return length
-    pid = max(len(str(op.value.get("session", "@")).partition("@")[0]) for op in record.ops)
-    xid = max(len(str(op.value.get("xid", ""))) for op in record.ops)
+    pid = max(len(str(value["session"]).partition("@")[0]) for value in ours)
+    xid = max(len(str(value.get("xid", ""))) for value in ours)
     return length - pid - xid

@@ -36,7 +36,7 @@ from lab.judging.plan_parts import (
 )
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Await, Begin, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Use, Write
+from lab.records.plan import Await, Begin, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Use, UseName, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -103,7 +103,7 @@ class Recovers(Promise):
         yield self.plan(variant, "mid-query", *crash, *after, title="crash")
         dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), Write("t0"))
         yield self.plan(variant, "in atomic", *dawdle, Leave("t0"), End("t0"), Heal(), *after, title="idle timeout")
-        yield from self._signals(variant, traits)
+        yield from (*self._past_django(variant), *self._signals(variant, traits))
         never = request("t0", Enter("t0"), Write("t0"))
         yield self.plan(variant, "block never left", *never, *after)
         if several(variant):
@@ -120,6 +120,20 @@ class Recovers(Promise):
         yield from loss.recovers(self, variant)
         yield from lifecycles.recovers(self, variant)
         yield from situations.plans(self, variant)
+
+    def _past_django(self, variant: Variant) -> Iterator[Plan]:
+        """What the application asks the driver itself: of an error there Django's wrapper learns nothing."""
+        asked: tuple[tuple[str, UseName, str], ...] = (
+            ("COPY in", "copy-in", "copy-data"),
+            ("COPY out", "copy-out", "copy-data:125"),
+            ("a stream of rows", "stream", "row:125"),
+        )
+        for moment, how, at in asked:
+            if how == "stream" and variant.driver != "psycopg":
+                continue
+            cut = inject("cut-fin", moment=f"{at}+0")
+            inside = request("t0", Read("t0"), cut, Use("t0", how, rows=250))
+            yield self.plan(variant, moment, *inside, Heal(), *query("t0"), *block("t0"))
 
     def _crowd(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         """One fault meets many requests, then as many are in flight again: were slots lost with the sessions?"""

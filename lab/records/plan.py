@@ -190,8 +190,9 @@ class Use(_Step):
     (`iterator-break`), or read on after a block of its own was committed (`iterator-across-commit`). `repeat`: one
     statement so often that a driver prepares it. `pipeline-left`: psycopg's pipeline mode is left by an exception.
 
-    `read-many`, `stream` (psycopg 3's), `copy-out`, `copy-in` (200 rows with the step's token): so many rows that a
-    result can be cut. `rows`: a response whose generator has read a part of its rows; `rest-of-rows`: it reads on.
+    `read-many`, `iterator`, `stream` (psycopg 3's), `copy-out`: `rows` rows, so many that a result can be cut;
+    `copy-in`: 200 rows with the step's token. `rows`: a response whose generator has read a part of its rows;
+    `rest-of-rows`: it reads on.
     `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook; each answer says which hooks have
     run before it. In a block: `savepoints` by name, `for-update`, and a `durable-inside`, which must be refused.
     `bulk-load`: COPY of 40 MB into a table whose trigger works for 10 seconds before the first row: so long nothing is
@@ -204,6 +205,7 @@ class Use(_Step):
 
     actor: str
     how: UseName
+    rows: int = 5000
     swallow: bool = False
     alias: str = "default"
 

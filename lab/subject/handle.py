@@ -335,7 +335,7 @@ class Zygote:
             message = {"environ": environ, "databases": databases, "init": list(init)}
             try:
                 answer = self._call(message, SUBJECT_FORK.seconds, theirs.fileno())
-            except LabError:
+            except BaseException:  # a stop, or a zygote that was closed meanwhile, too
                 ours.close()
                 self.guard.forbid(places)
                 raise

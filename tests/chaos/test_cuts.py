@@ -10,7 +10,7 @@ import pytest
 
 from lab.check.replay import replay
 from lab.check.variants import rows
-from lab.explore.cuts import Cuts, CutTable
+from lab.explore.cuts import REQUESTS, Cuts, CutTable, RequestName
 from lab.explore.engine import Target, explore
 from lab.explore.profiles import profile
 from lab.records.codec import decode_plan
@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.chaos]
 
 
 COMMIT = Cuts(("commit",))
+RESULTS = Cuts(ways=("fin",), request="results")
 
 
 class Stopped(Exception):
@@ -72,15 +73,32 @@ def test_every_class_has_a_plan_that_replays(rig: Rig, tmp_path: Path) -> None:
         assert replay(plan, rig, zygote, 2).expected == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "broken"), [("django_persistent", {"copy-in", "copy-out"}), ("django_health_checks", set())]
+)
+def test_of_an_error_past_its_own_cursor_django_does_not_learn(
+    rig: Rig, tmp_path: Path, name: str, broken: set[str]
+) -> None:
+    variant = rows()[name]
+    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
+        found = explore(RESULTS, Target(variant, rig, zygote), Store(tmp_path))
+    assert found.table.void == 0
+    assert set(found.broken) == ({"recovers"} if broken else set())
+    request = REQUESTS["results"]
+    struck = [request[cut.point.step] for cut, outcome in found.outcomes.items() if outcome.promises]
+    assert {getattr(step, "how", step.do) for step in struck} == broken
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(profile().name != "nightly", reason="every byte: in the nightly profile (LAB_PROFILE=nightly)")
+@pytest.mark.parametrize("request_name", REQUESTS)
 @pytest.mark.parametrize("name", rows())
-def test_every_byte_of_one_request(rig: Rig, tmp_path: Path, name: str) -> None:
+def test_every_byte_of_one_request(rig: Rig, tmp_path: Path, name: str, request_name: RequestName) -> None:
     variant = rows()[name]
     with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
         target = Target(variant, rig, zygote)
-        by_message = explore(Cuts(), target, Store(tmp_path)).table
-        by_byte = explore(Cuts(every="byte"), target, Store(tmp_path)).table
+        by_message = explore(Cuts(request=request_name), target, Store(tmp_path)).table
+        by_byte = explore(Cuts(every="byte", request=request_name), target, Store(tmp_path)).table
     assert (by_message.void, by_byte.void) == (0, 0)
     assert _broken(by_byte) == _broken(by_message)
 

@@ -29,7 +29,7 @@ def refused(done: subprocess.CompletedProcess[str], status: int, *parts: str) ->
         (["campaign", "nosuch"], ["'nosuch' is neither"]),
         (
             ["campaign", "published_global", "--kind", "x"],
-            ["no kind 'x'", "known: bytes, orders, situations, search, versions"],
+            ["no kind 'x'", "known: bytes, results, orders, situations, search, versions"],
         ),
         (
             ["campaign", "published_global", "--kind", "versions"],

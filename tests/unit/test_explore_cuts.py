@@ -8,7 +8,7 @@ from lab.errors import UnknownName
 from lab.explore.cuts import Cut, chosen_ways
 from lab.explore.points import Point, Window, points
 from lab.records.history import Op
-from lab.records.plan import Heal, Inject, Plan, StepName
+from lab.records.plan import Heal, Inject, Plan, StepName, Use
 from lab.records.record import Record
 from lab.records.variant import Variant
 
@@ -26,7 +26,7 @@ def clean() -> Record:
     steps: tuple[StepName, ...] = ("begin", "read", "enter", "write", "write", "leave", "end", "begin")
     for index, f in enumerate(steps):
         ops.append(Op(time=100 * index, type="invoke", actor="t0", step=index, f=f))
-        value = {"session": "4711@1.5", "xid": "812"} if f == "write" else {}
+        value = {"session": "4711@1.5", "xid": "812"} if f in ("read", "write") else {}
         ops.append(Op(time=100 * index + 90, type="ok", actor="t0", step=index, f=f, value=value))
     journal = (
         message(110, "upstream", "StartupMessage", "startup", length=90),
@@ -91,3 +91,41 @@ def test_ways_are_known_and_in_order() -> None:
     assert chosen_ways(["rst", "fin"]) == ("fin", "rst")
     with pytest.raises(UnknownName):
         chosen_ways(["axe"])
+
+
+def chunks(number: int, rows: int) -> Record:
+    """A server-side cursor that is read to its end: so many chunks of so many rows."""
+    journal = [
+        message(110, "upstream", "StartupMessage", "startup", length=90),
+        message(112, "downstream", "ReadyForQuery", "ready", length=6),
+    ]
+    for chunk in range(number):
+        journal.append(message(120 + chunk, "upstream", "Query", "query-sent", length=300))
+        journal += [message(120 + chunk, "downstream", "DataRow", "row", length=12)] * rows
+        journal.append(message(120 + chunk, "downstream", "ReadyForQuery", "ready", length=6))
+    ops = [Op(time=100 * step, type="invoke", actor="t0", step=step, f="use") for step in range(3)]
+    return Record(plan=Plan(variant=VARIANT, steps=()), run="r", ops=tuple(ops), journal=tuple(journal))
+
+
+def test_of_what_is_alike_the_ends_and_the_middle_are_cut() -> None:
+    found = points(chunks(3, 2), "request", "message", 1)
+    assert len(found) == 3 * (1 + 2 + 1)  # too few to leave any out
+    found = points(chunks(9, 50), "request", "message", 1)
+    asked = [point.name for point in found if point.direction == "upstream"]
+    assert asked == ["c1:query-sent", "c1:query-sent:5", "c1:query-sent:9"]
+    assert len(found) == 3 * (1 + 3 + 1)
+
+
+def test_a_long_message_is_cut_at_its_edges_and_here_and_there() -> None:
+    found = points(chunks(1, 1), "request", "byte", 1)
+    question = [point.byte for point in found if point.direction == "upstream"]
+    assert question == [*range(64), 64, 191, *range(236, 300)]
+    row = [point.byte for point in found if point.name == "c1:row"]
+    assert row == list(range(12))  # no row of ours, whose numbers grow
+
+
+def test_nothing_waits_for_a_notification_that_comes_when_the_view_is_over() -> None:
+    point = Point("upstream", "c1:query-sent", 0, 2)
+    plain, atomic = (Cut("fin", point, atomic=atomic, request="results").steps for atomic in (False, True))
+    heard = [[step for step in steps if isinstance(step, Use) and step.how == "heard"] for steps in (plain, atomic)]
+    assert [len(each) for each in heard] == [1, 0]

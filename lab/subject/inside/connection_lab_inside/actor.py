@@ -15,7 +15,7 @@ from django.db import close_old_connections, connections, transaction
 from connection_lab_inside import attempts, objects
 from connection_lab_inside.chain import SIGNALLED, Exiting, chain_of
 from connection_lab_inside.threads import others
-from connection_lab_inside.uses import Uses
+from connection_lab_inside.uses import Uses, many, numbers
 
 Message = dict[str, Any]
 
@@ -321,8 +321,8 @@ class Actor:
 
     def _use_iterator(self, connection: Any, message: Message) -> Message:
         with connection.chunked_cursor() as cursor:
-            cursor.execute(SERIES, [MANY])
-            return {"whole": self._rest(cursor) == list(range(1, MANY + 1))}
+            cursor.execute(SERIES, [many(message)])
+            return {"whole": self._rest(cursor) == numbers(message)}
 
     def _use_iterator_break(self, connection: Any, message: Message) -> Message:
         with connection.chunked_cursor() as cursor:

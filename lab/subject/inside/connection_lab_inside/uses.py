@@ -19,7 +19,6 @@ Message = dict[str, Any]
 MANY, CHUNK, COPIED = 5000, 100, 200
 """Rows that are read, that are fetched at once, and that are copied in."""
 SERIES = "SELECT generate_series(1, %s)"
-ALL = list(range(1, MANY + 1))
 LINE, LINES = 10_000, 4_000
 """Characters of a line, and lines, of a bulk load."""
 COPY_BULK = "COPY pg_temp.lab_bulk FROM STDIN"
@@ -42,6 +41,16 @@ PATIENCE = 1.0
 """Seconds for a notification that was sent to arrive."""
 
 
+def many(message: Message) -> int:
+    """How many rows a step reads."""
+    return int(message.get("rows", MANY))
+
+
+def numbers(message: Message) -> list[int]:
+    """All that a step reads."""
+    return list(range(1, many(message) + 1))
+
+
 class Uses:
     """Of one actor; `ran` are the steps whose hooks have run since it was last emptied."""
 
@@ -53,22 +62,22 @@ class Uses:
         self._real = ""  # the database's name, while a test database is in its place
         self._kept = False
 
-    def read_many(self, connection: Any, _: Message) -> bool:
+    def read_many(self, connection: Any, message: Message) -> bool:
         """A client-side cursor: all rows are there before the first is read."""
         with connection.cursor() as cursor:
-            cursor.execute(SERIES, [MANY])
-            return [number for (number,) in cursor.fetchall()] == ALL
+            cursor.execute(SERIES, [many(message)])
+            return [number for (number,) in cursor.fetchall()] == numbers(message)
 
-    def stream(self, connection: Any, _: Message) -> bool | None:
+    def stream(self, connection: Any, message: Message) -> bool | None:
         """Row by row, by cursor.stream() of psycopg 3."""
         with connection.cursor() as cursor:
             if not hasattr(cursor, "stream"):
                 return None
-            return [number for (number,) in cursor.stream(SERIES, [MANY])] == ALL
+            return [number for (number,) in cursor.stream(SERIES, [many(message)])] == numbers(message)
 
-    def copy_out(self, connection: Any, _: Message) -> bool:
+    def copy_out(self, connection: Any, message: Message) -> bool:
         """COPY TO STDOUT as each driver has it."""
-        text = f"COPY (SELECT generate_series(1, {MANY})) TO STDOUT"
+        text = f"COPY (SELECT generate_series(1, {many(message)})) TO STDOUT"
         with connection.cursor() as cursor:
             if hasattr(cursor, "copy_expert"):
                 cursor.copy_expert(text, out := io.StringIO())
@@ -76,7 +85,7 @@ class Uses:
             else:
                 with cursor.copy(text) as copy:
                     lines = b"".join(map(bytes, copy)).decode().split()
-        return lines == list(map(str, ALL))
+        return lines == list(map(str, numbers(message)))
 
     def copy_in(self, connection: Any, message: Message) -> bool:
         """COPY FROM STDIN; that all is there the server must say."""
@@ -111,22 +120,22 @@ class Uses:
             cursor.execute("SELECT pg_sleep(%s)", [SLOW])
         return True
 
-    def rows(self, connection: Any, _: Message) -> bool:
+    def rows(self, connection: Any, message: Message) -> bool:
         """A response that is generated: its first rows are sent, the others wait."""
-        self._rows = self._generated(connection)
+        self._rows = self._generated(connection, many(message))
         self._read = [number for _, number in zip(range(CHUNK), self._rows, strict=False)]
-        return self._read == ALL[:CHUNK]
+        return self._read == numbers(message)[:CHUNK]
 
-    def rest_of_rows(self, _: Any, __: Message) -> bool | None:
+    def rest_of_rows(self, _: Any, message: Message) -> bool | None:
         """The response goes on to its end."""
         if self._rows is None:
             return None
-        return [*self._read, *self._rows] == ALL
+        return [*self._read, *self._rows] == numbers(message)
 
     @staticmethod
-    def _generated(connection: Any) -> Iterator[int]:
+    def _generated(connection: Any, rows: int) -> Iterator[int]:
         with connection.chunked_cursor() as cursor:
-            cursor.execute(SERIES, [MANY])
+            cursor.execute(SERIES, [rows])
             while rows := cursor.fetchmany(CHUNK):
                 yield from (number for (number,) in rows)
 
