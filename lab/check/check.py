@@ -47,9 +47,6 @@ CUTS_TAKE = 4.0
 CUTS, SEARCHED = "cuts", "random search"
 """What the parts of a check are called that are no directed plans: each is in one shard as a whole."""
 
-AHEAD = 3
-"""Rounds of the promises that begin before a plan which changes its variant's settings: its zygote is starting yet."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -151,7 +148,9 @@ def check(
             )
             for lacking, number in gathered.beyond.items():
                 progress.say(f"{variant.name}: {number} plans ask for {lacking}: {remedy([lacking])}")
-            parts.append(_VariantPart(Entry(variant, zygote, folder, promises), gathered, options.shard))
+            parts.append(
+                _VariantPart(Entry(variant, zygote, folder, promises, brief=options.brief), gathered, options.shard)
+            )
         changed = [other for part in parts for other in part.gathered.variants if other not in variants]
         others = started.later(changed)
         for part in parts:
@@ -190,7 +189,9 @@ class _Check:
                 unknown = dict.fromkeys(other.case.promises, Verdict.UNKNOWN)
                 self._progress.done(part.entry.variant, other.case.title, unknown, (), "")
         self._say_how_long()
-        run_in_lanes(self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None)
+        run_in_lanes(
+            self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None, ready=self._ready
+        )
         for part in self._parts:
             self._cut(part)
         for part in self._parts:
@@ -217,8 +218,7 @@ class _Check:
             traits = part.entry.zygote.traits
             for case in sorted(part.cases, key=lambda each: suspicion(traits, each.made_for)):
                 promise = case.made_for[0][0]
-                changed = case.plan.variant != part.entry.variant
-                jobs.append((seen[promise] + (AHEAD if changed else 0), case.number, order, part, case))
+                jobs.append((seen[promise], case.number, order, part, case))
                 seen[promise] += 1
         jobs.sort(key=lambda job: job[:3])
         return [(part, case) for *_, part, case in jobs]
@@ -226,6 +226,10 @@ class _Check:
     @staticmethod
     def _lane(job: tuple[_VariantPart, Case]) -> Lane:
         return lane(job[1].plan)
+
+    @staticmethod
+    def _ready(job: tuple[_VariantPart, Case]) -> bool:
+        return job[0].entry.ready(job[1].plan)
 
     def _work(self, job: tuple[_VariantPart, Case]) -> None:
         part, case = job

@@ -2,23 +2,25 @@
 other lanes run at once.
 
 Waiting costs nothing, so the lane of cases that mostly wait has many threads; the lane of those that compute has few.
+A case that is not ready, because its subject is starting yet, lets those behind it go first.
 """
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from lab.check.cases import Lane
 from lab.explore.threads import finish
 
-NARROW = 3
-"""Threads of the lane for cases that compute: one more than two processors, because each case waits for a server now
-and then."""
 WIDE = 32
 """Threads of the lane for cases that wait. Every case takes a seat of the rig, which has 40: WIDE + NARROW must fit."""
+NARROW = min((os.cpu_count() or 1) + 2, 8)
+"""Threads of the lane for cases that compute: two more than processors, because each case waits for a server now and
+then, and some for seconds: for a session that outlives its process, or for a statement's end."""
 SLOTS = 250
 """max_connections of a rig on which the lanes run: each of the WIDE + NARROW cases may need half a dozen."""
 STAGGER = 0.1
@@ -35,33 +37,35 @@ def run_in_lanes(
     abort: Callable[[], None],
     *,
     apart: bool = False,
+    ready: Callable[[J], bool] = lambda _: True,
 ) -> None:
     """Call `work` on every job, each in its lane; returns when all are done.
 
-    `apart`: jobs of the lane `alone` have a rig of their own and need not run before the others. The first exception,
-    or Ctrl-C, ends it: jobs that have not begun never do, and `abort` must make those that run end soon. Call it from
-    the main thread.
+    A lane takes its jobs in their order, those that are not `ready` only when no other is left. `apart`: jobs of
+    the lane `alone` have a rig of their own and need not run before the others. The first exception, or Ctrl-C, ends
+    it: jobs that have not begun never do, and `abort` must make those that run end soon. Call it from the main thread.
     """
     ended = threading.Event()
     gate = threading.Lock()
 
-    def begin(job: J) -> None:
+    def begin(queue: _Queue[J]) -> None:
         if ended.is_set():
             return
         try:
-            work(job)
+            work(queue.take())
         except BaseException:
             ended.set()
             raise
 
-    def begin_later(job: J) -> None:
+    def begin_later(queue: _Queue[J]) -> None:
         with gate:
             ended.wait(STAGGER)
-        begin(job)
+        begin(queue)
 
-    queues: dict[Lane, list[J]] = {"alone": [], "wide": [], "narrow": []}
+    of_lane: dict[Lane, list[J]] = {"alone": [], "wide": [], "narrow": []}
     for job in jobs:
-        queues[lane(job)].append(job)
+        of_lane[lane(job)].append(job)
+    queues = {name: _Queue(of_lane[name], ready) for name in of_lane}
     with (
         ThreadPoolExecutor(NARROW, "narrow") as narrow,
         ThreadPoolExecutor(WIDE, "wide") as wide,
@@ -81,5 +85,21 @@ def run_in_lanes(
             raise
 
 
-def _submit(pool: Executor, begin: Callable[[J], None], jobs: list[J]) -> list[Future[None]]:
-    return [pool.submit(begin, job) for job in jobs]
+class _Queue(Generic[J]):
+    """The jobs of one lane, taken by its threads."""
+
+    def __init__(self, jobs: Iterable[J], ready: Callable[[J], bool]) -> None:
+        self._left = list(jobs)
+        self._ready = ready
+        self._lock = threading.Lock()
+        self.number = len(self._left)
+
+    def take(self) -> J:
+        """The first that is ready; where none is, the first: it then waits for what it needs."""
+        with self._lock:
+            place = next((place for place, job in enumerate(self._left) if self._ready(job)), 0)
+            return self._left.pop(place)
+
+
+def _submit(pool: Executor, begin: Callable[[_Queue[J]], None], queue: _Queue[J]) -> list[Future[None]]:
+    return [pool.submit(begin, queue) for _ in range(queue.number)]

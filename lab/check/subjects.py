@@ -29,6 +29,11 @@ class Later:
         self.variant = variant
         self._future = future
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is nothing to wait for any more: it has started, or cannot."""
+        return self._future.done()
+
     def zygote(self) -> Zygote:
         """It, once it has started. Raises EngineUnusable or ServesNothing."""
         return self._future.result()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.check.cases import Case
+from lab.check.claims import claimed
 from lab.check.subjects import Later
 from lab.errors import AddressRefused, BadInput, EngineUnusable
 from lab.judging.judge import cause, judge
@@ -33,7 +34,7 @@ class Entry:
     """A variant under check: its zygote, where its evidence goes, and the promises that are asked about.
 
     `others` are zygotes for plans that change the variant's settings, each with the variant as it is there; they may be
-    starting yet.
+    starting yet. `brief`: one confirmed moment of a promise is enough.
     """
 
     variant: Variant
@@ -41,12 +42,29 @@ class Entry:
     folder: CheckFolder
     promises: tuple[Promise, ...]
     others: tuple[Later, ...] = ()
+    brief: bool = False
     confirmed: set[tuple[str, str]] = field(default_factory=set)
     """Broken promises with the moments at which a second run has agreed; shared by the check's threads."""
 
     def zygote_of(self, plan: Plan) -> Zygote:
         """The one that runs the plan's variant."""
         return next((other.zygote() for other in self.others if other.variant == plan.variant), self.zygote)
+
+    def ready(self, plan: Plan) -> bool:
+        """Whether that one runs, so that nothing has to be waited for."""
+        return all(other.ready for other in self.others if other.variant == plan.variant)
+
+    def in_doubt(self, shown: set[tuple[str, str]]) -> bool:
+        """Whether any of these promises has to be seen broken at its moment a second time.
+
+        Not in a brief check where a second run has agreed at another moment that counts as much: more of the same makes
+        no other verdict of it.
+        """
+        new = shown - self.confirmed
+        if not self.brief:
+            return bool(new)
+        counts = [(promise, claimed(self.variant, promise, moment)) for promise, moment in self.confirmed.copy()]
+        return any((promise, self.variant.claimed(promise)) not in counts for promise, _ in new)
 
     def settled(self, case: Case) -> bool:
         """Whether every promise that asked for the case is known to be broken, at some moment."""
@@ -131,7 +149,7 @@ class Trials:
         void = sum(bool(each.void) for each in (*before, record))
         spent = len(before) + 1
         shown = {(promise, case.moment(promise)) for promise in asked(first, entry.ids)}
-        if shown - entry.confirmed:
+        if entry.in_doubt(shown):
             more, more_void, tapped = self._confirm(case.plan, entry, first)
             record = tapped or record  # its findings come first then: they name the steps of what is stored
             runs = more + runs if tapped else runs + more

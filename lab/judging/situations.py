@@ -6,6 +6,7 @@ Bugs pass by positions that no plan takes, and a person forgets some. So the pla
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -120,6 +121,12 @@ def possible(situation: Situation) -> bool:
 
 def covering(threads: bool = True, strength: int = 2) -> list[Situation]:
     """Situations in which any `strength` values that can come together do; without `threads` for one thread alone."""
+    return [dict(row) for row in _covering(threads, strength)]
+
+
+@functools.cache
+def _covering(threads: bool, strength: int) -> list[Situation]:
+    """The same, once: each variant of a check asks for it, and finding it takes a tenth of a second."""
     alone: dict[str, tuple[str, ...]] = {"lifecycle": ("request", "command", "task"), "actors": ("one",)}
     alone["before"] = tuple(each for each in DIMENSIONS["before"] if each != "thread's end")
     factors = {name: list(values if threads else alone.get(name, values)) for name, values in DIMENSIONS.items()}

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from lab.check.cases import Case, Gathered
-from lab.check.check import AHEAD, Options, _Check, _VariantPart
+from lab.check.check import Options, _Check, _VariantPart
+from lab.check.lanes import run_in_lanes
 from lab.check.progress import Silent
 from lab.check.subjects import Later
 from lab.check.trial import Entry, Trials
@@ -46,12 +47,28 @@ def test_promises_take_turns(tmp_path: Path) -> None:
     assert order(Store(tmp_path), *cases) == [1, 4, 2, 5, 3]
 
 
-def test_plans_that_change_settings_come_some_rounds_later(tmp_path: Path) -> None:
-    first = case(1, "alpha", CHANGED)
-    others = [case(number, "beta") for number in range(2, 2 + AHEAD + 2)]
-    found = order(Store(tmp_path), first, *others)
-    assert found.index(1) == AHEAD, found
-    assert sorted(found) == [1, *(each.number for each in others)]
+def test_plans_whose_zygote_is_starting_yet_let_others_go_first(tmp_path: Path) -> None:
+    starting: Future[Zygote] = Future()
+    waiting = entry(Store(tmp_path), Later(CHANGED, starting))
+    assert waiting.ready(case(2, "beta").plan)
+    assert not waiting.ready(case(1, "alpha", CHANGED).plan)
+    done: list[int] = []
+
+    def work(each: Case) -> None:
+        done.append(each.number)
+        if each.number == 2:
+            starting.set_result(zygote)
+
+    zygote: Any = SimpleNamespace()
+    cases = [case(1, "alpha", CHANGED), case(2, "beta"), case(3, "beta")]
+    run_in_lanes(cases, lambda _: "alone", work, lambda: None, ready=lambda each: waiting.ready(each.plan))
+    assert done == [2, 1, 3]
+
+
+def test_one_that_is_not_ready_is_taken_when_no_other_is_left() -> None:
+    done: list[int] = []
+    run_in_lanes([1, 2], lambda _: "narrow", done.append, lambda: None, ready=lambda each: each == 2)
+    assert sorted(done) == [1, 2]
 
 
 def test_what_stock_django_is_known_to_break_comes_first(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from lab.check import trial as trials
@@ -148,6 +150,20 @@ def test_replays_count_agreement_and_expectation() -> None:
 )
 def test_replays_exit_status(verdicts: tuple[Verdict, ...], status: int) -> None:
     assert replays(*verdicts, void=1 - bool(verdicts)).status == status
+
+
+def test_a_brief_check_confirms_a_promise_once(runs: list[str], entry: Entry) -> None:
+    entry = replace(entry, brief=True)
+    entry.confirmed.add(("alpha", "another moment"))
+    done = conclude(runs, entry, BROKEN)
+    assert (done.runs, done.finding("alpha").verdict) == (1, BROKEN)
+
+
+def test_a_moment_that_is_documented_settles_no_promise_that_is_claimed(runs: list[str], entry: Entry) -> None:
+    variant = msgspec.structs.replace(entry.variant, limits={"alpha": ("another moment",)})
+    entry = replace(entry, brief=True, variant=variant)
+    entry.confirmed.add(("alpha", "another moment"))
+    assert conclude(runs, entry, BROKEN, BROKEN).runs == 2
 
 
 def test_a_case_is_settled_when_all_that_asked_for_it_is_confirmed_to_be_broken(entry: Entry) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from lab.check import probe as module
 from lab.check.probe import ROUNDS, TRIES, beside, level, probe
+from lab.records.history import HUNG
 from lab.records.plan import Read
 from lab.records.record import Record
 from lab.records.variant import Traits
-from unit.histories import KEEPS, asks, census, lost, record, session
+from unit.histories import KEEPS, Line, asks, census, lost, record, session
 
 HALF = ROUNDS[1]
 
@@ -64,6 +65,14 @@ def test_a_first_look_that_shows_nothing_is_taken_again(
     zygote: Any = SimpleNamespace(traits=Traits())
     rig: Any = None
     assert probe(KEEPS, rig, zygote).kept == kept
+
+
+def test_a_first_look_in_which_a_step_hangs_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hung = iter([record(Line(Read("t0"), "info", chain=(HUNG,)))])
+    monkeypatch.setattr(module, "run", lambda *_, **__: next(hung))
+    zygote: Any = SimpleNamespace(traits=Traits())
+    rig: Any = None
+    assert probe(KEEPS, rig, zygote).kept is None
 
 
 @pytest.mark.parametrize(("actors", "sessions", "seen"), [("0", 1, False), ("0", 2, True), ("01", 2, False)])
