@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from faults.network._ended import established
 from lab.fault import Seen, Sighting, Site, nothing
@@ -12,15 +12,15 @@ from lab.records.census import Session
 from lab.timing import FIN
 
 
-def look_out(site: Site, sessions: Sequence[Session], how: str, connections: int) -> Seen:
+def look_out(site: Site, sessions: Sequence[Session], how: str, connections: Collection[int]) -> Seen:
     """Reports when all of `sessions`, of which there must be one, are missing from the census.
 
-    `connections` is how many the client had before.
+    `connections` are the client's own ports of those that it had before.
     """
     if not sessions:
         return nothing
     struck = tuple(session.id for session in sessions)
-    left = connections - len(struck)
+    left = len(connections) - len(struck)
     gone_at = math.inf
 
     def seen() -> Sighting | None:
@@ -30,7 +30,7 @@ def look_out(site: Site, sessions: Sequence[Session], how: str, connections: int
             return None
         # A session leaves the census before its farewell has reached the client: its sockets are not looked at before.
         gone_at = min(gone_at, time.monotonic())
-        if len(established(site.sockets())) > left and time.monotonic() < gone_at + FIN.seconds:
+        if len(established(site.sockets(connections))) > left and time.monotonic() < gone_at + FIN.seconds:
             return None
         return Sighting(f"{len(struck)} sessions {how}", struck)
 

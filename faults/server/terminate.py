@@ -22,6 +22,6 @@ class Terminate(Fault):
         """Terminate; there is nothing to heal."""
         sessions = site.sessions()
         chosen = {"all": sessions, "oldest": sessions[:1], "newest": sessions[-1:]}[self.scope]
-        connections = len(established(site.sockets()))
+        connections = established(site.sockets())
         ended = [session for session in chosen if site.server.terminate(session.pid)]
         yield look_out(site, ended, "terminated", connections)

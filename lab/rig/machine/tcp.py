@@ -8,7 +8,7 @@ allowed, or the process in question lives in another network namespace.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -82,22 +82,31 @@ def descriptors(pid: int) -> dict[int, int]:
     return found
 
 
-def connected(pid: int, ports: Collection[int]) -> frozenset[int]:
-    """The inodes of a process's sockets that are connected to one of these ports, as the kernel sees it now."""
-    found: set[int] = set()
+def connected(pid: int, ports: Collection[int]) -> dict[int, bytes]:
+    """The inodes of a process's sockets that are connected to one of these ports, as the kernel sees it now.
+
+    With each what `talk` finds it by; b"" where netlink does not tell.
+    """
+    found: dict[int, bytes] = {}
     for port in ports:
         ends = _by_netlink(pid, port, (ESTABLISHED,))
-        rows = _from_file(pid, port) if ends is None else ends
-        found |= {row.inode for row in rows if row.state == ESTABLISHED}
-    return frozenset(found & descriptors(pid).keys())
+        if ends is None:
+            found |= {row.inode: b"" for row in _from_file(pid, port) if row.state == ESTABLISHED}
+        else:
+            found |= {end.inode: end.id for end in ends}
+    own = descriptors(pid)
+    return {inode: which for inode, which in found.items() if inode in own}
 
 
-def talk(pid: int, ports: Collection[int], inodes: Collection[int]) -> dict[int, Talk]:
-    """What has been said on a process's sockets with these inodes; none where netlink does not tell."""
+def talk(ends: Mapping[int, bytes]) -> dict[int, Talk]:
+    """What has been said on these of the sockets that `connected` has found; nothing of those that were shut since.
+
+    None where netlink does not tell.
+    """
     found: dict[int, Talk] = {}
-    for port in ports:
-        for end in _by_netlink(pid, port, (ESTABLISHED, CLOSE_WAIT)) or ():
-            if end.inode in inodes:
+    with suppress(OSError):
+        for end in sock_diag.again(filter(None, ends.values())):
+            if end.inode in ends and end.state in (ESTABLISHED, CLOSE_WAIT):
                 asked = end.acknowledged + end.unacknowledged
                 found[end.inode] = Talk(asked, end.got, end.state == CLOSE_WAIT)
     return found

@@ -17,6 +17,7 @@ class ClientView:
     def __init__(self) -> None:
         self._child: Subject | None = None
         self._clients: dict[int, tcp.Clients] = {}
+        self._connected: dict[int, bytes] = {}
 
     def adopt(self, child: Subject) -> None:
         """The subject's process runs now."""
@@ -63,16 +64,21 @@ class ClientView:
     def connected(self, process: str, ports: Collection[int]) -> frozenset[int]:
         """The inodes of one process's sockets that are connected to these ports: a forked child inherits them."""
         pid = self.subject.processes.get(process)
-        return frozenset() if pid is None else tcp.connected(pid, ports)
+        found = {} if pid is None else tcp.connected(pid, ports)
+        self._connected |= found
+        return frozenset(found)
 
     def still_open(self, process: str, inodes: Collection[int]) -> frozenset[int]:
         """Those of these sockets that the process has not closed since."""
         pid = self.subject.processes.get(process)
         return frozenset() if pid is None else frozenset(inodes) & tcp.descriptors(pid).keys()
 
-    def talk(self, inodes: Collection[int], ports: Collection[int]) -> dict[int, tcp.Talk]:
-        """What has been said on these sockets to these ports, by whichever of the processes that share them."""
-        return tcp.talk(self.subject.pid, ports, inodes)
+    def talk(self, inodes: Collection[int]) -> dict[int, tcp.Talk]:
+        """What has been said on these sockets, which were `connected`, by whichever of the processes that share them.
+
+        Each is looked up by itself: a look at the whole table takes the kernel a millisecond.
+        """
+        return tcp.talk({inode: self._connected[inode] for inode in inodes})
 
     def sockets(self, port: int, among: Collection[int] | None = None) -> tuple[Socket, ...]:
         """The subject's sockets to that port, from the kernel's table in the subject's network namespace.

@@ -188,7 +188,7 @@ class PlanSite(FaultSite):
 
     def talk(self, inodes: Collection[int]) -> dict[int, Talk]:
         """What has been said on these sockets so far; none where the kernel does not tell."""
-        return self._client.talk(inodes, self._ports())
+        return self._client.talk(inodes)
 
     def _ports(self) -> set[int]:
         return {line.port for line in self._lines.values()}
