@@ -229,7 +229,7 @@ class _Check:
 
     @staticmethod
     def _ready(job: tuple[_VariantPart, Case]) -> bool:
-        return job[0].entry.ready(job[1].plan)
+        return job[0].entry.ready(job[1])
 
     def _work(self, job: tuple[_VariantPart, Case]) -> None:
         part, case = job

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -23,25 +25,37 @@ LONG = 5.0
 
 
 class Later:
-    """A zygote that is being started: who needs it waits for it."""
+    """A zygote that is started when the first plan that needs it is reached; who needs it waits for it.
 
-    def __init__(self, variant: Variant, future: Future[Zygote]) -> None:
+    `begin` starts it. In a brief check many are never needed: what their plans ask is known before.
+    """
+
+    def __init__(self, variant: Variant, begin: Callable[[], Future[Zygote]]) -> None:
         self.variant = variant
-        self._future = future
+        self._begin = begin
+        self._lock = threading.Lock()
+        self._future: Future[Zygote] | None = None
 
-    @property
     def ready(self) -> bool:
-        """Whether there is nothing to wait for any more: it has started, or cannot."""
-        return self._future.done()
+        """Whether there is nothing to wait for any more: it has started, or cannot. The first question starts it."""
+        return self._begun().done()
 
     def zygote(self) -> Zygote:
         """It, once it has started. Raises EngineUnusable or ServesNothing."""
-        return self._future.result()
+        return self._begun().result()
 
     def abort(self) -> None:
         """End it if it is there, and let it not begin; one that is just starting ends with the check."""
-        if not self._future.cancel() and self._future.done():
-            _close(self._future)
+        with self._lock:
+            self._future = future = self._future or Future()
+        if not future.cancel() and future.done():
+            _close(future)
+
+    def _begun(self) -> Future[Zygote]:
+        with self._lock:
+            if self._future is None:
+                self._future = self._begin()
+            return self._future
 
 
 class Subjects:
@@ -75,14 +89,16 @@ class Subjects:
         return [future.result() for future in futures]
 
     def later(self, variants: Sequence[Variant]) -> tuple[Later, ...]:
-        """One for each of those whose settings plans change, started meanwhile; what they come from has started.
+        """One for each of those whose settings plans change; what they come from has started.
 
         None may serve a request.
         """
-        futures = [self._threads.submit(self._start, variant, True) for variant in variants]
-        for future in futures:
-            self._stack.callback(_close, future)
-        return tuple(Later(variant, future) for variant, future in zip(variants, futures, strict=True))
+        return tuple(Later(variant, functools.partial(self._begin, variant)) for variant in variants)
+
+    def _begin(self, variant: Variant) -> Future[Zygote]:
+        future = self._threads.submit(self._start, variant, True)
+        self._stack.callback(_close, future)
+        return future
 
     def _start(self, variant: Variant, changed: bool) -> Zygote:
         zygote = Zygote(here(variant), self._rig.folder, self._rig.environ())

@@ -33,8 +33,8 @@ NOT_RUN = "not run: the budget was spent"
 class Entry:
     """A variant under check: its zygote, where its evidence goes, and the promises that are asked about.
 
-    `others` are zygotes for plans that change the variant's settings, each with the variant as it is there; they may be
-    starting yet. `brief`: one confirmed moment of a promise is enough.
+    `others` are zygotes for plans that change the variant's settings, each with the variant as it is there; they
+    are started when a plan of theirs is reached. `brief`: one confirmed moment of a promise is enough.
     """
 
     variant: Variant
@@ -50,9 +50,11 @@ class Entry:
         """The one that runs the plan's variant."""
         return next((other.zygote() for other in self.others if other.variant == plan.variant), self.zygote)
 
-    def ready(self, plan: Plan) -> bool:
-        """Whether that one runs, so that nothing has to be waited for."""
-        return all(other.ready for other in self.others if other.variant == plan.variant)
+    def ready(self, case: Case) -> bool:
+        """Whether nothing has to be waited for: its zygote runs, or nobody asks for the case any more."""
+        if self.brief and self.settled(case):
+            return True
+        return all(other.ready() for other in self.others if other.variant == case.plan.variant)
 
     def in_doubt(self, shown: set[tuple[str, str]]) -> bool:
         """Whether any of these promises has to be seen broken at its moment a second time.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,9 +50,9 @@ def test_promises_take_turns(tmp_path: Path) -> None:
 
 def test_plans_whose_zygote_is_starting_yet_let_others_go_first(tmp_path: Path) -> None:
     starting: Future[Zygote] = Future()
-    waiting = entry(Store(tmp_path), Later(CHANGED, starting))
-    assert waiting.ready(case(2, "beta").plan)
-    assert not waiting.ready(case(1, "alpha", CHANGED).plan)
+    waiting = entry(Store(tmp_path), Later(CHANGED, lambda: starting))
+    assert waiting.ready(case(2, "beta"))
+    assert not waiting.ready(case(1, "alpha", CHANGED))
     done: list[int] = []
 
     def work(each: Case) -> None:
@@ -61,7 +62,7 @@ def test_plans_whose_zygote_is_starting_yet_let_others_go_first(tmp_path: Path) 
 
     zygote: Any = SimpleNamespace()
     cases = [case(1, "alpha", CHANGED), case(2, "beta"), case(3, "beta")]
-    run_in_lanes(cases, lambda _: "alone", work, lambda: None, ready=lambda each: waiting.ready(each.plan))
+    run_in_lanes(cases, lambda _: "alone", work, lambda: None, ready=waiting.ready)
     assert done == [2, 1, 3]
 
 
@@ -92,13 +93,33 @@ def test_one_whose_zygote_cannot_start_ends_the_check(tmp_path: Path) -> None:
     future.set_exception(EngineUnusable("ENGINE none does not import", "check the name"))
     changed = case(1, "alpha", CHANGED)
     with pytest.raises(EngineUnusable, match="does not import"):
-        Trials(RIG).trial(changed, entry(Store(tmp_path), Later(CHANGED, future)))
+        Trials(RIG).trial(changed, entry(Store(tmp_path), Later(CHANGED, lambda: future)))
+
+
+def test_one_that_no_plan_needs_any_more_is_not_started(tmp_path: Path) -> None:
+    def begin() -> Future[Zygote]:
+        raise AssertionError("it was started")
+
+    known = replace(entry(Store(tmp_path), Later(CHANGED, begin)), brief=True)
+    known.confirmed.add(("alpha", "idle"))
+    assert known.ready(case(1, "alpha", CHANGED))
 
 
 def test_one_that_has_not_begun_to_start_never_does_after_an_abort() -> None:
+    begun: list[bool] = []
     future: Future[Zygote] = Future()
-    Later(CHANGED, future).abort()
-    assert future.cancelled()
+
+    def begin() -> Future[Zygote]:
+        begun.append(True)
+        return future
+
+    never = Later(CHANGED, begin)
+    never.abort()
+    assert never.ready()
+    queued = Later(CHANGED, begin)
+    assert not queued.ready()
+    queued.abort()
+    assert (begun, future.cancelled()) == ([True], True)
 
 
 def test_one_that_has_started_is_closed_by_an_abort() -> None:
@@ -106,5 +127,7 @@ def test_one_that_has_started_is_closed_by_an_abort() -> None:
     zygote: Any = SimpleNamespace(close=lambda: closed.append(True))
     future: Future[Zygote] = Future()
     future.set_result(zygote)
-    Later(msgspec.structs.replace(CHANGED), future).abort()
+    started = Later(msgspec.structs.replace(CHANGED), lambda: future)
+    assert started.ready()
+    started.abort()
     assert closed == [True]
