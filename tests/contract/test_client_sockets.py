@@ -58,3 +58,31 @@ def test_only_those_that_are_asked_for_are_told(pairs: Pairs) -> None:
     clients = tcp.Clients(os.getpid(), pairs.port)
     clients.all()
     assert [each.port for each in clients.among(pairs.ports[3:])] == pairs.ports[3:]
+
+
+def test_what_was_said_is_told_of_those_that_were_connected(pairs: Pairs) -> None:
+    """By descriptors that another process may share: how much was asked and answered, and whose end is closed."""
+    found = tcp.connected(os.getpid(), {pairs.port})
+    inodes = [os.fstat(client.fileno()).st_ino for client in pairs.clients]
+    assert set(inodes) == found.keys()
+    before = tcp.talk(found)
+    assert set(before) == set(inodes)
+    pairs.clients[0].sendall(b"asked")
+    assert pairs.servers[0].recv(5) == b"asked"
+    asked = tcp.talk(found)
+    assert asked[inodes[0]].asked == before[inodes[0]].asked + 5
+    assert asked[inodes[0]].waits_since(before[inodes[0]])
+    assert not any(asked[inode].waits_since(before[inode]) for inode in inodes[1:])
+    pairs.servers[0].sendall(b"yes")
+    assert pairs.clients[0].recv(3) == b"yes"
+    pairs.servers[1].close()
+    assert pairs.clients[1].recv(1) == b""
+    pairs.clients[2].close()
+    now = tcp.talk(found)
+    assert not now[inodes[0]].waits_since(before[inodes[0]])
+    assert (now[inodes[1]].over, now[inodes[3]].over) == (True, False)
+    assert inodes[2] not in now, "it was shut"
+
+
+def test_nothing_is_told_of_sockets_that_netlink_did_not_show(pairs: Pairs) -> None:
+    assert tcp.talk(dict.fromkeys(tcp.connected(os.getpid(), {pairs.port}), b"")) == {}
