@@ -122,8 +122,13 @@ def gather(
 
 
 def lane(plan: Plan) -> Lane:
-    """The lane of a plan: alone where a fault concerns all plans, wide where it mostly waits, else narrow."""
+    """The lane of a plan: alone where a fault concerns all plans, wide where it mostly waits, else narrow.
+
+    Waited for is the end of a fault, of sessions whose process was killed, and, with autocommit off, of transactions
+    that stock Django leaves open: each look at the sessions gives them half a second.
+    """
     faults = [FAULTS.get(spec.kind) for spec in plan.faults()]
     if any(fault.exclusive for fault in faults) or plan.makes_databases():
         return "alone"
-    return "wide" if any(fault.waits for fault in faults) else "narrow"
+    left_open = plan.variant.settings.get("AUTOCOMMIT") is False
+    return "wide" if left_open or any(fault.waits or fault.fatal for fault in faults) else "narrow"

@@ -164,6 +164,7 @@ def test_bound_is_the_labs_else_the_variants_else_ten(
         ((), "narrow"),
         (("sever-fin",), "narrow"),
         (("black-hole",), "wide"),
+        (("kill",), "wide"),
         (("restart",), "alone"),
         (("stall",), "alone"),
     ],
@@ -171,6 +172,11 @@ def test_bound_is_the_labs_else_the_variants_else_ten(
 def test_lane_follows_the_faults(faults: tuple[str, ...], expected: str) -> None:
     steps = tuple(Inject(FaultSpec(kind)) for kind in faults)
     assert lane(Plan(variant=VARIANT, steps=(*QUERY, *steps))) == expected
+
+
+def test_transactions_that_stay_open_are_waited_for_in_the_wide_lane() -> None:
+    off = msgspec.structs.replace(VARIANT, settings={"AUTOCOMMIT": False})
+    assert lane(Plan(variant=off, steps=QUERY)) == "wide"
 
 
 def test_verdict_is_the_worst_of_its_moments() -> None:
