@@ -243,7 +243,10 @@ def settings() -> str:
         "# Settings\n\n## Environment\n\n"
         + _table(("variable", "what it says"), rows)
         + "\n## `pyproject.toml`\n\n`claims` in `[tool.connection-lab]`, a list: what the project claims of its "
-        "backend, as `--claim` of `lab check` does: presets (`django`, `persistent`, `strict`) and promises.\n"
+        "backend, as `--claim` of `lab check` does: presets (`django`, `persistent`, `strict`) and promises.\n\n"
+        "`maximum` there, a number: the most sessions that a process of the project has for one alias, as `--maximum` "
+        "of `lab check` says. It holds for every ENGINE and settings module that is judged in this folder, and for no "
+        "bundled variant.\n"
     )
 
 

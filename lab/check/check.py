@@ -24,6 +24,7 @@ from lab.check.subjects import subjects
 from lab.check.trial import NOT_RUN, Entry, Trial, Trials
 from lab.edition import edition
 from lab.errors import LabError, StoreUnwritable, SubjectLost
+from lab.judging.plan_parts import count
 from lab.promise import PROMISES, Promise
 from lab.records.result import Result, VariantInfo, encode_results
 from lab.records.secret import masked
@@ -352,6 +353,13 @@ def _further(found: CutTrials | Searched) -> Further:
     return Further(trials=tuple(found.trials), runs=found.runs, void=found.void, at_stake=dict(found.at_stake))
 
 
+def _stated(variant: Variant) -> list[str]:
+    """What decides verdicts because somebody has said so, and was not seen."""
+    if not variant.maximum:
+        return []
+    return [f"stated: no process has more than {count(variant.maximum, 'session')} of an alias"]
+
+
 def _describe(entry: Entry) -> VariantInfo:
     """The variant as it ran; what its settings module says is known from inside the subject only."""
     variant, traits = entry.variant, entry.zygote.traits
@@ -362,7 +370,7 @@ def _describe(entry: Entry) -> VariantInfo:
         engine=entry.zygote.engine,
         driver=variant.driver,
         settings=masked({**inherited, **variant.settings}, entry.zygote.secrets),
-        notes=traits.notes,
+        notes=(*traits.notes, *_stated(variant)),
         project=is_project(variant, entry.zygote.engine),
         options=masked({**(options if isinstance(options, dict) else {}), **variant.options}, entry.zygote.secrets),
         keeping=traits.keeping,

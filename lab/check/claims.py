@@ -23,6 +23,8 @@ from lab.registry import beside
 
 PRESETS = ("django", "persistent", "strict")
 TABLE = "connection-lab"
+KEYS = ("claims", "maximum")
+"""What a project may state in that table of its pyproject.toml."""
 STOCK = ("django.db.backends.postgresql", "django.contrib.gis.db.backends.postgis")
 LIMITS = "django_limits.json"
 """Beside the rows: the moments at which stock Django was seen to break each promise, by what it keeps."""
@@ -32,18 +34,42 @@ Known = Mapping[str, Sequence[str]]
 
 def from_project(folder: Path) -> tuple[str, ...]:
     """`claims` in [tool.connection-lab] of a folder's pyproject.toml, () where there is none; raises BadInput."""
+    path, table = _table(folder)
+    claims = table.get("claims", [])
+    if not isinstance(claims, list) or not all(isinstance(each, str) for each in claims):
+        raise BadInput(f"claims in [tool.{TABLE}] of {path} is no list of texts", 'write claims = ["django"]')
+    return checked(claims)
+
+
+def maximum_from_project(folder: Path) -> int:
+    """`maximum` in [tool.connection-lab] of a folder's pyproject.toml, 0 where there is none; raises BadInput."""
+    path, table = _table(folder)
+    maximum = table.get("maximum", 0)
+    if "maximum" in table and (not isinstance(maximum, int) or isinstance(maximum, bool) or maximum < 1):
+        raise BadInput(
+            f"maximum in [tool.{TABLE}] of {path} is no number of sessions: {maximum!r}",
+            "write maximum = 5, the most sessions that a process has for one alias",
+        )
+    return int(maximum)
+
+
+def _table(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The path of a folder's pyproject.toml, and what [tool.connection-lab] says in it; raises BadInput."""
     path = folder / "pyproject.toml"
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        return ()
+        return path, {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not TOML: {error}", "repair it, or run the lab in another folder") from None
     tool = data.get("tool", {})
-    claims = tool.get(TABLE, {}).get("claims", []) if isinstance(tool, dict) else []
-    if not isinstance(claims, list) or not all(isinstance(each, str) for each in claims):
-        raise BadInput(f"claims in [tool.{TABLE}] of {path} is no list of texts", 'write claims = ["django"]')
-    return checked(claims)
+    table = tool.get(TABLE, {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise BadInput(f"tool.{TABLE} of {path} is no table", f"write [tool.{TABLE}] and what belongs to it below")
+    for key in table:
+        if key not in KEYS:
+            raise BadInput(f"{key} in [tool.{TABLE}] of {path} means nothing", f"write {' or '.join(KEYS)}")
+    return path, table
 
 
 def checked(claims: Sequence[str]) -> tuple[str, ...]:

@@ -115,7 +115,8 @@ def _must_agree(found: Sequence[Piece]) -> dict[str, list[Any]]:
 def _variant(part: Part) -> tuple[Any, ...]:
     """What it is, without the folders of the machine on which the shard ran."""
     each = part.variant
-    return part.engine, each.driver, each.settings, each.options, each.module, each.alias, each.bare, each.claims
+    settings = (each.driver, each.settings, each.options, each.module, each.alias, each.bare)
+    return part.engine, *settings, each.claims, each.maximum
 
 
 def _copied(piece: Piece, folder: CheckFolder) -> Part:

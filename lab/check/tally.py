@@ -9,6 +9,7 @@ import msgspec
 
 from lab.check.claims import claimed, djangos_own, is_row
 from lab.check.trial import Trial
+from lab.judging.plan_parts import count
 from lab.promise import Promise
 from lab.records.result import PromiseResult
 from lab.records.variant import Variant
@@ -176,7 +177,7 @@ def _summary(verdict: Verdict, moments: dict[str, Verdict], broken: list[_View],
     if verdict is Verdict.KEPT:
         held = sum(view.finding.verdict is Verdict.KEPT for view in own)
         at = sum(verdict is not Verdict.BROKEN for verdict in moments.values())
-        return f"held in {held} plans at {at} moments"
+        return f"held in {count(held, 'plan')} at {count(at, 'moment')}"
     unseen = next((view for view in own if view.finding.verdict is Verdict.UNKNOWN), None)
     if unseen is None:
         return "no plan puts it at stake for this variant"

@@ -42,12 +42,14 @@ def find(
     module: str = "",
     alias: str = "default",
     bare: bool = False,
+    maximum: int = 0,
 ) -> Variant:
     """The row of that name, or any ENGINE, which claims all promises; with `module`, laid on its DATABASES[alias].
 
     `name` may be empty when `module` is given: the ENGINE is then the module's. An ENGINE and a module are looked for
     below `path` and the current folder. What else is given replaces the row's. A module's driver is the one that Django
-    would choose in that interpreter; `bare`: nothing of it is used but its DATABASES. Raises VariantUnknown.
+    would choose in that interpreter; `bare`: nothing of it is used but its DATABASES. `maximum` is the
+    most sessions that it states for each process and alias, 0 where it states none. Raises VariantUnknown.
     """
     known = rows()
     if os.sep in python:
@@ -74,6 +76,7 @@ def find(
         "path": (*variant.path, *(str(Path(entry).resolve()) for entry in path)),
         "settings": {**variant.settings, **(settings or {})},
         "options": {**variant.options, **(options or {})},
+        "maximum": maximum or variant.maximum,
     }
     return msgspec.structs.replace(variant, **changes)
 

@@ -19,6 +19,7 @@ from lab.cli.options import (
     ClaimFlag,
     DriverFlag,
     JsonFlag,
+    MaximumFlag,
     Names,
     OptionFlag,
     PathFlag,
@@ -55,6 +56,7 @@ def advise_command(
     bare: BareFlag = False,
     promise: PromiseFlag = None,
     claim: ClaimFlag = None,
+    maximum: MaximumFlag = None,
     bound: BoundFlag = None,
     json: JsonFlag = None,
     store: StoreFlag = None,
@@ -77,6 +79,7 @@ def advise_command(
         settings=settings,
         alias=alias,
         bare=bare,
+        maximum=maximum,
     )
     if len(found) > 1:
         raise BadInput("advice is for one variant at a time", "name one")

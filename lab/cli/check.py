@@ -26,6 +26,7 @@ from lab.cli.options import (
     ClaimFlag,
     DriverFlag,
     JsonFlag,
+    MaximumFlag,
     Names,
     OptionFlag,
     PathFlag,
@@ -83,6 +84,7 @@ def check_command(
     bare: BareFlag = False,
     promise: PromiseFlag = None,
     claim: ClaimFlag = None,
+    maximum: MaximumFlag = None,
     budget: BudgetFlag = None,
     seed: SeedFlag = 0,
     bound: BoundFlag = None,
@@ -109,6 +111,7 @@ def check_command(
         settings=settings,
         alias=alias,
         bare=bare,
+        maximum=maximum,
     )
     prepare_file("--json", json)
     reports = chosen_reports(report, KINDS)
@@ -129,6 +132,7 @@ def check_command(
         }
         single = {"settings": settings, "driver": driver or "", "python": python}
         single["alias"] = "" if alias == "default" else alias
+        single["maximum"] = str(maximum or "")
         line = f"what to change: {_advise(names or [], single, given, bare=bare)}"
         out.print(line, markup=False, soft_wrap=True)
     if json is not None:

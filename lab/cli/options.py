@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lab.check.claims import maximum_from_project
 from lab.check.variants import find, rows
 from lab.errors import BadInput
 from lab.promise import PROMISES
@@ -74,6 +75,15 @@ ClaimFlag = Annotated[
         help=r"What it claims; may be repeated. Default: \[tool.connection-lab] claims, its row, else Django's.",
     ),
 ]
+MaximumFlag = Annotated[
+    int | None,
+    typer.Option(
+        "--maximum",
+        metavar="N",
+        min=1,
+        help=r"The most sessions of an alias that a process has. Default: \[tool.connection-lab] maximum, its pool's.",
+    ),
+]
 BudgetFlag = Annotated[
     float | None,
     typer.Option(
@@ -135,8 +145,12 @@ def variants_of(
     settings: str = "",
     alias: str = "default",
     bare: bool = False,
+    maximum: int | None = None,
 ) -> list[Variant]:
-    """The variants that a command line asks for; raises BadInput."""
+    """The variants that a command line asks for; raises BadInput.
+
+    Where no `maximum` is given, the pyproject.toml of the current folder may state it, but for the bundled ones.
+    """
     if not names and not settings:
         raise BadInput("no variant is given", "name one of `lab list variants`, an ENGINE, or --settings MODULE")
     missing = [folder for folder in path or () if not Path(folder).is_dir()]
@@ -159,6 +173,7 @@ def variants_of(
             module=settings,
             alias=alias,
             bare=bare,
+            maximum=maximum or (0 if name in rows() and not settings else maximum_from_project(Path.cwd())),
         )
         for name in dict.fromkeys(names or [""])
     ]

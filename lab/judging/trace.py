@@ -101,7 +101,7 @@ class Trace:
         That is so where it got no session of the alias while others were in flight. It is not so where as many requests
         had been served side by side before, unless one of the others gives nothing back because it hangs or its thread
         ended. A thread of which Django hears no end counts as in flight while it may hold a session, where `threads` or
-        the pool's maximum is known.
+        a maximum is known.
         """
         error = request.errors[0]
         alias = error.alias
@@ -120,7 +120,7 @@ class Trace:
 
     def _occupied(self, request: Request, error: Call, alias: str) -> bool:
         """Whether other threads of its process may have as many sessions of the alias as the variant says it has."""
-        most = self.record.plan.variant.threads or self.record.traits.pool_max
+        most = self.record.plan.variant.threads or self.record.maximum
         if not most:
             return False
         held: set[str] = set()

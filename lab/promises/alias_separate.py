@@ -16,7 +16,21 @@ from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, on, reque
 from lab.judging.session_state import difference, leave, looks, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import TEST_DATABASE, Begin, End, Enter, Heal, Inject, Leave, Look, Plan, Read, Step, Write
+from lab.records.plan import (
+    IN_TEST_DATABASE,
+    TEST_DATABASE,
+    Begin,
+    End,
+    Enter,
+    Heal,
+    Inject,
+    Leave,
+    Look,
+    Plan,
+    Read,
+    Step,
+    Write,
+)
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -181,11 +195,11 @@ def _in_test_database(record: Record, look: Call) -> str:
     calls = [call for call in Trace(record).calls if call.begin < look.begin and call.ending != "skip"]
     hows = (getattr(call.plan, "how", "") for call in reversed(calls) if not (call.failed and _makes(call)))
     last = next((how for how in hows if how in TEST_DATABASE), "")
-    return f"lab_test_{record.run}" if last in TEST_DATABASE[:2] and look.alias == "default" else ""
+    return f"lab_test_{record.run}" if last in IN_TEST_DATABASE and look.alias == "default" else ""
 
 
 def _makes(call: Call) -> bool:
-    return getattr(call.plan, "how", "") in TEST_DATABASE[:2]
+    return getattr(call.plan, "how", "") in IN_TEST_DATABASE
 
 
 def _by_both(trace: Trace, session: str) -> bool:

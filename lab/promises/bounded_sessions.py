@@ -55,9 +55,9 @@ class BoundedSessions(Promise):
 
     id = "bounded-sessions"
     sentence = (
-        "Server sessions never exceed the pool's maximum, or, where none is known, the largest number of requests in "
-        "flight or the number after which the ENGINE was seen to open no more with so many in flight; none is left "
-        "behind by replaced or closed connections, ended threads or clients that gave up."
+        "No process has more sessions of an alias than the maximum that is stated, or, where none is, than its "
+        "requests in flight need; none is left behind by replaced or closed connections, ended threads or clients that "
+        "gave up."
     )
     of_django = ("a process killed, mid-query",)
 
@@ -164,15 +164,19 @@ class BoundedSessions(Promise):
                 if len(later) < PASSING:
                     continue
             if len(open_) > allowed:
-                return self.broken(f"{len(open_)} sessions are open, {_why(record, allowed)}", _step(trace, census))
+                return self.broken(
+                    f"{len(open_)} sessions are open, {_why(record, allowed, aliases)}", _step(trace, census)
+                )
         outlived = [census for census in record.census if census.at == OUTLIVED]
         for census in outlived:
             if left := {session.id for session in census.sessions} - struck:
-                return self.broken(f"{count(len(left), 'session')} outlived the process", _step(trace, census))
+                still = f"{count(len(left), 'session')} {'is' if len(left) == 1 else 'are'} still open"
+                return self.broken(f"{still} after the process that opened them had ended", _step(trace, census))
         if not outlived and (not calm or not _at_stake(trace)):
-            return self.unknown("no session was lost, closed or given up")
+            return self.unknown("one request at most had a session, and that was not lost, closed or given up")
         most = max((len(census.sessions) for census in calm), default=0)
-        return self.kept(f"never more than {most} sessions, {_why(record, _allowed(record, trace, FOREVER) * aliases)}")
+        allowed = _allowed(record, trace, FOREVER) * aliases
+        return self.kept(f"never more than {count(most, 'session')}, {_why(record, allowed, aliases)}")
 
 
 def _allowed(record: Record, trace: Trace, until: int) -> int:
@@ -182,8 +186,8 @@ def _allowed(record: Record, trace: Trace, until: int) -> int:
     for each in trace.requests:
         if each.begin < until and each.process not in dead:
             processes.setdefault(each.process, []).append(each)
-    if pool := record.traits.pool_max:
-        return pool * max(len(processes), 1)
+    if record.maximum:
+        return record.maximum * max(len(processes), 1)
     return sum(
         record.traits.level(
             max(
@@ -217,12 +221,16 @@ def _at_stake(trace: Trace) -> bool:
     return bool(trace.landed) or given_up or sum(bool(request.sessions) for request in trace.requests) > 1
 
 
-def _why(record: Record, allowed: int) -> str:
-    traits = record.traits
-    what = "the pool's maximum" if traits.pool_max else "the largest number of requests in flight"
-    if not traits.pool_max and traits.levels:
-        what = "the number that the ENGINE was seen to have for so many requests in flight, before any fault,"
-    return f"{what} is {allowed}"
+def _why(record: Record, allowed: int, aliases: int) -> str:
+    """How many there may be, and by what."""
+    each = "" if aliases == 1 else f", for each of {aliases} aliases"
+    why = f"one for each request in flight{each}"
+    if record.maximum:
+        what = "the stated maximum" if record.plan.variant.maximum else "its pool's maximum"
+        why = f"{what} for each process and alias"
+    elif record.traits.levels:
+        why = f"as many as the ENGINE had for so many requests at once before any fault{each}"
+    return f"{allowed} {'is' if allowed == 1 else 'are'} allowed: {why}"
 
 
 def _step(trace: Trace, census: Census) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import looked_at, on, request
+from lab.judging.plan_parts import count, looked_at, on, request
 from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -120,7 +120,8 @@ class CleanSession(Promise):
         ended = _ended(record, trace)
         if not seen and not ended:
             return self.unknown("no session on which state had been left was looked at again")
-        return self.kept(f"{seen} looks at sessions on which state had been left, and {ended} such sessions ended")
+        looks = f"{count(seen, 'look')} at sessions on which state had been left"
+        return self.kept(f"{looks}, and {count(ended, 'such session')} ended")
 
 
 def _blind(trace: Trace) -> Call | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call
-from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, commits_at_close, inject, query, request
+from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, commits_at_close, count, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -74,7 +74,7 @@ class ExactlyOnce(Promise):
                 doubtful.append(unit)
         if not doubtful:
             return self.unknown("no fault met a write or a COMMIT")
-        return self.kept(f"{len(doubtful)} transactions met a fault on their way, nothing was done twice")
+        return self.kept(f"{count(len(doubtful), 'transaction')} met a fault on the way, nothing was done twice")
 
 
 TOLD = ("write", "leave", "commit", "close", "end")

@@ -12,7 +12,7 @@ from typing import Literal
 
 from lab.judging import lifecycles
 from lab.judging.calls import FOREVER, Call
-from lab.judging.plan_parts import at_once, block, query, request, several
+from lab.judging.plan_parts import at_once, block, count, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import Census
@@ -100,7 +100,7 @@ class ForkSafe(Promise):
         acted = [call for call in trace.calls if call.process and (call.session or call.f in ("end", "exit"))]
         if not acted:
             return self.unknown("no child made a request or ended")
-        return self.kept(f"{len(forks)} forks, and each process kept to its own sessions")
+        return self.kept(f"{count(len(forks), 'fork')}, and each process kept to its own sessions")
 
 
 def _shared(record: Record, trace: Trace, forks: list[Call]) -> Call | None:

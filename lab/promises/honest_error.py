@@ -134,7 +134,8 @@ class HonestError(Promise):
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         if (call := _told_in_vain(trace)) is not None:
-            return self.broken(f"SystemExit was raised in {call.f}, and neither leaves it nor is a cause", call.step)
+            swallowed = "was swallowed: no error of that call names it"
+            return self.broken(f"SystemExit, which a signal's handler raised in {call.f}, {swallowed}", call.step)
         commits = [unit for unit in trace.units if unit.written and unit.closer and unit.closer.f in COMMITS]
         for unit in commits:
             if _feigned(unit, trace):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, block, inject, query, request
+from lab.judging.plan_parts import FIN, block, count, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -74,7 +74,7 @@ class HooksOnce(Promise):
                     return self.broken(fault, hook.call.step)
         if not judged:
             return self.unknown("no hook was registered in a transaction that wrote something")
-        return self.kept(f"{judged} hooks, each run once where its transaction is committed, and else never")
+        return self.kept(f"{count(judged, 'hook')}, each run once where its transaction is committed, and else never")
 
 
 def _fault(times: int, committed: bool, unit: Unit) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, keeps, looked_at, query, request, several
+from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, count, keeps, looked_at, query, request, several
 from lab.judging.session_state import looks, sets
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -148,7 +148,7 @@ class Initialised(Promise):
                     return self.broken(f"a session's {field.replace('_', ' ')} is {found}, not {value}", look.step)
                 seen += 1
         if seen:
-            return self.kept(f"{seen} looks at sessions that match the configuration")
+            return self.kept(f"{count(seen, 'look')} at sessions, which match the configuration")
         return self._none_set_up(record, trace)
 
     def _none_set_up(self, record: Record, trace: Trace) -> Finding:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, keeps, kept_nothing, query, request
+from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, count, keeps, kept_nothing, query, request
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Sql, Step, Write
@@ -83,7 +83,7 @@ class KeepsHealthy(Promise):
                 )
         if not looked:
             return self.unknown("no statement was refused in a request that then ended")
-        return self.kept(f"{looked} requests with an error of one statement ended and their sessions lived on")
+        return self.kept(f"{count(looked, 'request')} with an error of one statement: each time the session lived on")
 
 
 def _refused_at_commit(call: Call) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, inject, query, request, several
+from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, count, inject, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Begin, End, Enter, Fail, Fork, Heal, Leave, Plan, Read, Sql, Use, Write
@@ -79,7 +79,7 @@ class OwnAnswers(Promise):
         later = [call for call in asked if since is not None and call.begin >= since]
         if not later:
             return self.unknown("no query was answered after one whose answer was late, refused or lost")
-        return self.kept(f"{len(later)} answers after that were each the question's own")
+        return self.kept(f"{count(len(later), 'answer')} after that, each the question's own")
 
 
 def _cancelled(trace: Trace) -> Call | None:

@@ -57,7 +57,7 @@ class Reuses(Promise):
         last = max(request.calls[-1].step for request in requests)
         traits = record.traits
         # A pool that keeps some for each thread has as many for so many threads in turn as for so many at once.
-        size = traits.pool_max or (traits.level(len(actors)) if traits.levels else 0)
+        size = record.maximum or (traits.level(len(actors)) if traits.levels else 0)
         allowed = size or len(actors)
         used = {session for request in requests for session in request.sessions}
         if len(used) > allowed:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import request, several
+from lab.judging.plan_parts import count, request, several
 from lab.judging.session_state import FIELDS, LEAVE, difference, leave, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -75,7 +75,7 @@ class SteadySession(Promise):
                     compared += any(sets(call) for call in calls if call.begin < after.begin)
         if not compared:
             return self.unknown("no request looked again at a session on which it had set something")
-        return self.kept(f"{compared} times what a request had set was still there")
+        return self.kept(f"{count(compared, 'time')} what a request had set was still there")
 
 
 def _moved(trace: Trace, calls: list[Call]) -> Call | None:

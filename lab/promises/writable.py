@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import at_once, block, inject, query, request, several
+from lab.judging.plan_parts import at_once, block, count, inject, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Autocommit, Enter, Heal, Leave, Plan, Read, Write
@@ -81,7 +81,8 @@ class Writable(Promise):
                 )
         if not looked:
             return self.unknown("no request asked for anything after one that got the error 25006")
-        return self.kept(f"{looked} requests after the error 25006 had a new session, or a server that takes writes")
+        after = f"{count(looked, 'request')} after the error 25006"
+        return self.kept(f"{after} had a new session, or a server that takes writes")
 
 
 def _read_only(call: Call) -> bool:

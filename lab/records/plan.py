@@ -177,9 +177,9 @@ UseName = Literal[
     "keep-test-database",
     "destroy-test-database",
 ]
-TEST_DATABASE: tuple[UseName, ...] = (
-    *("create-test-database", "clone-test-database", "keep-test-database", "destroy-test-database"),
-)
+IN_TEST_DATABASE: tuple[UseName, ...] = ("create-test-database", "clone-test-database")
+"""After these a test database is in the place of the real one."""
+TEST_DATABASE: tuple[UseName, ...] = (*IN_TEST_DATABASE, "keep-test-database", "destroy-test-database")
 
 
 class Use(_Step):

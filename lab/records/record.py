@@ -45,6 +45,11 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
+    def maximum(self) -> int:
+        """How many sessions of an alias each process may have: as is stated, else its pool's; 0: neither is known."""
+        return self.plan.variant.maximum or self.traits.pool_max
+
+    @property
     def landed(self) -> tuple[Landing, ...]:
         """The faults that were seen to strike."""
         return tuple(landing for landing in self.landings if landing.landed)

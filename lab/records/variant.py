@@ -17,7 +17,8 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     in `folder`, apps and all, unless `bare`: then nothing else of it is used. `claims` lists the
     promises that its authors make; None means all of them. `threads` is the number of concurrent requests that
     the variant says it is made for, None without limit. `bound` is the longest wait that it claims, in seconds.
-    `keeps` says whether it keeps sessions between requests; None leaves that to its settings and its code. `limits` are
+    `keeps` says whether it keeps sessions between requests; None leaves that to its settings and its code. `maximum` is
+    the number of sessions that it states as the most for each process and alias, 0 where it states none. `limits` are
     the moments, by promise, of which its documentation says that it does not make the promise there.
     """
 
@@ -36,6 +37,7 @@ class Variant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
     threads: int | None = None
     bound: float | None = None
     keeps: bool | None = None
+    maximum: int = 0
     summary: str = ""
     limits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from lab.check.progress import Silent
+from lab.judging.plan_parts import count
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
 from lab.report.estimate import Estimate
@@ -143,7 +144,7 @@ class PlainProgress:
     def begins(self, variant: Variant, plans: Sequence[Iterable[str]], not_applicable: Iterable[str]) -> None:
         """Say how many plans there are."""
         self._total += len(plans)
-        self.say(f"{variant.name}: {len(plans)} plans")
+        self.say(f"{variant.name}: {count(len(plans), 'plan')}")
 
     def expects(self, seconds: float, *, whole: bool) -> None:
         """Nothing: a log is read afterwards."""

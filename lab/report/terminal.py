@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lab.judging.plan_parts import count
 from lab.records.result import PromiseResult, Result
 from lab.records.shard import Shard
 from lab.records.verdict import Verdict
@@ -70,7 +71,7 @@ def print_result(out: Console, result: Result) -> None:
         out.print(table)
     for name, promise in result.promises.items():
         if promise.evidence and name not in own_limits:
-            _line(out, Text(f"{name}, {_seen(promise)} in {len(promise.evidence)} plans; see it again with"))
+            _line(out, Text(f"{name}, {_seen(promise)} in {count(len(promise.evidence), 'plan')}; see it again with"))
             _line(out, Text(f"  lab replay {short(promise.evidence[0])}"))
             for moment, error in promise.errors.items():
                 _line(out, Text(f"  {moment}: {error}", "dim"))
@@ -177,8 +178,8 @@ def sentence(result: Result) -> str:
     limits = sum(_is_limit(promise) for promise in result.promises.values())
     void = f", {result.void} of them void" if result.void else ""
     return (
-        f"{result.variant.name}: {result.verdict} — {kept} of {applying} claimed promises kept, {limits} documented "
-        f"limits seen, {result.cases} cases{void}, {result.seconds:.1f} s"
+        f"{result.variant.name}: {result.verdict} — {kept} of {applying} claimed promises kept, "
+        f"{count(limits, 'documented limit')} seen, {count(result.cases, 'case')}{void}, {result.seconds:.1f} s"
     )
 
 

@@ -94,7 +94,7 @@ class Guard:
                 libraries.append(f"{path} ({what})")
         if libraries:
             what = ", ".join(libraries)
-            found.append(f"no doing of the project's: libraries in C ask this machine for {what}: refused")
+            found.append(f"the project's own code did not ask for {what}: a library in C did, and was refused")
         return found
 
     def close(self) -> None:

@@ -167,8 +167,8 @@ def test_careful_backend_is_not_accused(promise: str, judged: Judge) -> None:
 @pytest.mark.parametrize(
     ("name", "moment", "sentence"),
     [
-        ("tells_server_not_to_look", "a process killed, the server looks for it", "1 session outlived the process"),
-        ("helper_holds_sessions", "a process told to exit", "1 session outlived the process"),
+        ("tells_server_not_to_look", "a process killed, the server looks for it", "1 session is still open after"),
+        ("helper_holds_sessions", "a process told to exit", "1 session is still open after"),
         ("correct_careful", "a process killed, the server looks for it", ""),
         ("correct_careful", "a process killed, between requests", ""),
         ("correct_careful", "a process told to exit", ""),

@@ -91,6 +91,13 @@ def test_a_correct_backend_is_not_accused(variant: Variant, rig: Rig, stack: Exi
     assert len(shown) > 20
 
 
+def test_what_psycopg_leaves_of_a_copy_accuses_no_engine(rig: Rig, stack: ExitStack) -> None:
+    """psycopg #1008: within the request, whatever the ENGINE does at its end."""
+    variant = Variant(name="careful", engine="zoo.correct_careful", driver="psycopg", path=(str(TESTS),))
+    found = [finding for *_, finding in _shows(rig, variant, stack, *PSYCOPG)]
+    assert [(each.verdict, each.djangos) for each in found] == [(Verdict.BROKEN, True), (Verdict.KEPT, False)]
+
+
 def test_a_check_goes_on_where_it_breaks(rig: Rig, tmp_path: Path) -> None:
     """Cuts need three requests that work: without them all else is judged, and the result says what was not run."""
     variant = Variant(name="now and then", engine="zoo.fails_now_and_then", path=(str(TESTS),))

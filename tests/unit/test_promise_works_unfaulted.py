@@ -27,6 +27,23 @@ def test_an_error_of_the_statement_before() -> None:
     assert told(ok(Begin(T)), ok(Read(T), on="1@a"), COPIES, lost(Read(T)), ok(End(T))) == "broken"
 
 
+def test_what_psycopg_leaves_of_a_copy_is_djangos_own_until_the_request_has_ended() -> None:
+    """And not where the driver is another one, nor in a later request, though an earlier one has met it as well."""
+    inside = (ok(Begin(T)), ok(Read(T), on="1@a"), COPIES, lost(Read(T)), ok(End(T)))
+    after = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+    psycopg = Variant(name="three", engine="x", driver="psycopg")
+
+    def told_of(*lines: Line, variant: Variant = psycopg) -> tuple[str, bool, tuple[int, ...]]:
+        found = finding(WORKS, record(*lines, variant=variant))
+        return found.verdict, found.djangos, found.steps
+
+    assert told_of(*inside, *asks(T, "2@b")) == ("broken", True, (3,))
+    assert told_of(*inside, variant=Variant(name="two", engine="x")) == ("broken", False, (3,))
+    assert told_of(*inside, *after) == ("broken", False, (6,))
+    before = (ok(Begin(T)), ok(Read(T), on="1@a"), lost(Read(T)), COPIES, ok(End(T)))
+    assert told_of(*before) == ("broken", False, (2,))
+
+
 def test_a_refused_statement_has_an_error_of_its_own() -> None:
     copied = (ok(Begin(T)), ok(Read(T), on="1@a"), COPIES, ok(Read(T), on="1@a"), ok(End(T)))
     assert told(*copied, *asks(T, "1@a")) == "kept"

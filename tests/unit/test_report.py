@@ -80,7 +80,7 @@ def test_check_shows_verdict_moments_and_how_to_see_it_again() -> None:
         "○ limit",
         "at COMMIT, answer lost",
         "lab replay /store/mine/cases/0001/plan.json",
-        "mine: broken — 0 of 1 claimed promises kept, 1 documented limits seen, 9 cases, 1 of them void, 1.5 s",
+        "mine: broken — 0 of 1 claimed promises kept, 1 documented limit seen, 9 cases, 1 of them void, 1.5 s",
     ):
         assert part in text(out)
 

@@ -29,7 +29,7 @@ CREATE TRIGGER busy BEFORE INSERT ON pg_temp.lab_bulk FOR EACH STATEMENT EXECUTE
 """
 SLOW = 0.7
 """Seconds of a slow statement."""
-TABLES = """
+SESSION_FUNCTION = """
 CREATE SCHEMA IF NOT EXISTS lab;
 CREATE OR REPLACE FUNCTION lab.session() RETURNS text LANGUAGE sql STABLE
     AS $$ SELECT pid || '@' || extract(epoch FROM backend_start)::numeric(20, 6)
@@ -214,7 +214,7 @@ class Uses:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT current_database()")
                 if cursor.fetchone() == (own["NAME"],):  # else a look will say where it is
-                    cursor.execute(TABLES)
+                    cursor.execute(SESSION_FUNCTION)
 
         with mock.patch("django.core.management.call_command", migrate), _no_exit():
             connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False, keepdb=self._kept)
