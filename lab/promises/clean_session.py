@@ -120,8 +120,8 @@ class CleanSession(Promise):
         ended = _ended(record, trace)
         if not seen and not ended:
             return self.unknown("no session on which state had been left was looked at again")
-        looks = f"{count(seen, 'look')} at sessions on which state had been left"
-        return self.kept(f"{looks}, and {count(ended, 'such session')} ended")
+        seen_at = f"{count(seen, 'look')} at sessions on which state had been left"
+        return self.kept(f"{seen_at}, and {count(ended, 'such session')} ended")
 
 
 def _blind(trace: Trace) -> Call | None:
