@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, zip_longest
 
 import msgspec
 
@@ -11,6 +12,7 @@ from lab.judging.calls import Request
 from lab.judging.plan_parts import at_once, count, in_flight, query, request, several
 from lab.judging.trace import Trace
 from lab.records.history import HUNG
+from lab.records.lifecycle import Lifecycle
 from lab.records.plan import Autocommit, Close, End, Look, Plan, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
@@ -66,8 +68,8 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
         again = _used_again([each for each in Trace(turns).requests if each.sessions])
     if idle > 1 and zygote.traits.overrides and not pool_max:
         rests = any(op.value.get("threads") for op in record.ops)
-        levels = _levels(plan, rig, zygote, rests=rests, spares=beside(record))
-        again = again or bool(levels and levels[0] > 1)
+        levels, waiting = _levels(plan, rig, zygote, rests=rests, spares=beside(record))
+        again = again or waiting
     pending = (Autocommit("t0"), Write("t0"))
     closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
     closed = run(msgspec.structs.replace(plan, steps=closing), rig, zygote, liveness=False)
@@ -89,29 +91,41 @@ def beside(record: Record) -> bool:
     return any(len(end.sessions) > len({actor for time, actor in asked if time <= end.time}) for end in ends)
 
 
-def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares: bool) -> tuple[int, ...]:
-    """How many sessions were open while requests came in rounds: of one, of two at once, and so on.
+def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares: bool) -> tuple[tuple[int, ...], bool]:
+    """How many sessions were open while units of work came in rounds, of one, of two at once, and so on; whether there
+    were more between requests than requests.
 
-    Where the number grew to the end, that for fewer requests, or the number of requests. Empty where there were never
-    more sessions than requests. `rests`: the ENGINE has a thread of its own, which needs time to do its work;
-    `spares`: some were seen beside those in use. Where neither is so, and one is enough for one request, no more is
-    looked at.
+    Once as requests, and once as commands, which Django tells of no end: so a session that waits beside those in use is
+    seen, where no request gets one that was used before. Where requests of one at a time made the number grow to the
+    end, commands are not looked at. Empty where there were never more sessions than units at once. `rests`: the ENGINE
+    has a thread of its own, which needs time to do its work; `spares`: some were seen beside those in use. Where
+    neither is so, and one is enough for one unit, no more is looked at.
     """
     most = max(number for number in ROUNDS if number == 1 or several(plan.variant, number))
 
-    def look(number: int) -> int:
-        steps = _rounds(AT_ONCE[:number], rests=rests)
-        seen = level(run(msgspec.structs.replace(plan, steps=steps), rig, zygote, liveness=False), number)
+    def look(number: int, lifecycle: Lifecycle = "request") -> int:
+        actors = AT_ONCE[:number]
+        steps = _rounds(actors, rests=rests)
+        own = msgspec.structs.replace(plan, steps=steps, lifecycles=dict.fromkeys(actors, lifecycle))
+        seen = level(run(own, rig, zygote, liveness=False), number)
         return seen + SLACK if rests and seen > number else seen
 
-    found = [look(1)]  # by itself: an ENGINE that keeps growing here would fill the server with more at once
-    if most > 1 and (found[0] > 1 or (found[0] and (rests or spares))):
-        once = run(msgspec.structs.replace(plan, steps=at_once(*AT_ONCE[:most])), rig, zygote, liveness=False)
-        most = _served_at_once(once)
-        with ThreadPoolExecutor(len(AT_ONCE)) as threads:
-            found += threads.map(look, range(2, most + 1))
-    levels = tuple(accumulate((max(each, number) for number, each in enumerate(found, 1)), max))
-    return levels if levels != tuple(range(1, len(levels) + 1)) else ()
+    with ThreadPoolExecutor(len(AT_ONCE)) as threads:
+        alone = threads.submit(look, 1, "command")
+        found = [look(1)]  # one at a time: an ENGINE that keeps growing here would fill the server with more at once
+        held = [alone.result() if found[0] else 0]
+        ways: dict[Lifecycle, list[int]] = {}
+        if held[0] > 1:
+            ways["command"] = held
+        if found[0] > 1 or (found[0] and not ways and (rests or spares)):
+            ways["request"] = found
+        if most > 1 and ways:
+            once = run(msgspec.structs.replace(plan, steps=at_once(*AT_ONCE[:most])), rig, zygote, liveness=False)
+            for lifecycle in ways:
+                ways[lifecycle] += threads.map(partial(look, lifecycle=lifecycle), range(2, _served_at_once(once) + 1))
+    open_ = [max(each) for each in zip_longest(found, held, fillvalue=0)]
+    levels = tuple(accumulate((max(each, number) for number, each in enumerate(open_, 1)), max))
+    return levels if levels != tuple(range(1, len(levels) + 1)) else (), found[0] > 1
 
 
 def _served_at_once(record: Record) -> int:
@@ -160,11 +174,12 @@ def _kept_outside(record: Record) -> bool:
 
 def _in_words(record: Record, requests: list[Request], again: bool, levels: tuple[int, ...]) -> str:
     outside = "; a thread that begins no request keeps its session" if _kept_outside(record) and not again else ""
+    more = f", and up to {levels[-1]} for {len(levels)} at once" if len(levels) > 1 else ""
     if not again:
-        return f"no session is kept across requests{outside}"
+        spare = f"; up to {count(levels[0], 'session')} open for one request at a time{more}" if levels else ""
+        return f"no session is kept across requests{spare or outside}"
     own = {actor: {s for each in requests if each.actor == actor for s in each.sessions} for actor in ("t0", "t1")}
     if levels:
-        more = f", and up to {levels[-1]} for {len(levels)} at once" if len(levels) > 1 else ""
         return f"up to {count(levels[0], 'session')} kept for one request at a time{more}"
     if not own["t1"]:
         return f"{count(len(own['t0']), 'session')} kept across requests"

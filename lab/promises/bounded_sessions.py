@@ -42,6 +42,8 @@ PASSING = 3
 """On other occasions a census may still list a session that was closed; one that so many in a row list is open."""
 NOTICED = 2_500_000_000
 """Nanoseconds after which a dead client's statement is one too many: a server looks for it every 2 s, or never."""
+MOST = 12
+"""Times at most that a plan lets an ENGINE lose a session which may have many: a leak shows once it is beyond those."""
 KILLED: tuple[Literal["KILL", "TERM", "ABRT"], ...] = ("KILL", "TERM", "ABRT")
 CHECKED = "-c client_connection_check_interval=500"
 
@@ -63,29 +65,33 @@ class BoundedSessions(Promise):
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         good = query("t0") * (traits.pool_max + 2)  # each of a pool's sessions may be stale, and cost one request
+        times = min(variant.maximum or traits.pool_max or traits.level(1), MOST)
+        often = max(times, 3)
         for how, fault in SEVER.items():
-            busy = request("t0", Read("t0"), fault, Read("t0"))
+            busy = request("t0", Read("t0"), fault, Read("t0")) * times
             yield self.plan(variant, f"replaced, {how}", *busy, *good, title="in a request")
             if keeps(variant, traits):
-                idle = (fault, *good) * 3
-                yield self.plan(variant, f"replaced, {how}", *query("t0"), *idle, title="idle, three times")
+                idle = (fault, *good) * often
+                yield self.plan(variant, f"replaced, {how}", *query("t0"), *idle, title="idle, several times")
         lost = (LOSE_ANSWER, Begin("t0"), Read("t0"), Heal(), End("t0"))  # a pool waits until it is healed
         yield self.plan(variant, "given up, while connecting", *lost, *good, *query("t0"))
         inside = request("t0", Enter("t0"), Write("t0"), LOSE_ANSWER, Write("t0"))
         yield self.plan(variant, "given up, in atomic()", *inside, Heal(), *good, *inside, Heal(), *good)
         hole = request("t0", Read("t0"), inject("black-hole"), Read("t0"), Heal())
         yield self.plan(variant, "given up, mid-query", *hole, *good, *hole, *good)
-        yield self.plan(variant, "closed by hand", *request("t0", Read("t0"), Close("t0"), Read("t0"), Close("t0")) * 3)
+        yield self.plan(
+            variant, "closed by hand", *request("t0", Read("t0"), Close("t0"), Read("t0"), Close("t0")) * often
+        )
         error = (*request("t0", Read("t0"), Fail("t0")), *query("t0"))
-        yield self.plan(variant, "a statement's error", *error * 3)
-        never = request("t0", Enter("t0"), Write("t0"))
-        yield self.plan(variant, "a block never left", *never, *query("t0"), *never, *query("t0"))
+        yield self.plan(variant, "a statement's error", *error * often)
+        never = (*request("t0", Enter("t0"), Write("t0")), *query("t0"))
+        yield self.plan(variant, "a block never left", *never * max(times, 2))
         ended: tuple[Step, ...] = ()
-        for number in (1, 2, 3):
+        for number in range(1, often + 1):
             ended += (*query(f"t{number}"), Stop(f"t{number}"))
         yield self.plan(variant, "threads that end, between requests", *ended, *query("t0"))
         ended = ()
-        for number in (1, 2, 3):
+        for number in range(1, often + 1):
             ended += (Begin(f"t{number}"), Read(f"t{number}"), Stop(f"t{number}"))
         yield self.plan(variant, "threads that end, in a request", *ended, *query("t0"))
         ended = ()

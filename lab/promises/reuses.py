@@ -58,14 +58,15 @@ class Reuses(Promise):
         traits = record.traits
         # A pool that keeps some for each thread has as many for so many threads in turn as for so many at once.
         size = record.maximum or (traits.level(len(actors)) if traits.levels else 0)
-        allowed = size or len(actors)
+        ended = sum(call.f == "stop" for call in trace.calls)  # a session may be given up with its thread
+        allowed = size + ended if size else len(actors)
         used = {session for request in requests for session in request.sessions}
         if len(used) > allowed:
             return self.broken(
                 f"{len(requests)} requests, one at a time, used {len(used)} sessions where {allowed} would do", last
             )
         opened = {session.id for census in record.census if census.at != "after exit" for session in census.sessions}
-        if len(used | opened) > (size or SPARE * allowed):
+        if len(used | opened) > (allowed if size else SPARE * allowed):
             return self.broken(f"{len(requests)} requests, one at a time, opened {len(used | opened)} sessions", last)
         if not size:
             for actor in actors:

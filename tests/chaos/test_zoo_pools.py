@@ -30,11 +30,13 @@ MOMENTS = {
 }
 KEEP_SPARES = (
     *("correct_preopens", "correct_grows_and_shrinks", "correct_keeps_idle_spares", "correct_opens_in_batches"),
-    *("correct_refills_behind", "correct_spares_per_thread"),
+    *("correct_refills_behind", "correct_spares_per_thread", "correct_readies_the_next"),
 )
 LEAK = {
     "leaks_spares": "closed by hand",
     "leaks_beside_spares": "a statement's error",
+    "leaks_while_growing": "a statement's error",
+    "forgets_the_ready_one": "a statement's error",
     "leaks_replaced": "a statement's error",
     "leaks_half_made": "set-up fails",
     "keyed_by_thread": "threads that end, between requests",
@@ -43,10 +45,12 @@ LEAK = {
 """Backends that lose sessions, and a moment that shows it."""
 
 
+def _variant(name: str, driver: Driver = "psycopg2") -> Variant:
+    return Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),))
+
+
 def _zygote(name: str, rig: Rig, driver: Driver = "psycopg2") -> Zygote:
-    return Zygote(
-        Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),)), rig.folder, rig.environ()
-    )
+    return Zygote(_variant(name, driver), rig.folder, rig.environ())
 
 
 def _shown(zygote: Zygote, promise: str, rig: Rig, *moments: str) -> list[tuple[str, str, Verdict, str]]:
@@ -75,6 +79,22 @@ def test_threads_that_take_turns_on_spares_that_they_share_are_not_accused(rig: 
     with closing(_zygote("correct_keeps_idle_spares", rig)) as zygote:
         shown = _shown(zygote, "bounded-sessions", rig, "threads that take turns")
         assert [each[2] for each in shown] == [Verdict.KEPT], shown
+
+
+def test_one_that_readies_the_next_session_is_seen_to_have_one_more_than_is_in_use(rig: Rig) -> None:
+    with closing(_zygote("correct_readies_the_next", rig)) as zygote:
+        traits = probe(zygote.variant, rig, zygote)
+        assert [seen - number for number, seen in enumerate(traits.levels, 1)] in ([1] * 4, [2] * 4), traits.keeping
+        assert traits.kept == 0
+
+
+@pytest.mark.parametrize(("maximum", "verdict"), [(0, Verdict.BROKEN), (5, Verdict.KEPT), (2, Verdict.BROKEN)])
+def test_a_maximum_that_depends_on_threads_can_be_stated(maximum: int, verdict: Verdict, rig: Rig) -> None:
+    """Five sessions wait, by threads that take turns: rounds of requests show one."""
+    stated = msgspec.structs.replace(_variant("correct_two_tiers"), maximum=maximum)
+    with closing(Zygote(stated, rig.folder, rig.environ())) as zygote:
+        (shown,) = _shown(zygote, "bounded-sessions", rig, "threads that take turns")
+        assert shown[2] is verdict, shown
 
 
 @pytest.mark.parametrize("name", LEAK)

@@ -36,6 +36,8 @@ def refused(done: subprocess.CompletedProcess[str], status: int, *parts: str) ->
         (["check", "nosuch"], ["'nosuch' is neither", "bundled: published_global"]),
         (["check", "published_global", "--frob"], ["No such option", "lab check --help"]),
         (["frob"], ["No such command", "lab --help"]),
+        (["check", "published_global", "--maximum", "0"], ["--maximum", "1", "lab check --help"]),
+        (["advise", "published_global", "--maximum", "many"], ["--maximum", "valid integer", "lab advise --help"]),
         (["check", "published_global", "--seed", "x"], ["--seed", "lab check --help"]),
         (["check", "published_global", "--driver", "mysql"], ["--driver", "psycopg2"]),
         (["check", "published_global", "--path", "/no/such"], ["--path /no/such is no folder"]),

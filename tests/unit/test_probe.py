@@ -10,7 +10,7 @@ import pytest
 from lab.check import probe as module
 from lab.check.probe import ROUNDS, TRIES, beside, level, probe
 from lab.records.history import HUNG
-from lab.records.plan import Read
+from lab.records.plan import Plan, Read
 from lab.records.record import Record
 from lab.records.variant import Traits
 from unit.histories import KEEPS, Line, asks, census, lost, record, session
@@ -73,6 +73,38 @@ def test_a_first_look_in_which_a_step_hangs_is_not_taken_again(monkeypatch: pyte
     zygote: Any = SimpleNamespace(traits=Traits())
     rig: Any = None
     assert probe(KEEPS, rig, zygote).kept is None
+
+
+@pytest.mark.parametrize(
+    ("in_requests", "in_commands", "levels", "kept"),
+    [
+        pytest.param([1, 2, 3, 4], [1], (), 0, id="one for each"),
+        pytest.param([1], [2, 3, 4, 5], (2, 3, 4, 5), 0, id="the next one waits beside those in use"),
+        pytest.param([0], [2, 3, 4, 5], (), 0, id="requests make it grow, and commands are not looked at"),
+        pytest.param([3, 4, 5, 6], [1], (3, 4, 5, 6), 2, id="spares that wait between requests"),
+        pytest.param([3, 4, 0, 6], [2, 5, 6, 6], (3, 5, 6, 6), 2, id="the larger of the two"),
+    ],
+)
+def test_levels_are_of_requests_and_of_commands(
+    in_requests: list[int], in_commands: list[int], levels: tuple[int, ...], kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that ends gives its session up: a spare that waits beside those in use is seen in commands alone."""
+
+    def rounds(plan: Plan, *_: Any, **__: Any) -> Record:
+        if not plan.lifecycles:
+            return run([1, 2, 2])
+        number = len(plan.lifecycles)
+        seen = in_commands if "command" in plan.lifecycles.values() else in_requests
+        half = ROUNDS[number] * number
+        return run([seen[number - 1]] * 2 * half if seen[number - 1] else list(range(1, 2 * half + 1)))
+
+    monkeypatch.setattr(module, "run", rounds)
+    monkeypatch.setattr(module, "_served_at_once", lambda _: len(module.AT_ONCE))
+    monkeypatch.setattr(module, "_used_again", lambda _: False)
+    zygote: Any = SimpleNamespace(traits=Traits(overrides=("get_new_connection",)))
+    rig: Any = None
+    traits = probe(KEEPS, rig, zygote)
+    assert (traits.levels, traits.kept) == (levels, kept)
 
 
 @pytest.mark.parametrize(("actors", "sessions", "seen"), [("0", 1, False), ("0", 2, True), ("01", 2, False)])

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from lab.judging import loss
+from lab.promise import PROMISES
+from lab.promises.bounded_sessions import MOST
 from lab.records.history import DIED
-from lab.records.plan import Begin, Close, End, Fork, Read, Stop
+from lab.records.plan import Begin, Close, End, Fail, Fork, Read, Stop
 from lab.records.record import Record
 from lab.records.variant import Traits
-from unit.histories import KEEPS, Line, asks, census, heal, lost, ok, record, session, slow, strike, verdict
+from unit.histories import KEEPS, Line, asks, census, finding, heal, lost, ok, record, session, slow, strike, verdict
 
 BOUNDED = "bounded-sessions"
 T = "t0"
@@ -46,6 +49,39 @@ def test_a_pool_has_its_maximum() -> None:
     told, pool = (*asks(T, "1@a"), *asks(T, "2@b")), Traits(pool_max=2)
     assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"), traits=pool)) == "kept"
     assert verdict(BOUNDED, record(*told, held("1@a", "2@b", "3@c", at="final"), traits=pool)) == "broken"
+
+
+def test_what_is_stated_goes_before_what_was_seen_and_before_a_pool() -> None:
+    told = (*asks(T, "1@a"), *asks(T, "2@b"))
+    stated = msgspec.structs.replace(KEEPS, maximum=2)
+    for traits in (Traits(), Traits(levels=(5,)), Traits(pool_max=5)):
+        kept = finding(BOUNDED, record(*told, held("1@a", "2@b", at="final"), variant=stated, traits=traits))
+        assert (kept.verdict, "2 are allowed: the stated maximum" in kept.summary) == ("kept", True)
+        three = record(*told, held("1@a", "2@b", "3@c", at="final"), variant=stated, traits=traits)
+        assert verdict(BOUNDED, three) == "broken"
+
+
+def test_it_says_by_what_so_many_are_allowed() -> None:
+    def why(traits: Traits, alias: str = "default") -> str:
+        two = (ok(Begin("t1")), ok(Read("t1", alias=alias), on="2@b"), ok(End("t1")))
+        return finding(BOUNDED, record(*asks(T, "1@a"), *two, held("1@a", at="final"), traits=traits)).summary
+
+    assert why(Traits()) == "never more than 1 session, 1 is allowed: one for each request in flight"
+    assert "2 are allowed: one for each request in flight, for each of 2 aliases" in why(Traits(), "twin")
+    assert "3 are allowed: as many as the ENGINE had for so many requests at once before" in why(Traits(levels=(3,)))
+    assert "4 are allowed: its pool's maximum for each process and alias" in why(Traits(pool_max=4))
+
+
+def test_its_plans_lose_a_session_more_often_than_an_engine_may_have_any() -> None:
+    """What loses one each time is then seen; but no more often than MOST."""
+    bounded = PROMISES.get(BOUNDED)
+
+    def errors(traits: Traits, maximum: int = 0) -> int:
+        variant = msgspec.structs.replace(KEEPS, maximum=maximum)
+        (plan,) = [each for each in bounded.plans(variant, traits) if each.moment == "a statement's error"]
+        return sum(isinstance(step, Fail) for step in plan.steps)
+
+    assert [errors(Traits()), errors(Traits(levels=(9,))), errors(Traits(), 5), errors(Traits(), 99)] == [3, 9, 5, MOST]
 
 
 def test_a_closed_session_may_be_listed_for_a_while() -> None:

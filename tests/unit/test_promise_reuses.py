@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from lab.records.plan import Begin, End, Fail, Read
+import msgspec
+
+from lab.records.plan import Begin, End, Fail, Read, Stop
 from lab.records.variant import Traits, Variant
 from unit.histories import KEEPS, asks, census, lost, ok, record, refused, session, strike, verdict
 
@@ -27,6 +29,11 @@ def test_a_pool_may_rotate_within_its_size() -> None:
     turns = (*asks(T, "1@a"), *asks(T, "2@b"), *asks(T, "1@a"))
     assert verdict(REUSES, record(*turns, traits=Traits(pool_max=2))) == "kept"
     assert verdict(REUSES, record(*turns, *asks(T, "3@c"), traits=Traits(pool_max=2))) == "broken"
+    stated = msgspec.structs.replace(KEEPS, maximum=2)
+    assert verdict(REUSES, record(*turns, variant=stated)) == "kept"
+    assert verdict(REUSES, record(*turns, *asks(T, "3@c"), variant=stated)) == "broken"
+    ended = (ok(Stop("t1")), *asks(T, "3@c"))
+    assert verdict(REUSES, record(*turns, *asks("t1", "2@b"), *ended, variant=stated)) == "kept", "given up with t1"
 
 
 def test_a_spare_session_is_no_breach_but_one_for_each_request_is() -> None:
