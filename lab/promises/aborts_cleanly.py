@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import earlier
 from lab.judging.plan_parts import FIN, TERMINATE, count, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Token, Unit
@@ -53,6 +54,7 @@ class AbortsCleanly(Promise):
         for name, fault in (("FIN", FIN), ("terminated", TERMINATE)):
             struck = request("t0", *wrote, fault, Leave("t0", "rollback"))
             yield self.plan(variant, "ROLLBACK cannot be sent", *struck, *query("t0"), title=name)
+        yield from earlier.plans(self, variant)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
