@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import msgspec
 
-from lab.records.plan import Begin, End, Fail, Read, Stop
+from lab.records.plan import Begin, End, Fail, Fork, Read, Stop
 from lab.records.variant import Traits, Variant
-from unit.histories import KEEPS, asks, census, lost, ok, record, refused, session, strike, verdict
+from unit.histories import KEEPS, asks, census, finding, lost, ok, record, refused, session, skipped, strike, verdict
 
 REUSES = "reuses"
 T = "t0"
@@ -82,3 +82,51 @@ def test_a_pool_that_was_seen_to_keep_nothing_need_not_reuse_it() -> None:
     assert verdict(REUSES, record(*turns, variant=own, traits=Traits(pool_max=4, kept=2))) == "kept"
     assert verdict(REUSES, record(*turns, variant=own, traits=Traits(pool_max=1, kept=1))) == "broken"
     assert verdict(REUSES, record(*turns, variant=own, traits=Traits(pool_max=4))) == "kept"
+
+
+def test_more_sessions_than_would_do_are_too_many_though_each_was_used_again() -> None:
+    """By their number, where no actor can be told to have one of its own."""
+    two = Traits(levels=(2, 3, 4, 5))
+    turns = (*asks(T, "1@a"), *asks(T, "2@b"), *asks(T, "3@c"))
+    assert finding(REUSES, record(*turns, traits=two)).summary == (
+        "3 requests, one at a time, used 3 sessions where 2 would do"
+    )
+
+
+def test_what_explains_a_new_session() -> None:
+    """Another alias, a fork, a thread of which Django hears no end beside another actor."""
+    again = (*asks(T, "1@a"), *asks(T, "2@b"))
+    other = (ok(Begin(T)), ok(Read(T, alias="twin"), on="2@b"), ok(End(T)))
+    assert verdict(REUSES, record(*asks(T, "1@a"), *other, *asks(T, "3@c"))) == "unknown"
+    unasked = (ok(Begin(T)), skipped(Read(T, alias="twin")), ok(End(T)))
+    assert verdict(REUSES, record(*unasked, *again)) == "broken", "a step that was skipped has asked nothing"
+    assert verdict(REUSES, record(*asks(T, "1@a"), ok(Fork(T), child="c0"), *asks(T, "2@b"))) == "unknown"
+    thread = (ok(Read("t1"), on="2@b"), ok(Read("t1"), on="2@b"))
+    assert verdict(REUSES, record(*thread, *again)) == "unknown"
+    command = (ok(Read(T), on="1@a"), ok(Read(T), on="2@b"))
+    assert verdict(REUSES, record(*command)) == "broken", "one actor alone has no other beside it"
+
+
+def test_sessions_of_others_and_those_after_the_end_are_not_counted() -> None:
+    turns = (*asks(T, "1@a"), *asks("t1", "2@b"), *asks(T, "1@a"), *asks("t1", "2@b"))
+    three = [session(name) for name in ("1@a", "2@b", "3@c")]
+    late = census(*three, session("4@d"), session("5@e"), at="after exit")
+    assert verdict(REUSES, record(*turns, late)) == "kept"
+
+
+def test_a_configured_number_leaves_no_room_for_a_spare() -> None:
+    turns, opened = (*asks(T, "1@a"), *asks(T, "1@a")), census(session("1@a"), session("2@b"))
+    assert verdict(REUSES, record(*turns, opened, traits=Traits(pool_max=1))) == "broken"
+    assert verdict(REUSES, record(*turns, opened)) == "kept"
+
+
+def test_an_error_is_of_what_is_kept_only_where_something_had_been_served() -> None:
+    """And not where threads use what is made for one of them."""
+    error = (ok(Begin("t1")), lost(Read("t1")), ok(End("t1")))
+    told = (*asks(T, "1@a"), *error)
+    one = msgspec.structs.replace(KEEPS, threads=1)
+    assert [verdict(REUSES, record(*told)), verdict(REUSES, record(*told, variant=one))] == ["broken", "unknown"]
+    alone = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+    assert verdict(REUSES, record(*asks(T, "1@a"), *alone, variant=one)) == "broken"
+    nothing_asked = (ok(Begin(T)), ok(End(T)))
+    assert verdict(REUSES, record(*nothing_asked, *alone, *asks(T, "1@a"), *asks(T, "1@a"))) == "unknown"
