@@ -59,6 +59,11 @@ DELAY_MS = 700
 SEVER: dict[str, Inject] = {"terminated": TERMINATE, "FIN": FIN, "RST": RST}
 
 
+def only(alias: str, fault: Inject) -> Inject:
+    """A fault for one alias."""
+    return msgspec.structs.replace(fault, alias=alias)
+
+
 def request(actor: str, *steps: Step) -> tuple[Step, ...]:
     """One request around `steps`."""
     return (Begin(actor), *steps, End(actor))

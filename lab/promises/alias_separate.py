@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, on, request, several, test_runs
+from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, on, only, request, several, test_runs
 from lab.judging.session_state import difference, leave, looks, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -43,11 +41,6 @@ TWIN_ROLE = "lab_other"
 EQUAL = ("default", "same")
 """Aliases with one and the same configuration, as for a transaction of its own beside another one: what a session was
 made for does not tell them apart, and only at the same time must they not have one."""
-
-
-def only(alias: str, fault: Inject) -> Inject:
-    """A fault for one alias."""
-    return msgspec.structs.replace(fault, alias=alias)
 
 
 @promise

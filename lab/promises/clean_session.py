@@ -12,11 +12,27 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import count, looked_at, on, request
+from lab.judging.plan_parts import count, looked_at, on, request, several
 from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Enter, Exit, Fail, Fork, Leave, Look, Plan, Read, Set, Step, Write
+from lab.records.plan import (
+    Autocommit,
+    Begin,
+    Close,
+    End,
+    Enter,
+    Exit,
+    Fail,
+    Fork,
+    Leave,
+    Look,
+    Plan,
+    Read,
+    Set,
+    Step,
+    Write,
+)
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -81,6 +97,10 @@ class CleanSession(Promise):
         wrote = request("t0", Look("t0"), *leave("t0", "SET"), Enter("t0"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "SET", *wrote, *wrote, *then, title="twice, with a transaction")
 
+        if several(variant):
+            beside = (Begin("t1"), Read("t1"), *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), End("t1"))
+            both = (Begin("t0"), Begin("t1"), Look("t0"), Look("t1"), End("t0"), End("t1"))
+            yield self.plan(variant, "SET", *look, *beside, *both, title="beside another request")
         kin = (*look, *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), *then)
         yield self.plan(variant, "SET", *on("kin", *kin), title="another alias")
         failed = (*look, *request("t0", Look("t0"), *leave("t0", "SET", "temp table"), Fail("t0")), *then)

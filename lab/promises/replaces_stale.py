@@ -21,6 +21,8 @@ from lab.judging.plan_parts import (
     count,
     keeps,
     kept_nothing,
+    on,
+    only,
     query,
     repeating,
     request,
@@ -28,7 +30,7 @@ from lab.judging.plan_parts import (
 )
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Exit, Fork, Plan, Use
+from lab.records.plan import Enter, Exit, Fork, Leave, Plan, Read, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -60,6 +62,10 @@ class ReplacesStale(Promise):
         repeated = request("t0", Use("t0", "repeat"))
         often = (*repeated, TERMINATE, *repeated, *query("t0"))
         yield self.plan(repeating(variant), "terminated, query first", *often, title="a statement often repeated")
+        both = request("t0", Read("t0"), *on("twin", Read("t0")))
+        inside = request("t0", Enter("t0"), Write("t0"), *on("twin", Read("t0")), Write("t0"), Leave("t0"))
+        others = (*both, only("twin", TERMINATE), *inside, *both)
+        yield self.plan(variant, "terminated, query first", *others, title="of another alias, in a block of this one")
         off = autocommit_off(variant)
         for how, fault in SEVER.items():
             for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
