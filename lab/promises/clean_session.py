@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import count, looked_at, on, request, several
+from lab.judging.plan_parts import TERMINATE, count, keeps, looked_at, on, request, several
 from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -92,6 +92,8 @@ class CleanSession(Promise):
             "then autocommit off": (*everything, Autocommit("t0"), Read("t0")),
             "then close()": (*everything, Close("t0")),
         }
+        if keeps(variant, traits):
+            ends["then its session lost"] = (*everything, TERMINATE, Read("t0"))
         for end, steps in ends.items():
             yield self.plan(variant, f"all of it, {end}", *look, *request("t0", *steps), *then)
         wrote = request("t0", Look("t0"), *leave("t0", "SET"), Enter("t0"), Write("t0"), Leave("t0"))
@@ -118,6 +120,7 @@ class CleanSession(Promise):
         trace = Trace(record)
         baseline: dict[str, Call] = {}
         seen = 0
+        struck = {session for landing in trace.landed for session in landing.struck}
         if (blind := _blind(trace)) is not None:
             return self.broken(f"a later request of {blind.actor} could not begin: needs_rollback was left", blind.step)
         for each, look in looks(trace):
@@ -135,7 +138,7 @@ class CleanSession(Promise):
             if changed := difference(was, state(look) | objects(look)):
                 return self.broken(f"a later request of {each.actor} found {changed}", look.step)
             left_in = [other for other in trace.requests if set(map(id, filter(_on_session, earlier))) & _ids(other)]
-            seen += any(look.session in other.sessions for other in left_in)
+            seen += any(look.session in other.sessions or struck & set(other.sessions) for other in left_in)
             seen += any(call.actor == look.actor and not _on_session(call) for call in earlier)
         ended = _ended(record, trace)
         if not seen and not ended:
