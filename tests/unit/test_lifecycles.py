@@ -177,3 +177,30 @@ def test_a_request_that_loses_its_begin_is_still_a_request() -> None:
     assert set(seen) == {"request"}
     assert found.plan.steps == (Read(T), Read(T))
     assert found.plan.lifecycles == {T: "request"}
+
+
+def test_a_block_that_a_command_never_leaves_stays_open() -> None:
+    """Django hears of no end that would undo it, so what fails later has a reason."""
+    left = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), ok(End(T), never_left=1))
+    fails = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+    told = (*asks(T, "1@a"), strike("terminate", "1@a"), *left, *fails)
+    as_request, as_command = (record(*told, lifecycles={T: each}) for each in ("request", "command"))
+    assert [Trace(as_request).requests[-1].ordinary, Trace(as_command).requests[-1].ordinary] == [True, False]
+    bare = (ok(Enter(T)), ok(Write(T), on="1@a"), ok(End(T), never_left=1), ok(Close(T)), lost(Read(T)))
+    assert [each.tidy for each in Trace(record(*bare, lifecycles={T: "command"})).requests] == [True, False, False]
+
+
+def test_a_block_stays_open_until_django_is_told_of_an_end() -> None:
+    left = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), ok(End(T), never_left=1))
+    two = (*left, *asks(T, "1@a"), *asks(T, "1@a"))
+
+    def tidy(lifecycle: Lifecycle) -> list[bool]:
+        return [each.tidy for each in Trace(record(*two, lifecycles={T: lifecycle})).requests]
+
+    assert tidy("request") == [True, True, True]
+    assert tidy("command") == [True, False, False]
+    assert tidy("task-before") == [True, True, True], "the next beginning is told"
+    stream = [
+        each.tidy for each in Trace(record(*left, ok(Finish(T)), *asks(T, "1@a"), lifecycles={T: "stream"})).requests
+    ]
+    assert stream == [True, True]
