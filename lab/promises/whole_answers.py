@@ -32,7 +32,10 @@ NOTIFY = "NOTIFY lab_news"
 
 @promise
 class WholeAnswers(Promise):
-    """At stake when a fault met a call that reads or copies many rows, or a consumer of notifications listened on."""
+    """At stake when a fault met a call that reads or copies many rows, or a consumer of notifications listened on.
+
+    And when a block was committed in which a COPY had returned.
+    """
 
     id = "whole-answers"
     sentence = (
@@ -57,6 +60,8 @@ class WholeAnswers(Promise):
             cut = inject("cut-fin", moment=at)
             copy = request("t0", Read("t0"), cut, Use("t0", "copy-in"))
             yield self.plan(variant, "COPY in", *copy, Heal(), *after, title=name)
+        alone = request("t0", Enter("t0"), Use("t0", "copy-in"), Leave("t0"))
+        yield self.plan(variant, "COPY in", *query("t0"), *alone, *after, title="alone in a block that is committed")
         for name, fault in (("terminated", TERMINATE), ("FIN", FIN)):
             generated = request("t0", Use("t0", "rows"), fault, Use("t0", "rest-of-rows"))
             yield self.plan(variant, "a generated response", *generated, *after, title=name)
@@ -83,6 +88,7 @@ class WholeAnswers(Promise):
             if call.ending == "ok" and (fault := _short(trace, call, how, told)):
                 return self.broken(fault, call.step)
             met += bool(trace.during(call.begin, call.end)) or _after_loss(trace, call, how)
+            met += how == "copy-in" and _committed(trace, call)
         if not met:
             return self.unknown("no fault met a call that reads or copies many rows, nor a consumer of notifications")
         return self.kept(f"{count(met, 'use')} met a fault, and none gave less than all without an error")
@@ -96,9 +102,19 @@ def _short(trace: Trace, call: Call, how: str, told: set[str]) -> str:
     if not call.value.get("whole"):
         return f"{how} returned, and not all was there"
     there = trace.present.get(f"{trace.record.run}:{call.step}", 0)
-    if how == "copy-in" and not call.value.get("in_atomic") and there != COPIED:
+    in_block = bool(call.value.get("in_atomic"))
+    if how == "copy-in" and there != COPIED and (not in_block or _committed(trace, call)):
         return f"COPY returned, and {there} of {COPIED} rows are there"
     return ""
+
+
+def _committed(trace: Trace, call: Call) -> bool:
+    """Whether the application was told that the block of a COPY is committed, and nothing in it was rolled back."""
+    unit = next((unit for unit in trace.units if call in unit.calls), None)
+    if unit is None or unit.outcome != "acked":
+        return False
+    back = any(isinstance(each.plan, Leave) and each.plan.outcome == "rollback" for each in unit.calls)
+    return not (back or unit.vague or unit.swallowed or unit.closed_inside or unit.doomed)
 
 
 def _after_loss(trace: Trace, call: Call, how: str) -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lab.promises.whole_answers import COPIED
-from lab.records.plan import Begin, End, Read, Use, UseName
+from lab.records.plan import Begin, End, Enter, Leave, Read, Use, UseName
 from unit.histories import Line, heal, lost, ok, record, strike, verdict
 
 WHOLE = "whole-answers"
@@ -30,6 +30,24 @@ def test_a_copy_that_returned_is_there(rows: int, expected: str) -> None:
 
 def test_a_copy_that_raised_may_be_there_or_not() -> None:
     assert (cut(lost(Use(T, "copy-in"))), cut(lost(Use(T, "copy-in")), rows=COPIED)) == ("kept", "kept")
+
+
+def test_a_copy_in_a_block_is_there_once_that_is_committed() -> None:
+    """Nobody else tells: its rows are no writes of which each has a token of its own."""
+
+    def block(*end: Line, rows: int, inner: tuple[Line, ...] = ()) -> str:
+        copy = ok(Use(T, "copy-in"), whole=True, in_atomic=True)
+        step = 1 + len(inner) + 1
+        told = (ok(Begin(T)), ok(Enter(T)), *inner, copy, *end, ok(End(T)))
+        return verdict(WHOLE, record(*told, rows=[step] * rows))
+
+    committed, rolled_back = ok(Leave(T)), ok(Leave(T, "rollback"))
+    assert [block(committed, rows=rows) for rows in (COPIED, COPIED - 1, 0)] == ["kept", "broken", "broken"]
+    assert [block(rolled_back, rows=rows) for rows in (COPIED, 0)] == ["unknown", "unknown"]
+    assert block(lost(Leave(T)), rows=0) == "unknown"
+    savepoint = (ok(Enter(T)),)
+    assert block(rolled_back, committed, rows=0, inner=savepoint) == "unknown"
+    assert block(committed, committed, rows=0, inner=savepoint) == "broken"
 
 
 def test_a_consumer_whose_session_was_replaced() -> None:
