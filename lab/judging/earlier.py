@@ -63,6 +63,10 @@ BLOCKS: dict[str, tuple[Step, ...]] = {
         *(Enter("t0"), Write("t0"), Enter("t0"), Write("t0"), Leave("t0", "rollback")),
         *(Write("t0"), Leave("t0")),
     ),
+    "two savepoints rolled back": (
+        *(Enter("t0"), Write("t0"), *(Enter("t0"), Write("t0"), Leave("t0", "rollback")) * 2),
+        *(Write("t0"), Leave("t0")),
+    ),
     "savepoint committed, then rolled back": (
         *(Enter("t0"), Write("t0"), Enter("t0"), Write("t0"), Leave("t0")),
         *(Write("t0"), Leave("t0", "rollback")),

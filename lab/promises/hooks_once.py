@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, block, count, inject, query, request
+from lab.judging.plan_parts import FIN, block, count, inject, on, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -52,6 +52,19 @@ class HooksOnce(Promise):
         }
         for moment, steps in inside.items():
             yield self.plan(variant, moment, *request("t0", *steps), *after)
+        beside = on("twin", enter, write, HOOK, leave)
+        yield self.plan(
+            variant,
+            "rolled back",
+            *request("t0", enter, write, HOOK, *beside, undo),
+            *after,
+            title="beside another alias",
+        )
+        siblings = (enter, write, HOOK, undo, enter, write, HOOK, leave)
+        moment = "a savepoint rolled back"
+        yield self.plan(
+            variant, moment, *request("t0", enter, write, *siblings, leave), *after, title="before another one"
+        )
         for name, at in (("never sent", "commit-sent+0"), ("answer lost", "commit-acked+0")):
             steps = (enter, write, HOOK, inject("cut-fin", moment=at), leave)
             yield self.plan(variant, f"COMMIT, {name}", *request("t0", *steps), Heal(), *after)
