@@ -12,7 +12,7 @@ from typing import Literal
 
 from lab.judging import lifecycles
 from lab.judging.calls import FOREVER, Call
-from lab.judging.plan_parts import at_once, block, count, query, request, several
+from lab.judging.plan_parts import TERMINATE, at_once, block, count, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import Census
@@ -72,6 +72,9 @@ class ForkSafe(Promise):
         served = (*query(CHILD), Fork(CHILD, "c1"), *query("c1.t0"), *query(CHILD), *block("c1.t0"))
         ends = (Exit("c1.t0", "normal"), *query(CHILD), Exit(CHILD, "normal"), *query("t0"))
         yield self.plan(variant, "a child that forks", *query("t0"), fork, *served, *ends)
+        replaced = (*query("t0"), TERMINATE, *query("t0"), fork, *query(CHILD), *query("t0"), *block(CHILD))
+        after = (Exit(CHILD, "normal"), *query("t0"))
+        yield self.plan(variant, "between requests, then normal", *replaced, *after, title="after a replacement")
         if several(variant, 3):
             idle = at_once("t0", "t1", "t2")
             child = request(CHILD, Read(CHILD)) * 4

@@ -74,6 +74,10 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "a thread's end", *over, End("t0"), *query("t0"))
         if several(variant, 3):
             yield self.plan(variant, "three at once", *at_once("t0", "t1", "t2"), *at_once("t2", "t1", "t0"))
+        if several(variant, 4):
+            rest = at_once("t1", "t2", "t3")
+            longer = (Begin("t0"), Read("t0"), *rest, Read("t0"), *rest, Enter("t0"), Write("t0"), Leave("t0"))
+            yield self.plan(variant, "three at once", *longer, End("t0"), *query("t0"), title="one outlives the others")
         # The check of t0's session gets no answer yet when t1 asks for one: is what is being checked still to be had?
         slow = (*query("t0"), inject("hold", moment="ready+0"), *both, Read("t0"), Read("t1"), Heal())
         yield self.plan(variant, "checked at the same time", *slow, Read("t0"), Read("t1"), *ends)

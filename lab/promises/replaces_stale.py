@@ -57,6 +57,10 @@ class ReplacesStale(Promise):
         for what, first in (("query", query("t0")), ("atomic()", block("t0"))):
             rotated = (*query("t0"), ROTATE, TERMINATE, *first, *query("t0"))
             yield self.plan(variant, f"password rotated, {what} first", *rotated)
+        if several(variant):
+            both = at_once("t0", "t1")
+            rotated = (*both, ROTATE, TERMINATE, *query("t1"), *query("t0"), *both)
+            yield self.plan(variant, "password rotated, query first", *rotated, title="another thread")
         forked = (Fork("t0"), *query("c0.t0"), TERMINATE, *query("c0.t0") * 2)
         yield self.plan(variant, "in a forked process", *forked, Exit("c0.t0"), *query("t0"))
         repeated = request("t0", Use("t0", "repeat"))
