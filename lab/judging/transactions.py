@@ -273,5 +273,7 @@ class _Units:
             self._on_other(call)
 
     def _on_stop(self, call: Call) -> None:
-        self._decide("doubt", call)  # a backend that keeps the session may commit or roll back what is open
+        """A block that ends with its thread was never left; a backend may be said to commit what else is pending."""
+        inside = bool(self._marks) and self._unit is not None and self._unit.kind == "atomic"
+        self._decide("aborted" if inside else "doubt", call)
         self._marks = []

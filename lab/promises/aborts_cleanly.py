@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import earlier
-from lab.judging.plan_parts import FIN, TERMINATE, count, query, request
+from lab.judging.plan_parts import FIN, TERMINATE, count, query, request, several
 from lab.judging.trace import Trace
 from lab.judging.transactions import Token, Unit
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Enter, Fail, Leave, Plan, Rollback, Write
+from lab.records.plan import Autocommit, Begin, Close, Enter, Fail, Leave, Plan, Rollback, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -51,6 +51,9 @@ class AbortsCleanly(Promise):
         yield self.plan(variant, "close() inside, never left", *request("t0", *wrote, Close("t0")), *query("t0"))
         yield self.plan(variant, "never left", *request("t0", *wrote), *query("t0"))
         yield self.plan(variant, "never left", *query("t0"), *request("t0", *wrote), *query("t0"), title="kept session")
+        if several(variant):
+            ends = (Begin("t1"), Enter("t1"), Write("t1"), Stop("t1"))
+            yield self.plan(variant, "never left", *query("t0"), *ends, *query("t0"), title="the thread ends")
         for name, fault in (("FIN", FIN), ("terminated", TERMINATE)):
             struck = request("t0", *wrote, fault, Leave("t0", "rollback"))
             yield self.plan(variant, "ROLLBACK cannot be sent", *struck, *query("t0"), title=name)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Rollback, Write
+from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Rollback, Stop, Write
 from unit.histories import Line, finding, lost, ok, record, refused, strike, verdict
 
 ABORTS = "aborts-cleanly"
@@ -60,8 +60,9 @@ def test_a_block_that_wrote_nothing_says_nothing() -> None:
     assert verdict(ABORTS, record(ok(Begin(T)), ok(Enter(T)), ok(Leave(T, "rollback")), ok(End(T)))) == "unknown"
 
 
-def test_a_thread_that_stops_inside_is_in_doubt() -> None:
-    from lab.records.plan import Stop  # noqa: PLC0415
-
+def test_a_block_that_ends_with_its_thread_was_never_left() -> None:
+    """Nothing asked for COMMIT. What is pending with autocommit off is another matter: close() may mean to commit."""
     told = (ok(Begin("t1")), ok(Enter("t1")), ok(Write("t1")), ok(Stop("t1")))
-    assert verdict(ABORTS, record(*told, rows=[2])) == "unknown"
+    assert [verdict(ABORTS, record(*told, rows=rows)) for rows in ([2], [])] == ["broken", "kept"]
+    pending = (ok(Begin("t1")), ok(Autocommit("t1")), ok(Write("t1")), ok(Stop("t1")))
+    assert verdict(ABORTS, record(*pending, rows=[2])) == "unknown"

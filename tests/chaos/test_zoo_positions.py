@@ -1,0 +1,76 @@
+"""Backends that break at a position which takes several things at once, each with the moment that has it.
+
+Each was written to pass, and passed every plan there was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from lab.check.probe import probe
+from lab.judging.judge import judge
+from lab.promise import PROMISES
+from lab.records.variant import Variant
+from lab.records.verdict import Finding, Verdict
+from lab.rig.embedded.rig import Rig
+from lab.run import run
+from lab.subject.handle import Zygote
+
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
+
+TESTS = Path(__file__).resolve().parents[1]
+EARLIER = "whatever the request did earlier"
+PASSED = {
+    "savepoint_after_close": ("aborts-cleanly", EARLIER, "a close(), another alias"),
+    "second_savepoint_lost": ("aborts-cleanly", EARLIER, "nothing, the default alias"),
+    "thread_end_commits": ("aborts-cleanly", "never left", "the thread ends"),
+    "thread_ends_unchecked": ("replaces-stale", EARLIER, "a thread's end, another alias"),
+    "checks_outside_blocks": ("replaces-stale", "terminated, query first", "of another alias, in a block of this one"),
+    "renews_password_on_main": ("replaces-stale", "password rotated, query first", "another thread"),
+    "resets_when_alone": ("clean-session", "SET", "beside another request"),
+    "restores_state_after_loss": ("clean-session", "all of it, then its session lost", ""),
+    "elides_commits": ("whole-answers", "COPY in", "alone in a block that is committed"),
+    "hooks_of_all_aliases": ("hooks-once", "rolled back", "beside another alias"),
+    "child_takes_replacements": ("fork-safe", "between requests, then normal", "after a replacement"),
+    "shrinks_busy": ("isolated-threads", "three at once", "one outlives the others"),
+}
+
+
+@pytest.fixture
+def zygote(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Zygote]:
+    name, driver = request.param
+    variant = Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),))
+    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
+        zygote.traits = probe(variant, rig, zygote)
+        yield zygote
+
+
+def _shown(rig: Rig, zygote: Zygote, promise: str, moment: str, title: str) -> Finding:
+    asked = PROMISES.get(promise)
+    title = title or f"{promise}: {moment}"
+    (plan,) = [
+        plan
+        for plan in asked.plans(zygote.variant, zygote.traits)
+        if (plan.moment, plan.title, plan.variant) == (moment, title, zygote.variant)
+    ]
+    return judge(run(plan, rig, zygote), [asked])[0]
+
+
+@pytest.mark.parametrize(
+    "zygote",
+    [pytest.param((name, "psycopg2"), id=name) for name in PASSED],
+    indirect=True,
+)
+def test_a_position_that_takes_several_things_is_taken(zygote: Zygote, rig: Rig) -> None:
+    found = _shown(rig, zygote, *PASSED[zygote.variant.name])
+    assert found.verdict is Verdict.BROKEN, found
+
+
+@pytest.mark.parametrize("zygote", [("correct_careful", driver) for driver in ("psycopg2", "psycopg")], indirect=True)
+def test_a_correct_backend_is_accused_at_none_of_them(zygote: Zygote, rig: Rig) -> None:
+    found = [_shown(rig, zygote, *where) for where in PASSED.values()]
+    assert {each.verdict for each in found} == {Verdict.KEPT}, found
