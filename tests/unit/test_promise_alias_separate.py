@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from lab.records.census import Row
-from lab.records.plan import Begin, End, FaultSpec, Inject, Look, Read, Sql, Write
+from lab.records.plan import Begin, Close, End, Fail, FaultSpec, Inject, Look, Read, Sql, Use, Write
 from lab.records.record import Record
-from unit.histories import KEEPS, Line, census, lost, ok, record, session, strike, verdict
+from lab.records.variant import Traits, Variant
+from unit.histories import KEEPS, Line, census, lost, ok, record, refused, session, skipped, strike, verdict
 
 SEPARATE = "alias-separate"
 T = "t0"
@@ -99,6 +100,65 @@ def test_a_session_that_is_there_yet_was_cost_by_no_fault() -> None:
     turns = record(*struck, census(session("1@a"), session("3@c")), variant=KEEPS)
     gone = record(*struck, census(session("3@c")), variant=KEEPS)
     assert (verdict(SEPARATE, turns), verdict(SEPARATE, gone)) == ("kept", "broken")
+
+
+def test_who_keeps_nothing_or_a_pool_loses_no_session_to_a_fault() -> None:
+    """And a request that closes by hand, or meets an error, has a reason of its own to have another one."""
+    first = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(Read(T, alias="twin"), on="2@b"), ok(End(T)))
+    after = (ok(Begin(T)), ok(Read(T), on="3@c"), ok(End(T)))
+    struck = (*first, strike_on("twin"), *after, census(session("3@c")))
+    assert verdict(SEPARATE, record(*struck)) == "broken"
+    assert verdict(SEPARATE, record(*struck, variant=Variant(name="per request"))) == "kept"
+    assert verdict(SEPARATE, record(*struck, traits=Traits(pool_max=4))) == "kept"
+    closed = (*first[:3], ok(Close(T)), ok(End(T)), strike_on("twin"), *after, census(session("3@c")))
+    assert verdict(SEPARATE, record(*closed)) == "kept"
+    same = (*first, strike_on("twin"), *first[:2], ok(End(T)), census(session("1@a")))
+    assert verdict(SEPARATE, record(*same)) == "kept"
+    exited = census(session("1@a"), at="after exit")
+    assert verdict(SEPARATE, record(*struck, exited)) == "broken", "what is there after the end is no witness"
+    early = (*first, census(session("1@a")), strike_on("twin"), *after, census(session("3@c")))
+    assert verdict(SEPARATE, record(*early)) == "broken", "nor is what was there before"
+
+
+def test_an_error_before_the_fault_or_one_that_was_meant_is_not_its_doing() -> None:
+    begun = (look("default", "1@a"), look("other", "2@b"))
+    fault = _on_other(strike("sever-fin", "2@b"))
+    assert verdict(SEPARATE, both(*begun, lost(Read(T, swallow=True)), fault, look("default", "1@a"))) == "kept"
+    assert verdict(SEPARATE, both(*begun, fault, refused(Fail(T, swallow=True)), look("default", "1@a"))) == "kept"
+    ended = record(ok(Begin(T)), *begun, fault, lost(End(T)))
+    assert verdict(SEPARATE, ended) == "kept", "the end of a request is of all aliases"
+
+
+def test_equal_aliases_may_have_one_session_after_a_close() -> None:
+    mine, same = ok(Read(T), on="1@a"), ok(Read(T, alias="same"), on="1@a")
+    assert verdict(SEPARATE, both(mine, ok(Close(T)), same)) == "kept"
+
+
+MADE, DROPPED = Use(T, "create-test-database"), Use(T, "destroy-test-database")
+COPIED, KEPT = Use(T, "clone-test-database"), Use(T, "keep-test-database")
+
+
+def test_a_test_database_takes_the_place_of_the_real_one() -> None:
+    there = look("default", "1@a", database="lab_test_run")
+    here = look("default", "1@a")
+    assert verdict(SEPARATE, record(here, ok(MADE, whole=True), there, ok(DROPPED, whole=True), here)) == "kept"
+    assert verdict(SEPARATE, record(ok(MADE, whole=True), ok(COPIED, whole=True), there)) == "kept"
+    assert verdict(SEPARATE, record(here, ok(MADE, whole=True), here)) == "broken", "the tests run in the real one"
+    assert verdict(SEPARATE, record(there, ok(MADE, whole=True), there)) == "broken"
+    for gone in (DROPPED, KEPT):
+        assert verdict(SEPARATE, record(ok(MADE, whole=True), there, ok(gone, whole=True), there)) == "broken"
+
+
+def test_it_does_so_for_its_own_alias_and_only_once_it_was_made() -> None:
+    here, kin = look("default", "1@a"), look("kin", "2@b")
+    assert verdict(SEPARATE, record(ok(MADE, whole=True), kin, here)) == "broken"
+    assert verdict(SEPARATE, record(kin, lost(MADE), here)) == "kept", "it could not be made"
+    assert verdict(SEPARATE, record(kin, skipped(MADE), here)) == "kept"
+    there = look("default", "1@a", database="lab_test_run")
+    assert verdict(SEPARATE, record(kin, ok(MADE, whole=True), there, look("kin", "2@b"))) == "kept"
+    used = ok(Use(T, "read-many"), whole=True)
+    assert verdict(SEPARATE, record(kin, ok(MADE, whole=True), used, there)) == "kept", "another use changes nothing"
+    assert verdict(SEPARATE, record(kin, ok(MADE, whole=True), lost(DROPPED), here)) == "kept", "the real name is back"
 
 
 def strike_on(alias: str) -> Line:

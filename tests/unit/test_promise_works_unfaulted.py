@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from lab.promises.works_unfaulted import COPY
 from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Read, Sql, Use, Write
 from lab.records.variant import Variant
@@ -99,3 +103,65 @@ def test_a_statement_that_takes_its_time() -> None:
     late = (ok(Begin(T)), refused(Fail(T, swallow=True)), refused(slow, "57014"), ok(End(T)))
     assert told(*served, *late) == "broken"
     assert told(*late) == "unknown", "a timeout of the backend's own may be shorter"
+
+
+ERROR = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+"""A request that meets an error for which nothing else is a reason."""
+
+
+def test_what_was_done_before_explains_an_error_and_what_comes_later_does_not() -> None:
+    begun = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), ok(End(T), never_left=1))
+    by_hand = (ok(Begin(T)), ok(Sql(T, "BEGIN"), on="1@a"), ok(End(T)))
+    closed = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(Close(T)), ok(End(T)))
+    for odd in (begun, by_hand, closed):
+        assert [told(*odd, *ERROR), told(*asks(T, "1@a"), *ERROR, *odd)] == ["unknown", "broken"]
+    outside = (ok(Read(T), on="1@a"),)
+    assert told(*outside, *ERROR) == "unknown", "work outside of any request may have left something"
+    inside = (ok(Begin(T)), ok(Sql(T, "BEGIN"), on="1@a"), lost(Read(T)), ok(End(T)))
+    assert told(*inside) == "unknown"
+    left = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), lost(Read(T, swallow=True)), ok(End(T), never_left=1))
+    assert told(*left) == "unknown", "it leaves a block open itself"
+
+
+def test_threads_that_come_later_are_not_too_many_yet() -> None:
+    of_one = Variant(name="of-one", engine="x", threads=1)
+    assert verdict(WORKS, record(*asks(T, "1@a"), *ERROR, *asks("t1", "2@b"), variant=of_one)) == "broken"
+
+
+def test_a_plan_of_another_promise_and_a_projects_set_up_explain_everything() -> None:
+    changes: tuple[dict[str, Any], ...] = ({"init": ("SELECT 1",)}, {"promise": "recovers"})
+    for change in changes:
+        failed = record(*asks(T, "1@a"), *ERROR)
+        made = msgspec.structs.replace(failed, plan=msgspec.structs.replace(failed.plan, **change))
+        assert verdict(WORKS, made) == "unknown"
+        own = msgspec.structs.replace(failed, plan=msgspec.structs.replace(failed.plan, promise=WORKS))
+        assert verdict(WORKS, own) == "broken"
+
+
+def test_a_test_database_that_cannot_be_made_or_dropped() -> None:
+    made, dropped = Use(T, "create-test-database"), Use(T, "destroy-test-database")
+    assert told(*asks(T, "1@a"), ok(made, whole=True), ok(dropped, whole=True), *asks(T, "2@b")) == "kept"
+    assert told(*asks(T, "1@a"), lost(made), *asks(T, "2@b")) == "broken"
+    assert told(*asks(T, "1@a"), ok(made, whole=True), lost(dropped), *asks(T, "2@b")) == "broken"
+
+
+def test_only_a_copy_that_was_refused_is_left_under_way() -> None:
+    def djangos(before: Line) -> bool:
+        psycopg = Variant(name="three", engine="x", driver="psycopg")
+        lines = (ok(Begin(T)), ok(Read(T), on="1@a"), before, lost(Read(T)), ok(End(T)))
+        found = finding(WORKS, record(*lines, variant=psycopg))
+        assert found.verdict == "broken"
+        return found.djangos
+
+    done, refusal = ok(Sql(T, COPY, swallow=True)), refused(Fail(T, swallow=True))
+    assert [djangos(COPIES), djangos(done), djangos(refusal)] == [True, False, False]
+
+
+def test_in_a_block_only_a_refused_statement_explains_what_follows() -> None:
+    def block(*lines: Line) -> str:
+        return told(ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), *lines, ok(End(T)), *asks(T, "1@a"))
+
+    assert block(lost(Read(T))) == "broken"
+    assert block(ok(Sql(T, COPY)), lost(Read(T))) == "broken"
+    refusal = refused(Fail(T, swallow=True))
+    assert block(refusal, refused(Use(T, "read-many", swallow=True), "25P02"), skipped(Leave(T))) == "kept"
