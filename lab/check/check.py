@@ -24,13 +24,13 @@ from lab.check.subjects import subjects
 from lab.check.trial import NOT_RUN, Entry, Trial, Trials
 from lab.edition import edition
 from lab.errors import LabError, StoreUnwritable, SubjectLost
-from lab.judging.plan_parts import count
 from lab.promise import PROMISES, Promise
 from lab.records.result import Result, VariantInfo, encode_results
 from lab.records.secret import masked
 from lab.records.shard import WHOLE, Shard, key_of
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
+from lab.records.words import count
 from lab.rig.capabilities import remedy
 from lab.rig.protocol import RigProtocol
 from lab.store import Store

@@ -9,13 +9,14 @@ from itertools import accumulate, zip_longest
 import msgspec
 
 from lab.judging.calls import Request
-from lab.judging.plan_parts import at_once, count, in_flight, query, request, several
+from lab.judging.plan_parts import at_once, in_flight, query, request, several
 from lab.judging.trace import Trace
 from lab.records.history import HUNG
 from lab.records.lifecycle import Lifecycle
 from lab.records.plan import Autocommit, Close, End, Look, Plan, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
+from lab.records.words import count
 from lab.rig.protocol import RigProtocol
 from lab.run import run
 from lab.subject.handle import Zygote

@@ -9,11 +9,11 @@ import msgspec
 
 from lab.check.claims import claimed, djangos_own, is_row
 from lab.check.trial import Trial
-from lab.judging.plan_parts import count
 from lab.promise import Promise
 from lab.records.result import PromiseResult
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict, worst
+from lab.records.words import count
 
 SEEN = (Verdict.KEPT, Verdict.BROKEN)
 DEAD = ("recovers", "bounded-wait")

@@ -182,11 +182,6 @@ def on(alias: str, *steps: Step) -> tuple[Step, ...]:
     return tuple(msgspec.structs.replace(step, alias=alias) if hasattr(step, "alias") else step for step in steps)
 
 
-def count(number: int, noun: str) -> str:
-    """`1 session`, `2 sessions`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def autocommit_off(variant: Variant) -> Variant:
     """The variant with AUTOCOMMIT=False in its settings."""
     return msgspec.structs.replace(variant, settings={**variant.settings, "AUTOCOMMIT": False})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import earlier
-from lab.judging.plan_parts import FIN, TERMINATE, count, query, request, several
+from lab.judging.plan_parts import FIN, TERMINATE, query, request, several
 from lab.judging.trace import Trace
 from lab.judging.transactions import Token, Unit
 from lab.promise import Promise, promise
@@ -18,6 +18,7 @@ from lab.records.plan import Autocommit, Begin, Close, Enter, Fail, Leave, Plan,
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 
 @promise

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TWICE, count, inject, query, request
+from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TWICE, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -18,6 +18,7 @@ from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Heal, Leave
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 
 @promise

@@ -20,7 +20,6 @@ from lab.judging.plan_parts import (
     WHILE_LOCKED,
     at_once,
     block,
-    count,
     inject,
     keeps,
     query,
@@ -35,6 +34,7 @@ from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Fork, Heal, 
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 SETTLED = ("final", "stop")
 """Occasions at which the census waits until the server knows of every connection that the subject has closed."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import TERMINATE, count, keeps, looked_at, on, request, several
+from lab.judging.plan_parts import TERMINATE, keeps, looked_at, on, request, several
 from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -36,6 +36,7 @@ from lab.records.plan import (
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 OF_DRIVER: dict[str, tuple[Step, ...]] = {
     "the driver's connection: transactions": tuple(

@@ -15,7 +15,6 @@ from lab.judging.plan_parts import (
     TERMINATE,
     autocommit_off,
     commits_at_close,
-    count,
     query,
     request,
     several,
@@ -27,6 +26,7 @@ from lab.records.plan import Autocommit, Close, Enter, Fail, Heal, Leave, Plan, 
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 
 @promise

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import loss
-from lab.judging.plan_parts import FIN, RST, TERMINATE, commits_at_close, count, inject, query, request
+from lab.judging.plan_parts import FIN, RST, TERMINATE, commits_at_close, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -18,6 +18,7 @@ from lab.records.plan import Autocommit, Close, Commit, Enter, Leave, Plan, Read
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 
 def acknowledged(unit: Unit, close_commits: bool) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call
-from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, commits_at_close, count, inject, query, request
+from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, commits_at_close, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -19,6 +19,7 @@ from lab.records.plan import Autocommit, Close, Commit, Enter, Heal, Leave, Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 ENDS = ("cut-fin", "cut-rst")
 

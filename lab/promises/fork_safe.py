@@ -12,7 +12,7 @@ from typing import Literal
 
 from lab.judging import lifecycles
 from lab.judging.calls import FOREVER, Call
-from lab.judging.plan_parts import TERMINATE, at_once, block, count, query, request, several
+from lab.judging.plan_parts import TERMINATE, at_once, block, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import Census
@@ -20,6 +20,7 @@ from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Plan, Read, S
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 HOW: tuple[Literal["os._exit", "normal", "close_all"], ...] = ("os._exit", "normal", "close_all")
 CHILD = "c0.t0"

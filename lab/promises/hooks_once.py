@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, block, count, inject, on, query, request
+from lab.judging.plan_parts import FIN, block, inject, on, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -18,6 +18,7 @@ from lab.records.plan import Close, Enter, Fail, Heal, Leave, Plan, Set, Step, U
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 HOOK = Use("t0", "on-commit")
 

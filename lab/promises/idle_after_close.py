@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lab.judging import lifecycles
 from lab.judging.calls import ORDINARY
-from lab.judging.plan_parts import at_once, autocommit_off, count, query, request, several
+from lab.judging.plan_parts import at_once, autocommit_off, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import Census
@@ -18,6 +18,7 @@ from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Sql, Wr
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 WHILE = "SELECT pg_sleep(0.5)"
 """A statement that takes long enough for a thread of the backend's own to have looked at the idle sessions."""

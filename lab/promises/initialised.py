@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, count, keeps, looked_at, query, request, several
+from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, keeps, looked_at, query, request, several
 from lab.judging.session_state import looks, sets
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -21,6 +21,7 @@ from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, 
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 ZONE = "Pacific/Auckland"
 ROLE = "lab_other"

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from lab.judging.calls import FOREVER, Call, Request
-from lab.judging.plan_parts import FIN, at_once, count, inject, query, request, several
+from lab.judging.plan_parts import FIN, at_once, inject, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Begin, Close, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 TROUBLE: dict[str, tuple[Step, ...]] = {
     "a statement was refused": (Read("t0"), Fail("t0", "statement_timeout")),

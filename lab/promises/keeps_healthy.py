@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from typing import Literal
 
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, count, keeps, kept_nothing, query, request
+from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, keeps, kept_nothing, query, request
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 CAUSES: tuple[Literal["unique", "statement_timeout"], ...] = ("unique", "statement_timeout")
 

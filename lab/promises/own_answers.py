@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, count, inject, query, request, several
+from lab.judging.plan_parts import FIN, RST, TERMINATE, after_heal, inject, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Begin, End, Enter, Fail, Fork, Heal, Leave, Plan, Read, Sql, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 QUICK = "SET statement_timeout = 20"
 CANCELLED = "57014"

@@ -21,7 +21,6 @@ from lab.judging.plan_parts import (
     at_once,
     block,
     commits_at_close,
-    count,
     in_flight,
     inject,
     interrupted_at_checkout,
@@ -40,6 +39,7 @@ from lab.records.plan import Await, Begin, End, Enter, Fail, Heal, Leave, Plan, 
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 OFTEN = 10
 """Failures in a row in one plan: as many as a pool may have slots, of which each failure could cost one."""

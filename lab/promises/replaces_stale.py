@@ -18,7 +18,6 @@ from lab.judging.plan_parts import (
     at_once,
     autocommit_off,
     block,
-    count,
     keeps,
     kept_nothing,
     on,
@@ -34,6 +33,7 @@ from lab.records.plan import Enter, Exit, Fork, Leave, Plan, Read, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 
 @promise

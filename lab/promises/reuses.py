@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from lab.judging.calls import Request
-from lab.judging.plan_parts import NOTHING_KEPT, block, count, keeps, kept_nothing, query, several
+from lab.judging.plan_parts import NOTHING_KEPT, block, keeps, kept_nothing, query, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Plan
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 SPARE = 2
 """Sessions that an ENGINE which states no number may open for each actor: the one in use, and a spare."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import count, request, several
+from lab.judging.plan_parts import request, several
 from lab.judging.session_state import FIELDS, LEAVE, difference, leave, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -19,6 +19,7 @@ from lab.records.plan import Begin, End, Enter, Fail, Leave, Look, Plan, Read, S
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 PAUSE = "SELECT pg_sleep(0.3)"
 """A statement of another request, during which the first request does nothing."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, TERMINATE, count, inject, query, request
+from lab.judging.plan_parts import FIN, TERMINATE, inject, query, request
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Sql, Step, Use, UseName
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 COPIED = 200
 """Rows of one `copy-in`."""

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from typing import get_args
 
 from lab.judging.calls import ORDINARY, Call, Request
-from lab.judging.plan_parts import at_once, block, count, on, query, repeating, request, several, test_runs
+from lab.judging.plan_parts import at_once, block, on, query, repeating, request, several, test_runs
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import TEST_DATABASE, Enter, Fail, Leave, Plan, Read, Sql, Use, UseName, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 COPY = "COPY (SELECT generate_series(1, 1000)) TO STDOUT"
 """Both drivers refuse it by execute(), after the server has begun."""

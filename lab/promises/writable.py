@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import at_once, block, count, inject, query, request, several
+from lab.judging.plan_parts import at_once, block, inject, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Autocommit, Enter, Heal, Leave, Plan, Read, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
+from lab.records.words import count
 
 READ_ONLY = inject("read-only")
 REFUSED = "25006"

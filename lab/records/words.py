@@ -1,4 +1,4 @@
-"""Words for a connection that several floors share: its two sides, its two directions, what can be done to it."""
+"""Words that several floors share: of a connection its sides and directions, and what can be done to it; of numbers."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ WAYS: Final[dict[Way, str]] = {
 
 DEFAULT_DELAY_MS: Final = 100
 """How long the way `delay` holds back, unless it is told."""
+
+
+def count(number: int, noun: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from lab.campaign.verdicts import Found, KindFound, VariantFound
 from lab.records.verdict import Verdict
+from lab.records.words import count
 from lab.report.pages.versions import told
 from lab.report.progress import EVERY
 from lab.report.terminal import short
@@ -68,7 +69,7 @@ class CampaignProgress:
         elif time.monotonic() - self._last > EVERY:
             self._last = time.monotonic()
             parts = ", ".join(f"{each} {n} of {total}" for each, (n, total) in self._parts.items())
-            self.say(f"{_many(self._workers, 'worker')}: {parts}")
+            self.say(f"{count(self._workers, 'worker')}: {parts}")
 
     def broken(self, variant: str, promise: str, where: str) -> None:
         """Say it."""
@@ -78,7 +79,7 @@ class CampaignProgress:
         """Say how many there are, when that has changed."""
         if number != self._workers:
             self._workers = number
-            self.say(_many(number, "worker"))
+            self.say(count(number, "worker"))
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -96,7 +97,7 @@ def print_campaign(out: Console, found: Found, root: Path) -> None:
             table.add_column(title, no_wrap=title != "broken in")
         for name, promise in variant.promises.items():
             mark = moment_mark(MARKED[promise.verdict], promise.claimed)
-            where = ", ".join(f"{_many(number, _unit(kind))} of {kind}" for kind, number in promise.broken.items())
+            where = ", ".join(f"{count(number, _unit(kind))} of {kind}" for kind, number in promise.broken.items())
             words = WORDS.get(promise.verdict, mark.word)
             table.add_row(name, Text(f"{mark.sign} {words}", mark.style), where)
         out.print(table)
@@ -124,7 +125,3 @@ def _ran(name: str, kind: KindFound) -> str:
 
 def _unit(kind: str) -> str:
     return "seed" if kind == "search" else "case"
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -16,9 +16,9 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from lab.check.progress import Silent
-from lab.judging.plan_parts import count
 from lab.records.variant import Variant
 from lab.records.verdict import Verdict
+from lab.records.words import count
 from lab.report.estimate import Estimate
 from lab.report.live import REFRESH, LiveMatrix
 from lab.report.pages.shelf import CheckEntry

@@ -9,6 +9,7 @@ from rich.console import Console
 from lab.explore.shrink import Shrunk
 from lab.explore.simplicity import preemptions
 from lab.records.plan import Plan
+from lab.records.words import count
 from lab.report.terminal import short
 
 
@@ -32,4 +33,4 @@ def _measure(plan: Plan) -> str:
         "fault": len(plan.faults()),
         "preemption": preemptions(plan.steps),
     }
-    return ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for noun, number in numbers.items())
+    return ", ".join(count(number, noun) for noun, number in numbers.items())

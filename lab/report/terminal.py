@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lab.judging.plan_parts import count
 from lab.records.result import PromiseResult, Result
 from lab.records.shard import Shard
 from lab.records.verdict import Verdict
+from lab.records.words import count
 from lab.report.verdict_mark import BROKEN, KEPT, LIMIT, MARKS, NA, UNKNOWN, Mark, mark, moment_mark
 
 NAMED_MOMENTS = 5
