@@ -89,6 +89,9 @@ class ForkSafe(Promise):
         both, leave, title = request("t0", Read("t0"), read), Exit(CHILD, "normal"), "another alias"
         between = (*both, Fork("t0"), *request(CHILD, child), *both, leave, *both)
         yield self.plan(variant, "between requests, then normal", *between, title=title)
+        of_child = Read("c1.t0", alias="kin", swallow=True)
+        chain = (Fork("t0"), child, Fork(CHILD, "c1"), of_child, read, Exit("c1.t0", "normal"), child, leave, read)
+        yield self.plan(variant, "a child that forks", *request("t0", Read("t0"), read, *chain), title=title)
         used = request("t0", Read("t0"), read, Fork("t0"), child, read, leave, read)
         yield self.plan(variant, "inside a request, then normal", *used, title=title)
 

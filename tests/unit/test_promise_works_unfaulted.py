@@ -42,6 +42,7 @@ def test_what_psycopg_leaves_of_a_copy_is_djangos_own_until_the_request_has_ende
         return found.verdict, found.djangos, found.steps
 
     assert told_of(*inside, *asks(T, "2@b")) == ("broken", True, (3,))
+    assert told_of(*inside, *inside) == ("broken", True, (3,)), "the first one is told"
     assert told_of(*inside, variant=Variant(name="two", engine="x")) == ("broken", False, (3,))
     assert told_of(*inside, *after) == ("broken", False, (6,))
     before = (ok(Begin(T)), ok(Read(T), on="1@a"), lost(Read(T)), COPIES, ok(End(T)))
@@ -164,4 +165,5 @@ def test_in_a_block_only_a_refused_statement_explains_what_follows() -> None:
     assert block(lost(Read(T))) == "broken"
     assert block(ok(Sql(T, COPY)), lost(Read(T))) == "broken"
     refusal = refused(Fail(T, swallow=True))
-    assert block(refusal, refused(Use(T, "read-many", swallow=True), "25P02"), skipped(Leave(T))) == "kept"
+    follows = refused(Use(T, "read-many", swallow=True), "25P02")
+    assert block(refusal, follows, follows, skipped(Leave(T))) == "kept"
