@@ -51,6 +51,7 @@ def test_not_where_it_had_a_session_of_that_alias() -> None:
     assert crowded_out(*BESIDE, *elsewhere, threads=1)
 
 
+COMMAND: Lifecycle = "command"
 THREAD: tuple[Line, ...] = (ok(Begin("t1")), ok(Read("t1"), on="2@b"), ok(End("t1")))
 """One unit of work; as a thread or a command, Django hears nothing of its end."""
 
@@ -68,14 +69,21 @@ def test_only_where_the_maximum_is_known_and_reached() -> None:
     assert not crowded_out(*THREAD, *FAILS, maximum=2, pool=1, t1="command"), "what is stated goes first"
 
 
+def test_what_was_served_by_itself_was_not_crowded_out_by_an_idle_thread() -> None:
+    served = (ok(Begin(T)), ok(Read(T), on="1@a"), lost(Read(T)), ok(End(T)))
+    assert not crowded_out(*THREAD, *served, threads=1, t1="command")
+
+
 def test_a_close_gives_the_session_of_its_alias_back() -> None:
     assert not crowded_out(*THREAD, ok(Close("t1")), *FAILS, threads=1, t1="command")
     assert crowded_out(*THREAD, ok(Close("t1", alias="twin")), *FAILS, threads=1, t1="command")
 
 
 def test_what_another_process_or_another_alias_has_takes_nothing_away() -> None:
-    child = (ok(Fork(T), child="c0"), ok(Begin("c0.t0")), ok(Read("c0.t0"), on="2@b"))
-    assert not crowded_out(*child, ok(End("c0.t0")), *FAILS, threads=1)
+    child = (ok(Fork(T), child="c0"), ok(Begin("c0.t0")), ok(Read("c0.t0"), on="2@b"), ok(End("c0.t0")))
+    of_one, command = msgspec.structs.replace(KEEPS, threads=1), {"c0.t0": COMMAND}
+    trace = Trace(record(*child, *FAILS, variant=of_one, lifecycles=command))
+    assert not trace.crowded_out(trace.requests[-1])
     other = (ok(Begin("t1")), ok(Read("t1", alias="twin"), on="2@b"), ok(End("t1")))
     assert not crowded_out(*other, *FAILS, threads=1, t1="command")
 
