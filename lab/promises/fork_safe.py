@@ -89,12 +89,8 @@ class ForkSafe(Promise):
         both, leave, title = request("t0", Read("t0"), read), Exit(CHILD, "normal"), "another alias"
         between = (*both, Fork("t0"), *request(CHILD, child), *both, leave, *both)
         yield self.plan(variant, "between requests, then normal", *between, title=title)
-        of_child = Read("c1.t0", alias="kin", swallow=True)
-        chain = (Fork("t0"), child, Fork(CHILD, "c1"), of_child, read, Exit("c1.t0", "normal"), child, leave, read)
         used = request("t0", Read("t0"), read, Fork("t0"), child, read, leave, read)
         yield self.plan(variant, "inside a request, then normal", *used, title=title)
-        forks = request("t0", Read("t0"), read, *chain)
-        yield self.plan(variant, "inside a request, then normal", *forks, title=f"{title}, a child that forks")
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

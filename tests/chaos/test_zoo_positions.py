@@ -36,7 +36,6 @@ PASSED = {
     "elides_commits": ("whole-answers", "COPY in", "alone in a block that is committed"),
     "hooks_of_all_aliases": ("hooks-once", "rolled back", "beside another alias"),
     "child_takes_replacements": ("fork-safe", "between requests, then normal", "after a replacement"),
-    "grandchild_shares": ("fork-safe", "inside a request, then normal", "another alias, a child that forks"),
     "shrinks_busy": ("isolated-threads", "three at once", "one outlives the others"),
 }
 
