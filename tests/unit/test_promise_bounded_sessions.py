@@ -10,7 +10,22 @@ from lab.records.history import DIED
 from lab.records.plan import Begin, Close, End, Fail, Fork, Read, Stop
 from lab.records.record import Record
 from lab.records.variant import Traits
-from unit.histories import KEEPS, Line, asks, census, finding, heal, lost, ok, record, session, slow, strike, verdict
+from unit.histories import (
+    KEEPS,
+    Line,
+    asks,
+    census,
+    finding,
+    heal,
+    lost,
+    ok,
+    record,
+    session,
+    skipped,
+    slow,
+    strike,
+    verdict,
+)
 
 BOUNDED = "bounded-sessions"
 T = "t0"
@@ -70,6 +85,15 @@ def test_it_says_by_what_so_many_are_allowed() -> None:
     assert "2 are allowed: one for each request in flight, for each of 2 aliases" in why(Traits(), "twin")
     assert "3 are allowed: as many as the ENGINE had for so many requests at once before" in why(Traits(levels=(3,)))
     assert "4 are allowed: its pool's maximum for each process and alias" in why(Traits(pool_max=4))
+
+
+def test_what_is_there_after_the_end_and_an_alias_that_was_not_used_count_for_nothing() -> None:
+    told = (*asks(T, "1@a"), *asks(T, "1@a"))
+    assert verdict(BOUNDED, record(*told, held("1@a", at="final"), held("1@a", "2@b", at="after exit"))) == "kept"
+    unused = (ok(Begin(T)), ok(Read(T), on="1@a"), skipped(Read(T, alias="twin")), ok(End(T)))
+    used = (ok(Begin(T)), ok(Read(T), on="1@a"), ok(Read(T, alias="twin"), on="2@b"), ok(End(T)))
+    two = (*asks(T, "1@a"), held("1@a", "2@b", at="final"))
+    assert [verdict(BOUNDED, record(*first, *two)) for first in (unused, used)] == ["broken", "kept"]
 
 
 def test_its_plans_lose_a_session_more_often_than_an_engine_may_have_any() -> None:
