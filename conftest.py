@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "lab.pytest_plugin",
+    "fix_scratch",
     "fix_order",
     "fix_lab",
     "fix_fault",

@@ -16,10 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 120.0
 """Seconds after which a command is taken to hang."""
 
-PLAIN = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-"""pytest-xdist tells its workers the width of its own terminal, which is not that of what we run."""
-
 Lab = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def caller_environ() -> dict[str, str]:
+    """The environment without the width that pytest-xdist tells its workers, which is not that of what we run."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def lab_command(tmp_path: Path) -> Lab:
         return subprocess.run(
             [sys.executable, *(["-P"] if safe_path else []), "-m", "lab.cli", *arguments],
             cwd=cwd,
-            env={**PLAIN, "PYTHONPATH": str(ROOT), "LAB_STORE": str(tmp_path / "store"), **environ},
+            env={**caller_environ(), "PYTHONPATH": str(ROOT), "LAB_STORE": str(tmp_path / "store"), **environ},
             capture_output=True,
             text=True,
             check=False,

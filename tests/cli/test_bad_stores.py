@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fix_cli import PLAIN, ROOT, Lab
+from fix_cli import ROOT, Lab, caller_environ
 from unit.stored import hostile_store, stored
 
 Damage = Callable[[Path], object]
@@ -121,7 +121,7 @@ def _process(tmp_path: Path, command: str, **environ: str) -> subprocess.Complet
     return subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=tmp_path,
-        env={**PLAIN, "PYTHONPATH": str(ROOT), "LAB": f"{sys.executable} -m lab.cli", **environ},
+        env={**caller_environ(), "PYTHONPATH": str(ROOT), "LAB": f"{sys.executable} -m lab.cli", **environ},
         capture_output=True,
         text=True,
         timeout=60,

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fix_cli import PLAIN, ROOT, Lab
+from fix_cli import ROOT, Lab, caller_environ
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["check", "-h"], ["explore", "cuts", "-h"], ["list", "variants", "-h"]])
@@ -33,7 +33,7 @@ def test_without_colour_on_a_terminal(where: int) -> None:
         command = " ".join([sys.executable, "-m", "lab.cli", *given])
         done = subprocess.run(
             ["script", "-qec", command, "/dev/null"],
-            env={**PLAIN, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+            env={**caller_environ(), "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
             capture_output=True,
             text=True,
             check=True,
@@ -56,7 +56,7 @@ def test_a_shell_completes(line: str, expected: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lab.cli"],
         env={
-            **PLAIN,
+            **caller_environ(),
             "PYTHONPATH": str(ROOT),
             "_LAB_COMPLETE": "complete_bash",
             "COMP_WORDS": line,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fix_cli import PLAIN, ROOT
+from fix_cli import ROOT, caller_environ
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 SOURCES = ("lab", "faults", "backend_under_test", "pyproject.toml", "README.md", "LICENSE")
@@ -88,7 +88,7 @@ def run(installed: Path, tmp_path: Path) -> Run:
 
 
 def command_of(python: Path, tmp_path: Path) -> Run:
-    environ = {name: value for name, value in PLAIN.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environ = {name: value for name, value in caller_environ().items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
     def command(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -203,7 +203,7 @@ def test_a_real_environment_from_the_index(wheel: Path, tmp_path: Path) -> None:
     """With pip, as a person does it; without the extra the lab names what it leaves out."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True, timeout=120)
     binaries = tmp_path / "env" / "bin"
-    environ = {name: value for name, value in PLAIN.items() if name != "PYTHONPATH"}
+    environ = {name: value for name, value in caller_environ().items() if name != "PYTHONPATH"}
     for what, said in (
         (str(wheel), "left out: django_pool: psycopg is not installed"),
         (f"{wheel}[psycopg]", "django_pool"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fix_cli import PLAIN, ROOT, Lab
+from fix_cli import ROOT, Lab, caller_environ
 
 
 @pytest.mark.slow
@@ -28,7 +28,7 @@ def test_serve_says_where_answers_and_ends_with_ctrl_c(tmp_path: Path) -> None:
             "0",
         ],  # a shell's `&` ignores it
         cwd=tmp_path,
-        env={**PLAIN, "PYTHONPATH": str(ROOT), "LAB_STORE": str(tmp_path / "store")},
+        env={**caller_environ(), "PYTHONPATH": str(ROOT), "LAB_STORE": str(tmp_path / "store")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

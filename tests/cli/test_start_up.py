@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import lab.cli
-from fix_cli import PLAIN, ROOT
+from fix_cli import ROOT, caller_environ
 from lab.cli import COMMANDS, build_app
 
 HEAVY = {"docker", "requests", "psycopg", "psycopg2", "hypothesis", "toxiproxy", "jinja2", "asyncio", "django"}
@@ -40,7 +40,7 @@ def test_listing_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> No
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *arguments],
         cwd=tmp_path,
-        env={**PLAIN, "PYTHONPATH": str(ROOT)},
+        env={**caller_environ(), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

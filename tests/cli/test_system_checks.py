@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fix_cli import PLAIN, ROOT
+from fix_cli import ROOT, caller_environ
 
 SHOP = """
 SECRET_KEY = "x" * 60
@@ -29,7 +29,11 @@ def manage(tmp_path: Path, database: str, *arguments: str) -> subprocess.Complet
     return subprocess.run(
         [sys.executable, "-P", "-c", program, "check", *arguments],
         cwd=tmp_path,
-        env={**PLAIN, "DJANGO_SETTINGS_MODULE": "shop", "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        env={
+            **caller_environ(),
+            "DJANGO_SETTINGS_MODULE": "shop",
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+        },
         capture_output=True,
         text=True,
         check=False,
