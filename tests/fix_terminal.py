@@ -51,6 +51,11 @@ class OnTerminal:
         self._bytes = b""
 
     @property
+    def pid(self) -> int:
+        """Of the command."""
+        return self._process.pid
+
+    @property
     def seen(self) -> str:
         """All that was printed so far."""
         return ESCAPES.sub("", self._bytes.decode(errors="replace"))

@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from lab.check.variants import find
 from lab.edition import edition
 from lab.errors import LabError
 from lab.records.codec import encode
-from lab.rig.machine import process
+from lab.rig.machine import cache, process
 from lab.rig.machine.environments import Environment
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
@@ -172,9 +173,71 @@ def test_versions_are_compared_by_any_number_of_workers_and_it_goes_on(lab_comma
     again = lab_command(*command, "--workers", "2", "--store", str(tmp_path / "2"), timeout=300.0)
     assert (tmp_path / "2" / VERDICTS).read_bytes() in texts
     (plan,) = (tmp_path / "2" / "differences").glob("*works-unfaulted-COPY-by-execute*.json")
-    assert str(plan) in again.stdout.replace("\n", "")
+    assert f"lab replay {plan.relative_to(tmp_path)}" in again.stdout
     replayed = lab_command("replay", str(plan), timeout=120.0)
     assert "1 of 1 runs show what the plan expects" in replayed.stdout, replayed
+
+
+@pytest.mark.nightly
+def test_ctrl_c_in_a_campaign_over_versions_keeps_what_there_is_and_leaves_nothing(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    """The same command goes on from there, and comes to what a campaign does that nobody has stopped."""
+    command = ("campaign", "django_per_request", "--django", "5.2", "--driver", "psycopg2,psycopg", "--yes")
+    command = (*command, "--cases", "80", "--workers", "2")
+    lab = terminal(*command)
+    lab.until(" is broken")
+    started = psutil.Process(lab.pid).children(recursive=True)
+    assert any("postgres" in each.name() for each in started)
+    lab.type("\x03")
+    assert lab.status() == 130
+    assert "Traceback" not in lab.seen
+    assert "the same command goes on from there" in lab.seen
+    gone = process.wait_until(lambda: not [each for each in started if each.is_running()], 20.0)
+    assert gone, [each for each in started if each.is_running()]
+    kept = sum(path.read_bytes().count(b"\n") for path in tmp_path.rglob("done.jsonl"))
+    assert kept > 2, "more than the first line of each corner's ledger"
+    again, undisturbed = terminal(*command), terminal(*command, "--store", str(tmp_path / "undisturbed"))
+    assert (again.status(), undisturbed.status()) == (0, 0), again.seen  # what is broken are limits of Django
+    (stopped,) = (tmp_path / "store").rglob(VERDICTS)
+    assert stopped.read_bytes() == (tmp_path / "undisturbed" / VERDICTS).read_bytes()
+
+
+@pytest.mark.nightly
+def test_a_worker_killed_while_it_makes_an_environment_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The one that takes its place makes it anew: neither half of it is left, nor what was making it."""
+    for each in (*cache.folder().glob("template-*"), *cache.folder().glob("toxiproxy-*")):
+        (tmp_path / "connection-lab").mkdir(mode=0o700, exist_ok=True)
+        (tmp_path / "connection-lab" / each.name).symlink_to(each)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    stages, wanted = cache.folder() / "stage", Environment("5.2", f"{sys.version_info[0]}.{sys.version_info[1]}")
+    left: dict[int, list[str]] = {}
+
+    def making(pid: int) -> list[str]:
+        found = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+        return [each for each in found if str(stages / f"pid-{pid}" / wanted.key) in each]
+
+    def kill(pid: int) -> None:
+        installing = stages / f"pid-{pid}" / wanted.key / "env" / "bin" / "python"
+        if process.wait_until(lambda: installing.exists() and bool(making(pid)), 60.0):
+            os.kill(pid, signal.SIGKILL)
+            process.wait_until(lambda: not making(pid), 0.3)  # the rest of it would take longer
+            left[pid] = making(pid)
+
+    said: list[str] = []
+    with workers(1, said.append) as cluster:
+        cluster.environments = (wanted,)
+        (worker,) = (pid for pid, _, _ in cluster.client.run(about_process).values())
+        killer = threading.Thread(target=kill, args=(worker,))
+        killer.start()
+        found = ran(tmp_path / "store", cluster, 8)
+        killer.join()
+    assert left == {worker: []}
+    assert found.variants[0].kinds["bytes"].cases == 8, said
+    assert Path(wanted.executable).exists()
+    assert not [each for each in stages.glob("*") if each.is_dir()]
 
 
 @pytest.mark.nightly

@@ -139,6 +139,8 @@ def _remove_stale_stages(key: str) -> None:
     # We hold the lock of `key`: whoever staged it before us was killed.
     for stale in (folder() / "stage").glob(f"*/{key}"):
         shutil.rmtree(stale, ignore_errors=True)
+        with suppress(OSError):  # it staged something else, too
+            stale.parent.rmdir()
 
 
 def _build(target: Path, build: Callable[[Path], None], stage: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import BadInput, ToolMissing
-from lab.rig.machine import cache
+from lab.rig.machine import cache, process
 from lab.rig.machine.install import remedy
 
 DRIVERS = ("psycopg2-binary", "psycopg[binary,pool]")
@@ -167,7 +167,7 @@ def _is(path: str, version: str) -> bool:
 
 def _run(command: Sequence[str]) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        done = process.captured(command, TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolMissing(f"uv could not make an environment: {error}", "see that it works on this machine") from None
     if done.returncode:

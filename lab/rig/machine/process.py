@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 
@@ -25,6 +26,7 @@ LAB_ID = "LAB_ID"
 POLL_INTERVAL = 0.003
 NOBODY = 65534
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG = 1, 2
+T = TypeVar("T")
 _KEPT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 # Loaded now, because between fork and exec nothing may be imported.
@@ -118,6 +120,32 @@ def spawn(
         raise ToolMissing(f"{argv[0]} cannot be started ({error})", remedy) from error
 
 
+def captured(argv: Sequence[str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run a command that belongs to no rig, as the user's own, and return its output.
+
+    The kernel kills it when this process ends: what it makes would else go on growing. Raises OSError, TimeoutExpired.
+    """
+    own_pid = os.getpid()
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: _die_with(own_pid),  # noqa: PLW1509 - two system calls, as in spawn()
+        )
+
+    with _spawner().submit(start) as child:
+        try:
+            output, errors = child.communicate(timeout=timeout)
+        except BaseException:  # Ctrl-C, too
+            child.kill()
+            raise
+    return subprocess.CompletedProcess(child.args, child.returncode, output, errors)
+
+
 def wait_until(happened: Callable[[], bool], timeout: float, interval: float = POLL_INTERVAL) -> bool:
     """Poll `happened` until it holds (True) or `timeout` seconds have passed (False)."""
     deadline = time.monotonic() + timeout
@@ -186,12 +214,12 @@ class _Spawner:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]]
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]]
         self._jobs = queue.SimpleQueue()
         threading.Thread(target=self._work, name="lab-spawner", daemon=True).start()
 
-    def submit(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-        answer: Future[subprocess.Popen[bytes]] = Future()
+    def submit(self, start: Callable[[], T]) -> T:
+        answer: Future[T] = Future()
         self._jobs.put((start, answer))
         return answer.result()
 
