@@ -14,7 +14,7 @@ from lab.advice.change import CHANGES, now_of
 from lab.advice.choose import covers, smallest
 from lab.advice.cost import cost
 from lab.advice.tried import Bench, Evidence, Ids, Tried, agreement
-from lab.check.check import Options, check
+from lab.check.check import Apart, Options, check, no_second
 from lab.check.progress import Progress, Silent
 from lab.check.subjects import subjects
 from lab.promise import PROMISES
@@ -43,7 +43,7 @@ def advise(
     options: Options,
     store: Store,
     progress: Progress | None = None,
-    apart: RigProtocol | None = None,
+    apart: Apart = no_second,
 ) -> Advice:
     """Find what to change in a variant's settings; raises what `check` raises.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -47,6 +47,13 @@ CUTS_TAKE = 4.0
 
 CUTS, SEARCHED = "cuts", "random search"
 """What the parts of a check are called that are no directed plans: each is in one shard as a whole."""
+
+Apart = Callable[[], RigProtocol | None]
+"""What starts a second rig, or returns the one that it has started; None where there can be only one."""
+
+
+def no_second() -> None:
+    """There is no second rig."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +127,12 @@ def check(
     options: Options,
     store: Store,
     progress: Progress | None = None,
-    apart: RigProtocol | None = None,
+    apart: Apart = no_second,
 ) -> list[Result]:
     """Judge every variant on one rig, their plans mixed, and store the evidence; one result each, in their order.
 
-    `apart` is a second rig, for plans that must run alone; without it they come first, and the others wait.
+    `apart` is asked for a second rig where there are plans that must run alone; without it they come first, and the
+    others wait.
     Raises UnknownName, EngineUnusable, StoreUnwritable, or whatever else makes the lab fail; what was stored before is
     whole.
     """
@@ -166,7 +174,7 @@ class _Check:
         self,
         parts: list[_VariantPart],
         rig: RigProtocol,
-        apart: RigProtocol | None,
+        apart: Apart,
         options: Options,
         store: Store,
         progress: Progress,
@@ -177,7 +185,8 @@ class _Check:
         self._store = store
         self._progress = progress
         self._trials = Trials(rig)
-        self._apart = Trials(apart) if apart is not None else None
+        self._start_apart = apart
+        self._apart: Trials | None = None
         self._lock = threading.Lock()
         self._start = time.monotonic()
 
@@ -190,9 +199,10 @@ class _Check:
                 unknown = dict.fromkeys(other.case.promises, Verdict.UNKNOWN)
                 self._progress.done(part.entry.variant, other.case.title, unknown, (), "")
         self._say_how_long()
-        run_in_lanes(
-            self._jobs(), self._lane, self._work, self._abort, apart=self._apart is not None, ready=self._ready
-        )
+        jobs = self._jobs()
+        if any(self._lane(job) == "alone" for job in jobs) and (second := self._start_apart()) is not None:
+            self._apart = Trials(second)
+        run_in_lanes(jobs, self._lane, self._work, self._abort, apart=self._apart is not None, ready=self._ready)
         for part in self._parts:
             self._cut(part)
         for part in self._parts:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from lab.check.check import Options, check
+from lab.check.check import Apart, Options, check, no_second
 from lab.check.progress import Progress
 from lab.check.subjects import Subjects, subjects
 from lab.errors import BadInput
@@ -75,7 +75,7 @@ def judge_corners(
     options: Options,
     store: Store,
     progress: Progress,
-    apart: RigProtocol | None = None,
+    apart: Apart = no_second,
 ) -> Corners:
     """Judge every variant in every corner; one that cannot serve a request there is left out, with its reason."""
     done = Corners(folder=_folder(store))

@@ -189,14 +189,13 @@ def judge_variants(
 @contextmanager
 def rigs(
     name: str, face: Face, postgres: str = "", *, trust: bool = False
-) -> Iterator[tuple[Face, BaseRig, BaseRig | None]]:
-    """A rig, and where it can have a neighbour that one, for plans that run alone; what starts is told to the face."""
+) -> Iterator[tuple[Face, BaseRig, Callable[[], BaseRig | None]]]:
+    """A rig, and what starts a second one, for plans that run alone; what starts is told to the face."""
     servers = prepare(name)  # before the first thread
     with ExitStack() as stack:
         shown = stack.enter_context(face)
         running = stack.enter_context(open_rig(servers, shown.say, SLOTS, postgres=postgres))
-        second = stack.enter_context(apart(running, shown.say, postgres=postgres))
-        for each in (running, second) if trust else ():
-            if each is not None:
-                each.trust()
+        if trust:
+            running.trust()
+        second = stack.enter_context(apart(running, shown.say, postgres=postgres, trust=trust))
         yield shown, running, second

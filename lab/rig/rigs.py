@@ -6,7 +6,9 @@ import importlib
 import os
 import subprocess
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 
 from lab.errors import BadInput, ToolMissing
 from lab.rig.base import BaseRig
@@ -65,11 +67,27 @@ def open_rig(
     return made
 
 
+@contextmanager
 def apart(
-    rig: BaseRig, progress: Notify = lambda _: None, *, postgres: str = ""
-) -> AbstractContextManager[BaseRig | None]:
-    """Another rig of the same kind, not yet entered, for what must run alone; None where there can be only one."""
-    return open_rig(rig.name, progress, postgres=postgres) if rig.several else nullcontext()
+    rig: BaseRig, progress: Notify = lambda _: None, *, postgres: str = "", trust: bool = False
+) -> Iterator[Callable[[], BaseRig | None]]:
+    """What starts another rig of the same kind when first called, for what must run alone; it ends with the block.
+
+    Many commands have nothing that must. `trust`: it takes any password. What is called returns None where there can be
+    only one rig, and is called by one thread at a time.
+    """
+    with ExitStack() as stack:
+
+        @cache
+        def second() -> BaseRig | None:
+            if not rig.several:
+                return None
+            started = stack.enter_context(open_rig(rig.name, progress, postgres=postgres))
+            if trust:
+                started.trust()
+            return started
+
+        yield second
 
 
 def _class(name: str) -> type[BaseRig]:

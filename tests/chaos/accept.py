@@ -71,7 +71,7 @@ def main() -> None:
     known = rows()
     chosen = [known[name] for name in sys.argv[1:] or known]
     with tempfile.TemporaryDirectory() as folder, Rig(max_connections=SLOTS) as rig, Rig() as apart:
-        accept(check(chosen, rig, Options(search=0.0), Store(Path(folder)), apart=apart))
+        accept(check(chosen, rig, Options(search=0.0), Store(Path(folder)), apart=lambda: apart))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from lab.check.check import Options, check
+from lab.check.variants import find
 from lab.errors import LabError, ToolMissing
+from lab.records.verdict import Verdict
 from lab.rig import doctor
 from lab.rig.embedded.rig import Rig
 from lab.rig.machine import cache, port, process
 from lab.rig.machine.lock import SharedLock
 from lab.rig.postgres import binaries, template
+from lab.rig.rigs import apart
 from lab.rig.toxiproxy import binary
+from lab.store import Store
 
 
 def test_two_rigs_side_by_side_share_nothing(rig: Rig) -> None:
@@ -31,6 +36,27 @@ def test_two_rigs_side_by_side_share_nothing(rig: Rig) -> None:
             assert rig.control().execute("SELECT 1").fetchone() == (1,)
         left = other.folder
     assert not left.exists()
+
+
+def test_a_second_rig_starts_when_it_is_asked_for_and_ends_with_the_block(rig: Rig) -> None:
+    with apart(rig) as second:
+        started = second()
+        assert started is not None
+        assert started is second()
+        assert started.folder != rig.folder
+        assert started.folder.is_dir()
+    assert not started.folder.exists()
+
+
+@pytest.mark.parametrize(("promise", "asked"), [("isolated-threads", 0), ("writable", 1)])
+def test_a_check_asks_for_a_second_rig_only_where_a_plan_must_run_alone(
+    rig: Rig, tmp_path: Path, promise: str, asked: int
+) -> None:
+    calls: list[str] = []
+    options = Options(promises=(promise,), search=0.0, cuts=False, brief=True)
+    (result,) = check([find("django_per_request")], rig, options, Store(tmp_path), apart=lambda: calls.append("asked"))
+    assert len(calls) == asked
+    assert result.promises[promise].verdict is Verdict.KEPT  # without a second one they run on the first
 
 
 def test_warm_start_runs_no_initdb(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
