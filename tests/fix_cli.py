@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+import lab.cli.check
 from lab.cli import main
+from lab.rig.base import BaseRig
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 120.0
@@ -48,9 +51,10 @@ def lab_command(tmp_path: Path) -> Lab:
 def lab_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Lab:
     """The same inside this process, for what needs no server: a second less each."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("LAB_STORE", str(tmp_path / "store"))
+        for name, value in {"LAB_STORE": str(tmp_path / "store"), **environ}.items():
+            monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as left:
             main(list(arguments))
         out, err = capfd.readouterr()
@@ -58,3 +62,10 @@ def lab_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
         return subprocess.CompletedProcess(arguments, left.value.code, out, err)
 
     return run
+
+
+@pytest.fixture
+def lab_on_rig(lab_inside: Lab, rig: BaseRig, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The same on this session's rig, for what ends before a plan runs: another second less each."""
+    monkeypatch.setattr(lab.cli.check, "open_rig", lambda *_, **__: nullcontext(rig))
+    return lab_inside

@@ -78,12 +78,17 @@ Judge = Callable[..., Judged]
 
 @pytest.fixture
 def judge(lab: LabSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
-    """`judge("own_host", "reuses recovers", settings="shop")`: the directed plans of these promises on that project."""
+    """`judge("own_host", "reuses recovers", settings="shop")`: the directed plans of these promises on that project.
 
-    def run(project: str, promises: str, name: str = "", claims: tuple[str, ...] = (), **given: Any) -> Judged:
+    `brief`: those that a verdict needs. What each moment shows of stock backends is asked of the bundled ones.
+    """
+
+    def run(
+        project: str, promises: str, name: str = "", *, claims: tuple[str, ...] = (), brief: bool = True, **given: Any
+    ) -> Judged:
         monkeypatch.chdir(tmp_path)
         variants = variants_of([name] if name else None, path=[str(PROJECTS / project)], **given)
-        options = Options(promises=tuple(promises.split()), search=0.0, cuts=False, claims=claims)
+        options = Options(promises=tuple(promises.split()), search=0.0, cuts=False, brief=brief, claims=claims)
         (result,) = check(variants, lab.rig(), options, Store(tmp_path / "store"))
         return Judged(result, tmp_path / "store")
 
@@ -91,11 +96,11 @@ def judge(lab: LabSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> J
 
 
 @pytest.fixture
-def refuse(lab_command: Lab) -> Any:
+def refuse(lab_on_rig: Lab) -> Any:
     """`refuse("own_host", …)`: the one line with which a check ends, 254."""
 
     def run(project: str, *arguments: str, **environ: str) -> str:
-        done = lab_command("check", *arguments, "--path", str(PROJECTS / project), **environ)
+        done = lab_on_rig("check", *arguments, "--path", str(PROJECTS / project), **environ)
         assert done.returncode == 254, done
         assert "Traceback" not in done.stdout + done.stderr
         return done.stderr.splitlines()[-1]
@@ -141,7 +146,7 @@ def test_the_driver_is_the_one_that_django_chooses(judge: Judge) -> None:
 
 
 def test_what_an_apps_ready_patches_is_in_force_and_named(judge: Judge) -> None:
-    judged = judge("ready_ignored", "recovers", settings="hook_settings")
+    judged = judge("ready_ignored", "recovers", settings="hook_settings", brief=False)
     assert (judged.status, judged.verdict("recovers")) == (1, "broken")
     assert any("close() was replaced by hookapp.apps" in note for note in judged.notes)
     assert any("hookapp patched close()" in error for error in judged.promises["recovers"]["errors"].values())
@@ -268,7 +273,9 @@ def test_cuts_and_random_plans_are_atomic_there_too(lab: LabSession, tmp_path: P
 
 
 def test_a_read_only_alias_is_judged_for_what_needs_no_write(judge: Judge) -> None:
-    judged = judge("read_only_alias", "reuses durable replaces-stale", settings="ro_settings", alias="replica")
+    judged = judge(
+        "read_only_alias", "reuses durable replaces-stale", settings="ro_settings", alias="replica", brief=False
+    )
     assert any(note.startswith("read-only") for note in judged.notes)
     assert (judged.verdict("durable"), judged.verdict("reuses")) == ("n/a", "kept")
     stale = judged.promises["replaces-stale"]["moments"]
@@ -276,7 +283,7 @@ def test_a_read_only_alias_is_judged_for_what_needs_no_write(judge: Judge) -> No
 
 
 def test_without_use_tz_the_lab_sets_no_time_zone(judge: Judge) -> None:
-    judged = judge("use_tz_false", "initialised", settings="naive_settings")
+    judged = judge("use_tz_false", "initialised", settings="naive_settings", brief=False)
     assert judged.verdict("initialised") == "kept"
 
 
@@ -401,13 +408,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     ],
 )
 def test_an_engine_that_cannot_serve_is_told_with_what_to_do(
-    lab_command: Lab, tmp_path: Path, line: str, said: list[str]
+    lab_on_rig: Lab, tmp_path: Path, line: str, said: list[str]
 ) -> None:
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "__init__.py").touch()
     (tmp_path / "odd" / "base.py").write_text(ENGINE.format(line))
     begun = time.monotonic()
-    done = lab_command("check", "odd")
+    done = lab_on_rig("check", "odd")
     assert time.monotonic() - begun < 20
     assert done.returncode == 254, done
     for part in said:
@@ -445,10 +452,10 @@ def test_an_engine_that_cannot_serve_is_told_with_what_to_do(
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-def test_a_settings_module_that_cannot_be_used(lab_command: Lab, tmp_path: Path, text: str, said: list[str]) -> None:
+def test_a_settings_module_that_cannot_be_used(lab_on_rig: Lab, tmp_path: Path, text: str, said: list[str]) -> None:
     databases = f"DATABASES = {{'default': {{'ENGINE': '{STOCK}', 'NAME': 'x', 'CONN_MAX_AGE': CONN}}}}\n"
     (tmp_path / "broken_settings.py").write_text(f"CONN = 0\n{text}\n" + ("" if "DATABASES =" in text else databases))
-    done = lab_command("check", "--settings", "broken_settings", LAB_IMPORT_TIMEOUT="4")
+    done = lab_on_rig("check", "--settings", "broken_settings", LAB_IMPORT_TIMEOUT="4")
     assert done.returncode == 254, done
     line = done.stderr.splitlines()[-1]
     assert line.startswith("lab: ")

@@ -166,8 +166,9 @@ def engines(tmp_path: Path) -> Path:
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
-def test_variant_that_cannot_run(lab_command: Lab, engines: Path, arguments: list[str], said: list[str]) -> None:
-    refused(lab_command("check", *arguments, cwd=engines), 254, *said)
+@pytest.mark.usefixtures("engines")
+def test_variant_that_cannot_run(lab_on_rig: Lab, arguments: list[str], said: list[str]) -> None:
+    refused(lab_on_rig("check", *arguments), 254, *said)
 
 
 @pytest.mark.chaos
