@@ -25,6 +25,9 @@ ALONE = 60.0
 """Seconds without any worker that may work after which a campaign ends."""
 AHEAD = 2
 """Slices for each worker that are with the scheduler at the same time: the one that runs, and the next one."""
+QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.log-length": 600}
+"""What Dask need not keep of a worker: a profile of each second, of the last hour, which took 9 MB in ten minutes, and
+its load of that hour. The profile would show one call."""
 LEAVE = 15.0
 """Seconds that workers may take to end their servers."""
 
@@ -165,7 +168,10 @@ def _result(distributed: Any, future: Any, piece: Slice[Any]) -> Any:
 def workers(number: int, say: Callable[[str], None]) -> Iterator[Cluster]:
     """So many worker processes of this machine, on loopback, until the block ends. Raises ToolMissing."""
     distributed = _dask()
+    import dask  # noqa: PLC0415 - late, as distributed is
+
     with ExitStack() as stack:
+        stack.enter_context(dask.config.set(QUIET))
         cluster = stack.enter_context(
             distributed.LocalCluster(
                 n_workers=number,
