@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from lab.check.cases import Case, Gathered
-from lab.check.check import Options, _Check, _VariantPart
+from lab.check.check import Options, _Check, _VariantPart, no_second
 from lab.check.lanes import run_in_lanes
 from lab.check.progress import Silent
 from lab.check.subjects import Later
@@ -39,7 +39,7 @@ def entry(store: Store, *others: Later) -> Entry:
 
 def order(store: Store, *cases: Case) -> list[int]:
     part = _VariantPart(entry(store), Gathered(cases))
-    jobs = _Check([part], RIG, None, Options(), store, Silent())._jobs()
+    jobs = _Check([part], RIG, no_second, Options(), store, Silent())._jobs()
     return [case.number for _, case in jobs]
 
 
