@@ -183,8 +183,10 @@ def test_ctrl_c_in_a_campaign_over_versions_keeps_what_there_is_and_leaves_nothi
     terminal: Terminal, tmp_path: Path
 ) -> None:
     """The same command goes on from there, and comes to what a campaign does that nobody has stopped."""
-    command = ("campaign", "django_per_request", "--django", "5.2", "--driver", "psycopg2,psycopg", "--yes")
-    command = (*command, "--cases", "80", "--workers", "2")
+    command = (
+        *("campaign", "django_per_request", "--django", "5.2", "--driver", "psycopg2,psycopg", "--yes"),
+        *("--cases", "80", "--workers", "2"),
+    )
     lab = terminal(*command)
     lab.until(" is broken")
     started = psutil.Process(lab.pid).children(recursive=True)
