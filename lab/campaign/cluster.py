@@ -26,8 +26,8 @@ ALONE = 60.0
 AHEAD = 2
 """Slices for each worker that are with the scheduler at the same time: the one that runs, and the next one."""
 QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.system-monitor.log-length": 600}
-"""What Dask need not keep of a worker: a profile of each second of the last hour, 20 dictionaries a second, and its load
-of that hour. The profile would show one call."""
+"""What Dask need not keep of a worker: its load of the last hour, and a profile of each second of it, which is 20
+dictionaries a second. The profile would show one call."""
 LEAVE = 15.0
 """Seconds that workers may take to end their servers."""
 
