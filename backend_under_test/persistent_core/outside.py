@@ -23,6 +23,8 @@ class _Here(threading.local):
     """What is known of the current thread."""
 
     in_request = False
+    in_doubt: tuple[Any, ...] = ()
+    """Wrappers that were told of more than one end within a block: it goes on, or its request never left it."""
 
 
 here = _Here()
@@ -30,6 +32,10 @@ here = _Here()
 
 def _begin(**_: Any) -> None:
     here.in_request = True
+    if here.in_doubt:
+        wrappers, here.in_doubt = here.in_doubt, ()
+        for wrapper in wrappers:
+            wrapper.request_begins()
 
 
 def _end(**_: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,8 @@ SWALLOWED = (
     "An error in this transaction was swallowed, so PostgreSQL would answer COMMIT with a rollback: nothing that was "
     "done in it is kept. Put the statement that may fail into an atomic() block of its own."
 )
+REFERENCES = 2
+"""To an object that one list alone refers to, as sys.getrefcount counts: the list's, and that of the count itself."""
 DOOMING = ("25006", "57P01", "57P02", "57P03", "08")
 """SQLSTATEs (or their beginnings) after which a session must not serve another request. 25006: a failover may have left
 this one at a server that is read-only now. A transaction made read-only on purpose costs a session too: only the server
@@ -346,10 +349,12 @@ class PersistentWrapper(PostgresWrapper):
                 self._boundary_in_block = self.in_atomic_block
                 self.close()
             elif self.in_atomic_block:
-                if self._boundary_in_block:
+                # It may be the end of something else, such as a task that the block has called: then the block goes on.
+                if self._boundary_in_block and self._left_behind():
                     self._abandon_block()
-                else:
-                    self._boundary_in_block = True
+                elif self._boundary_in_block and self not in here.in_doubt:
+                    here.in_doubt = (*here.in_doubt, self)
+                self._boundary_in_block = self.in_atomic_block
             else:
                 self._lost = self._boundary_in_block = False
         except Exception:
@@ -435,6 +440,15 @@ class PersistentWrapper(PostgresWrapper):
             end_use(session)
             session.dispose()
         self.holder.release(self)
+
+    def request_begins(self) -> None:
+        """Its thread serves another request: a block in which one has ended was left behind, whatever refers to it."""
+        if self.in_atomic_block and self.connection is None and self._boundary_in_block:
+            self._abandon_block()
+
+    def _left_behind(self) -> bool:
+        """Whether nothing refers to the block any more: a `with` statement in it would, until it is left."""
+        return not self.atomic_blocks or sys.getrefcount(self.atomic_blocks[0]) <= REFERENCES
 
     def _abandon_block(self) -> None:
         """Clear the state of an atomic block that its request never left: Django itself never does."""
