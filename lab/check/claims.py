@@ -17,6 +17,7 @@ import msgspec
 
 from lab.check.variants import ROWS_MODULE, rows
 from lab.errors import BadInput
+from lab.judging.plan_parts import pools
 from lab.promise import PROMISES, Promise
 from lab.records.variant import Traits, Variant
 from lab.registry import beside
@@ -155,7 +156,8 @@ def _limits() -> dict[str, dict[str, list[str]]]:
 
 
 def _kind(traits: Traits) -> str:
-    if traits.pool_max:
+    """Which of stock Django's configurations has such settings; an ENGINE's own pool is none of them."""
+    if pools(traits):
         return "pool"
     if traits.conn_max_age == 0:
         return "per_request"

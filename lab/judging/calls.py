@@ -171,7 +171,17 @@ class Request:
             depth += {"enter": 1, "leave": -1}.get(call.f, 0)
             if depth < 0:
                 return False
-        return (self.bare or self.calls[0].f == "begin") and (depth == 0 or bool(self.errors))
+        return not self.told_inside and (self.bare or self.calls[0].f == "begin") and (depth == 0 or bool(self.errors))
+
+    @property
+    def told_inside(self) -> bool:
+        """Whether Django was told within a block that some unit of work has ended: what comes then is not plain."""
+        depth = 0
+        for call in self.calls:
+            depth = 0 if call.ends_blocks else depth + {"enter": 1, "leave": -1}.get(call.f, 0)
+            if call.f == "finish" and depth > 0:
+                return True
+        return False
 
     @property
     def never_left(self) -> bool:

@@ -16,6 +16,7 @@ from lab.records.plan import (
     End,
     Enter,
     FaultSpec,
+    Finish,
     Heal,
     Inject,
     Leave,
@@ -52,6 +53,12 @@ WHILE_LOCKED = (
     "WHERE locktype = 'advisory' AND application_name = current_setting('application_name')"
 )
 """A project's set-up of new sessions that fails as long as another session of the run holds an advisory lock."""
+
+TOLD: dict[str, tuple[Step, ...]] = {
+    "told of an end": (Finish("t0"),),
+    "told of an end twice": (Finish("t0"), Finish("t0")),
+}
+"""What Django is told within a block by tasks that the block calls or hands on: close_old_connections() is the same."""
 
 DELAY_MS = 700
 """Longer than a step waits before it counts as waiting in the client, and than a signal takes."""
@@ -147,6 +154,11 @@ def keeps(variant: Variant, traits: Traits) -> bool:
     if traits.conn_max_age != 0:
         return True
     return traits.own_close or traits.pool_max > 0 if traits.kept is None else traits.kept > 0
+
+
+def pools(traits: Traits) -> bool:
+    """Whether the settings ask for Django's pool: then sessions are meant to be kept, whatever was seen."""
+    return bool((traits.settings.get("OPTIONS") or {}).get("pool"))
 
 
 def commits_at_close(variant: Variant, traits: Traits) -> bool:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TWICE, inject, query, request
+from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TOLD, TWICE, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Heal, Leave, Plan, Read, Sql, Write
+from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Finish, Heal, Leave, Plan, Read, Sql, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -76,6 +76,13 @@ class Atomic(Promise):
         yield self.plan(variant, "COMMIT refused", *late, *query("t0"))
         closed = request("t0", Enter("t0"), Write("t0"), Close("t0"), Write("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "close() inside", *closed, *query("t0"))
+        # What a task that is done within a block tells Django, as close_old_connections() does: paperless-ngx #12699.
+        for name, told in TOLD.items():
+            goes_on = request("t0", Enter("t0"), Write("t0"), *told, Write("t0", swallow=True), Leave("t0"))
+            yield self.plan(variant, "close() inside", *query("t0"), *goes_on, *query("t0"), title=name)
+        ended = (Enter("t0"), Write("t0"), Finish("t0"), Leave("t0", "rollback"), Write("t0", swallow=True))
+        nested = request("t0", Enter("t0"), Write("t0"), *ended, Leave("t0"))
+        yield self.plan(variant, "close() inside", *query("t0"), *nested, *query("t0"), title="told of an end, nested")
         refused = request("t0", Enter("t0"), Write("t0"), Fail("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "statement error swallowed", *refused, *query("t0"))
         inner = (Enter("t0"), Write("t0"), Fail("t0"), Leave("t0"))

@@ -1,7 +1,9 @@
 """works-unfaulted: what a backend does when nothing is wrong with network or server.
 
 psycopg #1008: COPY by execute() is refused by the driver and leaves the connection in the middle of it, so the next
-statement gets an error that is not its own.
+statement gets an error that is not its own. What asks the server once more after a refused statement gets "current
+transaction is aborted" in the place of the refusal (django-debug-toolbar #331). A process that was forked, and whose
+inherited descriptor somebody has closed, fails at its first query (celery #5483).
 """
 
 from __future__ import annotations
@@ -10,10 +12,13 @@ from collections.abc import Iterator
 from typing import get_args
 
 from lab.judging.calls import ORDINARY, Call, Request
+from lab.judging.errors import nearest, of_database
 from lab.judging.plan_parts import at_once, block, on, query, repeating, request, several, test_runs
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import TEST_DATABASE, Enter, Fail, Leave, Plan, Read, Sql, Use, UseName, Write
+from lab.records.history import Cause
+from lab.records.lifecycle import Lifecycle
+from lab.records.plan import TEST_DATABASE, Enter, Fail, Fork, Leave, Plan, Read, Sql, Use, UseName, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -33,15 +38,26 @@ WORDS: dict[UseName, str] = {
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
 IN_BLOCK: tuple[UseName, ...] = ("savepoints", "for-update", "durable-inside", "on-commit")
 assert {*WORDS, *MANY, *IN_BLOCK, *TEST_DATABASE, "listen", "heard", "bulk-load", "slow"} == set(get_args(UseName))
+FORKED = "in a forked process"
 PLAIN = (*ORDINARY, "use", "fail", "sql")
+OWN = {
+    "unique": ("23505", "IntegrityError"),
+    "statement_timeout": ("57014", "OperationalError"),
+    "serialization": ("40001", "OperationalError"),
+}
+"""The SQLSTATE with which the server refuses a `fail` step, and the class of PEP 249 for it."""
+ABORTED = "25P02"
+"""What the server says to every statement in a block in which it has refused one."""
+CHILD = "c0.t0"
 
 
 @promise
 class WorksUnfaulted(Promise):
     """At stake in every request of a run without any fault that does nothing but what a healthy session can serve.
 
-    A refused statement's error is its own, and so is what follows in the block that it has aborted. Requests side by
-    side belong to isolated-threads, and processes that fork to fork-safe.
+    A refused statement's error is its own where it says by its SQLSTATE or class what the server has said, and so is
+    what follows in the block that it has aborted. Requests side by side belong to isolated-threads. Of processes that
+    fork, those of a child are judged whose parent rests; what the two do to each other belongs to fork-safe.
     """
 
     id = "works-unfaulted"
@@ -85,7 +101,20 @@ class WorksUnfaulted(Promise):
         # A timer of a second that nobody stopped meets the second one, and none of which the backend is in its rights.
         refused = (*request("t0", slow), *request("t0", Fail("t0", swallow=True), slow, slow))
         yield self.plan(variant, "a statement refused", *refused, *after, title="then some that take their time")
+        for cause in ("unique", "statement_timeout"):
+            twice = request("t0", Enter("t0"), Write("t0"), Fail("t0", cause)) * 2
+            yield self.plan(variant, "a statement refused", *query("t0"), *twice, *after, title=f"{cause}, in a block")
+        yield from self._forked(variant)
         yield from test_runs(self, variant, "a test database")
+
+    def _forked(self, variant: Variant) -> Iterator[Plan]:
+        """A process is forked from one that rests, as by a server that preloads, or a pool of workers."""
+        work = (*query(CHILD), *block(CHILD), *query(CHILD), *block(CHILD))
+        for name, before in (("after a query", query("t0")), ("after a block", block("t0")), ("before any", ())):
+            yield self.plan(variant, FORKED, *before, Fork("t0"), *work, title=name)
+        lifecycles: dict[str, Lifecycle] = {"t0": "command", CHILD: "task"}
+        worker = (*query("t0"), Fork("t0"), *work)
+        yield self.plan(variant, FORKED, *worker, title="a command that forks workers", lifecycles=lifecycles)
 
     def judge(self, record: Record) -> Finding:
         if record.plan.faults() or record.plan.init:
@@ -96,12 +125,12 @@ class WorksUnfaulted(Promise):
         for call in trace.calls:
             if call.failed and getattr(call.plan, "how", "") in TEST_DATABASE:
                 return self.broken("a test run could not make, copy or drop its database", call.step)
-        judged = 0
+        judged: list[Request] = []
         of_django: Finding | None = None
         for each in trace.requests:
             if not _ours(trace, each):
                 continue
-            if (found := _wrong(each)) is not None:
+            if (found := _wrong(each, manual=not record.traits.autocommit)) is not None:
                 call, why = found
                 if _too_slow(trace, call):
                     return self.unknown("a statement that takes its time is cancelled, whatever came before")
@@ -109,19 +138,26 @@ class WorksUnfaulted(Promise):
                     return self.broken(f"without any fault {why} at {call.f} of {call.actor}", call.step)
                 left = f"{call.f} of {call.actor} met a COPY by execute() that psycopg refuses and leaves under way"
                 of_django = of_django or self.broken(left, call.step, djangos=True)
-            judged += bool(each.sessions)
+            judged += [each] if each.sessions else []
         if of_django is not None:
             return of_django
+        return self._served(record, judged)
+
+    def _served(self, record: Record, judged: list[Request]) -> Finding:
+        """No request had an error that was not its own: was one at stake?"""
         if not judged:
             return self.unknown("no request did what a healthy session serves, and nothing else")
-        return self.kept(f"{count(judged, 'request')} without a fault, none with an error that was not its own")
+        if record.plan.moment == FORKED and not any(each.process for each in judged):
+            return self.unknown("no forked process made a request while its parent rested")
+        return self.kept(f"{count(len(judged), 'request')} without a fault, none with an error that was not its own")
 
 
 def _ours(trace: Trace, request: Request) -> bool:
     """Whether its errors can be nothing but the backend's: it is plain and alone, nothing odd came before, and there
     were no more threads than the variant is made for.
     """
-    odd = [call for call in trace.calls if call.begin < request.begin and call.f not in PLAIN]
+    forks = _forks_at_rest(trace, request)
+    odd = [call for call in trace.calls if call.begin < request.begin and call.f not in PLAIN and call not in forks]
     before = [other for other in trace.requests if other.begin < request.begin]
     threads = {
         other.actor for other in trace.requests if other.process == request.process and other.begin < request.end
@@ -131,7 +167,20 @@ def _ours(trace: Trace, request: Request) -> bool:
     alone = not any(
         other is not request and other.running_between(request.begin, request.end) for other in trace.requests
     )
-    return plain and calm and alone and request.tidy and several(trace.record.plan.variant, len(threads))
+    served = plain and not request.told_inside
+    return served and calm and alone and request.tidy and several(trace.record.plan.variant, len(threads))
+
+
+def _forks_at_rest(trace: Trace, request: Request) -> list[Call]:
+    """The fork by which the process of the request came to be, if its parent made no request from then on."""
+    forks = [call for call in trace.calls if call.f == "fork" and call.begin < request.begin]
+    if len(forks) != 1 or forks[0].ending != "ok" or forks[0].value.get("child") != request.process:
+        return []
+    rests = not any(
+        other.process == forks[0].process and other.running_between(forks[0].begin, request.end)
+        for other in trace.requests
+    )
+    return forks if rests else []
 
 
 def _by_hand(call: Call) -> bool:
@@ -158,17 +207,46 @@ def _too_slow(trace: Trace, call: Call) -> bool:
     return call in slow and not any(other.ending == "ok" for other in slow)
 
 
-def _wrong(request: Request) -> tuple[Call, str] | None:
-    """The first call with an error that is not its own, or with a result that is not whole."""
-    depth, aborted = 0, False
+def _wrong(request: Request, *, manual: bool) -> tuple[Call, str] | None:
+    """The first call with an error that is not its own, or with a result that is not whole.
+
+    `manual`: autocommit is off in the settings, so that a refused statement aborts what follows to the request's end.
+    """
+    depth, aborted = int(manual), False
     for call in request.calls:
         own = call.f in ("sql", "fail")
         if call.failed and not own and not aborted:
             return call, "there was an error"
+        if not aborted and (told := _told_by_another(call)):
+            return call, f"what the server had refused was told as {told}"
         if call.f == "use" and call.ending == "ok" and not call.value.get("whole"):
             return call, "a result was not whole"
         depth += {"enter": 1, "leave": -1}.get(call.f, 0) if not call.failed or call.f == "leave" else 0
         aborted = (aborted or (own and call.failed)) and depth > 0
         if call.ends_blocks:
-            depth, aborted = 0, False
+            depth, aborted = int(manual), False
     return None
+
+
+def _told_by_another(call: Call) -> str:
+    """Where what leaves a refused statement, or then leaves all blocks, is not that statement's error: what it is.
+
+    A backend's own class for it is the statement's, and so is an error that says nothing else. An SQLSTATE that the
+    server gave to another statement is not, nor is a driver's own error in the place of the refusal.
+    """
+    if not isinstance(call.plan, Fail) or not call.failed or call.hung or call.died:
+        return ""
+    sqlstate, pep = OWN[call.plan.cause]
+    left = [Cause(**link) for link in call.value.get("left", ())]
+    for chain in (call.chain, *([left] if left else ())):
+        visible, hidden = [[each for each in chain if each.hidden is hide] for hide in (False, True)]
+        if any(each.sqlstate == sqlstate for each in visible):
+            continue
+        others = [each.sqlstate for each in visible if each.sqlstate]
+        replaced = any(each.sqlstate == sqlstate for each in hidden)
+        if ABORTED in others or (others and replaced):  # the server may refuse it for a reason of its own, as a role's
+            return f"another error of the server's, {others[0]}"
+        told = any(nearest(each).endswith(f".{pep}") for each in visible)
+        if replaced and not told and any(map(of_database, visible)):
+            return nearest(visible[0])
+    return ""

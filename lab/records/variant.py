@@ -62,7 +62,7 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     and so on, had stopped opening new ones; empty where there were never more sessions than requests,
     and where nobody has looked. `keeping` says it in words.
     `commits`: close() was seen to commit what was pending (None: it was not asked). `receivers` are the project's own
-    of the signals that concern connections.
+    of the signals that concern connections, and what of it runs in a forked process.
     """
 
     versions: dict[str, str] = field(default_factory=dict)

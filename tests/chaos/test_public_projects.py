@@ -61,14 +61,15 @@ class Public:
 KEPT: frozenset[str] = frozenset()
 STATE = frozenset({"clean-session"})
 STALE = STATE | {"replaces-stale"}
+TEST_DATABASE = STALE | {"alias-separate"}
 UNTOLD = ("in a command", "in an executor's thread")
 ROTATED = ("password rotated, query first", "password rotated, atomic() first")
 PUBLIC = (
     Public("prometheus_settings", STALE, moments=UNTOLD),
     Public("tenants_settings", STALE),
     Public("psqlextra_settings", STALE),
-    Public("sqlalchemy_pool_settings", STALE, moments=(*UNTOLD, *ROTATED)),
-    Public("geventpool_settings", STALE, wanted=GEVENT),
+    Public("sqlalchemy_pool_settings", TEST_DATABASE, moments=(*UNTOLD, *ROTATED)),
+    Public("geventpool_settings", TEST_DATABASE, wanted=GEVENT),
     Public("silk_settings", STALE),
     Public("wagtail_settings", STATE),
     Public("multitenant_settings", STALE),

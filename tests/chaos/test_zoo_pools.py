@@ -20,6 +20,7 @@ from lab.subject.handle import Zygote
 pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 TESTS = Path(__file__).resolve().parents[1]
+STOCK = "django.db.backends.postgresql"
 BOUND = 4.0  # seconds
 MOMENTS = {
     "reuses": ("query first", "two actors in turn"),
@@ -125,3 +126,14 @@ def test_a_pool_that_has_a_maximum_and_keeps_nothing_is_seen_to(rig: Rig) -> Non
 def test_a_pool_that_hands_out_its_sessions_in_turn_is_seen_to_keep_them(rig: Rig) -> None:
     with closing(_zygote("correct_own_pool", rig, "psycopg")) as zygote:
         assert probe(zygote.variant, rig, zygote).kept
+
+
+@pytest.mark.parametrize(("engine", "told"), [("zoo.closes_pool_at_end", Verdict.BROKEN), (STOCK, Verdict.KEPT)])
+@pytest.mark.parametrize("most", [4, 20])
+def test_a_pool_that_the_settings_ask_for_must_keep(engine: str, told: Verdict, most: int, rig: Rig) -> None:
+    variant = Variant(
+        name=engine, engine=engine, driver="psycopg", path=(str(TESTS),), options={"pool": {"max_size": most}}
+    )
+    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
+        shown = _shown(zygote, "reuses", rig, "query first", "atomic() first", "two actors in turn")
+        assert [each[2] for each in shown] == [told] * 3, shown

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from lab.promises.works_unfaulted import COPY
-from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Read, Sql, Use, Write
-from lab.records.variant import Variant
+from lab.records.history import Cause
+from lab.records.plan import Begin, Close, End, Enter, Fail, Finish, Fork, Leave, Read, Sql, Use, Write
+from lab.records.variant import Traits, Variant
 from unit.histories import Line, asks, begins, finding, lost, ok, record, refused, returns, skipped, strike, verdict
 
 WORKS = "works-unfaulted"
@@ -167,3 +168,59 @@ def test_in_a_block_only_a_refused_statement_explains_what_follows() -> None:
     refusal = refused(Fail(T, swallow=True))
     follows = refused(Use(T, "read-many", swallow=True), "25P02")
     assert block(refusal, follows, follows, skipped(Leave(T))) == "kept"
+
+
+def test_what_follows_where_autocommit_is_off_is_its_own_too() -> None:
+    lines = (ok(Begin(T)), ok(Read(T), on="1@a"), refused(Fail(T, swallow=True)), refused(Read(T), "25P02"), ok(End(T)))
+    told_of = [verdict(WORKS, record(*lines, traits=Traits(autocommit=on))) for on in (True, False)]
+    assert told_of == ["broken", "kept"]
+    later = (*lines, ok(Begin(T)), refused(Read(T), "25P02"), ok(End(T)))
+    assert verdict(WORKS, record(*later, traits=Traits(autocommit=False))) == "broken"
+
+
+def told_as(*chain: Cause) -> str:
+    raised = Line(Fail(T), "fail", chain=chain)
+    block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), raised, skipped(Leave(T)), ok(End(T)))
+    return told(*asks(T, "1@a"), *block, *asks(T, "1@a"))
+
+
+UNIQUE = Cause(cls="psycopg.errors.UniqueViolation", base="psycopg.errors.UniqueViolation", sqlstate="23505")
+ABORTED = Cause(cls="django.db.utils.InternalError", sqlstate="25P02")
+
+
+def test_a_refusal_that_is_told_by_what_was_asked_after_it() -> None:
+    hidden = Cause(cls="psycopg2.errors.UniqueViolation", sqlstate="23505", hidden=True)
+    drivers_own = Cause(cls="django.db.utils.ProgrammingError")
+    assert told_as(ABORTED, hidden) == "broken"
+    assert told_as(drivers_own, hidden) == "broken"
+
+
+def test_a_refusal_in_other_words_is_its_own() -> None:
+    of_its_own = Cause(cls="mine.Refused", base="django.db.utils.IntegrityError")
+    hidden = Cause(cls="psycopg2.errors.UniqueViolation", sqlstate="23505", hidden=True)
+    assert told_as(Cause(cls="mine.Refused", base="builtins.Exception"), UNIQUE) == "kept"
+    assert told_as(of_its_own, hidden) == "kept"
+    assert told_as(Cause(cls="mine.Refused", base="builtins.Exception"), hidden) == "kept"
+
+
+def test_a_refusal_that_another_error_replaces_when_it_leaves_the_block() -> None:
+    left = [{"cls": "django.db.utils.InternalError", "sqlstate": "25P02"}]
+    raised = Line(Fail(T), "fail", {"left": left}, (UNIQUE,))
+    assert told(ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), raised, skipped(Leave(T)), ok(End(T))) == "broken"
+
+
+C = "c0.t0"
+FORKS = ok(Fork(T), child="c0", pid=7)
+
+
+def test_a_forked_process_whose_parent_rests() -> None:
+    fails = (ok(Begin(C)), lost(Read(C)), ok(End(C)))
+    assert told(*asks(T, "1@a"), FORKS, *fails) == "broken"
+    assert told(*asks(T, "1@a"), FORKS, *asks(C, "1@a")) == "kept"
+    assert told(FORKS, *asks(T, "1@a"), *fails) == "unknown", "the two may be in each other's way"
+    assert told(ok(Begin(T)), ok(Read(T), on="1@a"), FORKS, *fails, ok(End(T))) == "unknown"
+
+
+def test_to_refuse_to_go_on_where_an_end_was_told_within_a_block() -> None:
+    block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), ok(Finish(T)), lost(Leave(T)), ok(End(T)))
+    assert told(*block) == "unknown"

@@ -7,6 +7,7 @@ shelves, a thread that ends in mid-request takes its sessions with it.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -194,13 +195,21 @@ class Careful(Stock):
         return bool(cursor.fetchone()[0] == "off")
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Give the session back at both ends of a request, whatever state it is in."""
+        """Give the session back at both ends of a request, whatever state it is in.
+
+        Within a block the end may be that of another piece of work, such as a task that the block has called: from then
+        on Django refuses every statement of the block, until it is left. One that was left behind, to which nothing
+        refers, is forgotten at the next end or begin.
+        """
+        blocks = self.atomic_blocks
+        left_behind = self.closed_in_transaction and (not blocks or sys.getrefcount(blocks[0]) <= 2)
+        over = left_behind or not self.in_atomic_block
         if self.connection is not None:
-            if self.in_atomic_block:
-                self.in_atomic_block = False
-                self.savepoint_ids, self.atomic_blocks = [], []
             self.close()
-        self.in_atomic_block = self.closed_in_transaction = self.needs_rollback = False
+            self.connection = None
+        if over:
+            self.in_atomic_block = self.closed_in_transaction = self.needs_rollback = False
+            self.savepoint_ids, self.atomic_blocks = [], []
 
 
 ORPHANS: list[Any] = []

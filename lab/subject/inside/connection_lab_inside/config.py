@@ -40,6 +40,8 @@ ROLE_OPTION = re.compile(r"(-c\s*|--)(role|session_authorization)\s*=\s*(?P<role
 OTHER_SERVERS = ("mysql", "oracle", "sqlite3", "sqlite", "mariadb", "mssql")
 NUMBERS = ("CONN_MAX_AGE",)
 FLAGS = ("CONN_HEALTH_CHECKS", "AUTOCOMMIT", "ATOMIC_REQUESTS", "DISABLE_SERVER_SIDE_CURSORS")
+OURS = ("", "django", "psycopg", "psycopg2", "psycopg_pool", "connection_lab_inside")
+"""Packages whose calls in a forked process are no doing of a project's."""
 CREDENTIALS = re.compile(r"[A-Za-z][\w+.-]*://[^\s:/@]*:([^\s@/]+)@")
 LIBRARY = re.compile(
     r"cannot open shared object file|Could not find the \w+ library|DLL load failed|\.so\b", re.IGNORECASE
@@ -73,6 +75,8 @@ class Loaded:
     notes: list[str] = field(default_factory=list)
 
 
+_in_child: list[Any] = []
+"""What was given to os.register_at_fork() to be called in a forked process."""
 _said: list[Any] = []
 """What the project's DATABASES are before the lab lays its own server under them."""
 
@@ -91,6 +95,7 @@ class _Bundled:
 
 def prepare_process(config: dict[str, Any], notes: list[str]) -> None:
     """Folder, import path and driver, before anything of the project is imported."""
+    _listen_to_forks()
     if (theirs := sorted(name for name in os.environ if name.startswith("PG"))) and config["module"]:
         notes.append(f"{', '.join(theirs)} of the environment: for the settings to read, the server is the lab's")
     if config["folder"]:
@@ -104,6 +109,18 @@ def prepare_process(config: dict[str, Any], notes: list[str]) -> None:
         importlib.import_module(driver)
     except ImportError as error:
         raise Refused(f"driver {driver} does not import under {sys.executable}: {error}") from None
+
+
+def _listen_to_forks() -> None:
+    """Note what the project wants to be called in a forked process: Python does not tell it later."""
+    register = os.register_at_fork
+
+    def noting(**hooks: Any) -> None:
+        register(**hooks)
+        if "after_in_child" in hooks:
+            _in_child.append(hooks["after_in_child"])
+
+    os.register_at_fork = noting
 
 
 def hide_servers() -> None:
@@ -338,18 +355,28 @@ def patched() -> dict[str, str]:
 
 
 def receivers() -> list[str]:
-    """What of the project's listens to the signals by which Django opens, sets up and closes connections."""
+    """What of the project's listens to the signals by which Django opens, sets up and closes connections, and what of
+    it runs in a forked process.
+    """
     from django.core.signals import got_request_exception, request_finished, request_started
     from django.db.backends.signals import connection_created
 
-    found: list[str] = []
+    found = [_named(each) for each in _in_child if _top(each) not in (*sys.stdlib_module_names, *OURS)]
     for signal in (connection_created, request_started, request_finished, got_request_exception):
         for _, receiver, *_ in signal.receivers:
             target = receiver() if isinstance(receiver, weakref.ref) else receiver
-            module = getattr(target, "__module__", "") or ""
-            if module.partition(".")[0] not in ("django", ""):
-                found.append(f"{module}.{getattr(target, '__qualname__', type(target).__name__)}")
+            if _top(target) not in ("django", ""):
+                found.append(_named(target))
     return sorted(set(found))
+
+
+def _top(target: Any) -> str:
+    """The top-level package that it belongs to, "" where that is not known."""
+    return (getattr(target, "__module__", "") or "").partition(".")[0]
+
+
+def _named(target: Any) -> str:
+    return f"{target.__module__}.{getattr(target, '__qualname__', type(target).__name__)}"
 
 
 def _patches() -> list[str]:
