@@ -135,6 +135,7 @@ def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] |
             if not of_child or not (gone := there - {each.id for each in census.sessions}):
                 continue
             number = len(gone) - _closed_by_parent(record, fork, census, len(gone))
+            number -= _ending_at_fork(record, trace, fork)
             number = min(number, len(census.spoken.get(parent, gone)))
             if number > 0:
                 return f"{number} of its parent's sessions ended with the {census.at} of {child}", census.step
@@ -187,6 +188,14 @@ def _closed_by_parent(record: Record, fork: Call, census: Census, gone: int) -> 
         return 0  # a record that says nothing of sockets
     has = had & set(census.sockets[parent])
     return len(had - has) if has else gone
+
+
+def _ending_at_fork(record: Record, trace: Trace, fork: Call) -> int:
+    """How many sessions of the parent's were there at the fork, and their sockets not: it had closed them just then."""
+    at_fork = [each for each in record.census if each.at == "fork" and each.step == fork.step]
+    used = {call.session for call in trace.calls if call.process == fork.process and call.end <= fork.end}
+    had = [len(each.sockets[fork.process]) for each in at_fork if fork.process in each.sockets]
+    return max(len(used & _there(record, fork)) - had[0], 0) if had else 0
 
 
 def _moved(trace: Trace) -> tuple[str, int] | None:

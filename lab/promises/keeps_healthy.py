@@ -71,13 +71,13 @@ class KeepsHealthy(Promise):
             refused = [call for call in each.calls if call.meant or _refused_at_commit(call)]
             if not refused or not each.sessions or not _tidy(each) or trace.during(each.begin, each.end):
                 continue
-            last = each.calls[-1]
-            census = next((c for c in record.census if c.at == "end" and c.step == last.step), None)
-            if census is None:
+            gone = _gone(record, each)
+            if gone is None:
                 continue
             looked += 1
-            alive = {session.id for session in census.sessions}
-            if gone := set(each.sessions) - alive:
+            if gone and any(_gone(record, other) for other in trace.requests if _uneventful(trace, other)):
+                return self.none("a session ended with a request without any error, too")
+            if gone:
                 return self.broken(
                     f"an error of one statement cost {each.actor} {len(gone)} session{'s' * (len(gone) > 1)}",
                     refused[0].step,
@@ -85,6 +85,18 @@ class KeepsHealthy(Promise):
         if not looked:
             return self.unknown("no statement was refused in a request that then ended")
         return self.kept(f"{count(looked, 'request')} with an error of one statement: each time the session lived on")
+
+
+def _gone(record: Record, request: Request) -> set[str] | None:
+    """The request's sessions that were not there any more when it had ended; None where nobody looked."""
+    last = request.calls[-1].step
+    census = next((each for each in record.census if each.at == "end" and each.step == last), None)
+    return None if census is None else set(request.sessions) - {session.id for session in census.sessions}
+
+
+def _uneventful(trace: Trace, request: Request) -> bool:
+    """Whether there is no reason at all in the request to part with its session."""
+    return request.ordinary and not request.errors and _tidy(request) and not trace.during(request.begin, request.end)
 
 
 def _refused_at_commit(call: Call) -> bool:

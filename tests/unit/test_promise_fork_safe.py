@@ -61,6 +61,16 @@ def test_who_has_ended_a_resting_session_is_told_by_the_sockets() -> None:
     assert verdict(SAFE, after(sockets=(12,))) == "broken"
 
 
+def test_a_session_whose_socket_was_closed_before_the_fork_was_ending_then() -> None:
+    """A thread of the parent's closes what is idle; the server takes a moment to see it."""
+    asked = (*asks(T, "1@a"), *asks(T, "2@b"))
+    two, one = (session("1@a"), session("2@b")), session("1@a")
+    for had, left, expected in (((11,), one, "kept"), ((11, 12), one, "broken"), ((11,), None, "broken")):
+        forks = (*asked, FORKS, census(*two, at="fork", sockets={"": had}), ok(Exit(C)))
+        told = census(*([left] if left else []), at="exit", actor=C, sockets={"": had})
+        assert verdict(SAFE, record(*forks, told)) == expected
+
+
 def test_a_statement_of_the_parent_fails_after_what_a_child_did() -> None:
     begun = (ok(Begin(T)), ok(Read(T), on="1@a"), FORKS, HELD)
     assert verdict(SAFE, record(*begun, lost(Read(C)), ok(Read(T), on="1@a"), ok(End(T)), ok(Exit(C)))) == "kept"

@@ -53,3 +53,14 @@ def test_another_reason_to_part_with_it() -> None:
 def test_where_nothing_is_kept_nothing_is_lost() -> None:
     told = record(ok(Begin(T)), READS, refused(Fail(T)), ok(End(T)), GONE, variant=Variant(name="stock"))
     assert verdict(HEALTHY, told) == "n/a"
+
+
+def test_one_that_parts_with_sessions_without_any_error() -> None:
+    """It ends what is idle for some milliseconds: that one of them had seen an error says nothing."""
+    failed = (ok(Begin(T)), READS, refused(Fail(T)), ok(End(T)), GONE)
+    calm = (ok(Begin(T)), ok(Read(T), on="2@b"), ok(End(T)))
+    assert verdict(HEALTHY, record(*failed, *calm, census())) == "n/a"
+    assert verdict(HEALTHY, record(*calm, census(), *failed)) == "n/a"
+    assert verdict(HEALTHY, record(*failed, *calm, census(session("2@b")))) == "broken"
+    struck = (*calm[:2], strike("terminate", "2@b"), calm[2], census())
+    assert verdict(HEALTHY, record(*failed, *struck)) == "broken", "a fault had ended it"
