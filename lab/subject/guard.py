@@ -94,7 +94,7 @@ class Guard:
                 libraries.append(f"{path} ({what})")
         if libraries:
             what = ", ".join(libraries)
-            found.append(f"the project's own code did not ask for {what}: a library in C did, and was refused")
+            found.append(f"a library in C, and not the project's own code, asked for {what}: refused")
         return found
 
     def close(self) -> None:
