@@ -101,9 +101,9 @@ class WorksUnfaulted(Promise):
         # A timer of a second that nobody stopped meets the second one, and none of which the backend is in its rights.
         refused = (*request("t0", slow), *request("t0", Fail("t0", swallow=True), slow, slow))
         yield self.plan(variant, "a statement refused", *refused, *after, title="then some that take their time")
-        for cause in ("unique", "statement_timeout"):
-            twice = request("t0", Enter("t0"), Write("t0"), Fail("t0", cause)) * 2
-            yield self.plan(variant, "a statement refused", *query("t0"), *twice, *after, title=f"{cause}, in a block")
+        for why in ("unique", "statement_timeout"):
+            twice = request("t0", Enter("t0"), Write("t0"), Fail("t0", why)) * 2
+            yield self.plan(variant, "a statement refused", *query("t0"), *twice, *after, title=f"{why}, in a block")
         yield from self._forked(variant)
         yield from test_runs(self, variant, "a test database")
 
