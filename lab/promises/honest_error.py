@@ -275,12 +275,14 @@ def _feigned(unit: Unit, trace: Trace) -> bool:
     closer = unit.closer
     if closer is None or closer.failed or unit.outcome != "acked" or unit.doomed or unit.swallowed:
         return False
-    if "wire" in closer.value:
-        return bool(closer.value["wire"] != "acked")
+    wire = closer.value.get("wire", "")
+    if wire in ("acked", "sent", "refused"):
+        return bool(wire != "acked")
+    # Where no COMMIT was seen: it may be called otherwise, or a close() in the block has ended it, where nothing was lost.
     met = trace.during(unit.begin, closer.end)
     meant = [token for token in unit.written if not token.undone]
     gone = bool(meant) and not any(trace.present.get(token.name) for token in meant)
-    return bool(met) and gone and {landing.kind for landing in met} <= JUDGED
+    return bool(met) and gone and (bool(wire) or {landing.kind for landing in met} <= JUDGED)
 
 
 def _first_errors(trace: Trace) -> list[Call]:

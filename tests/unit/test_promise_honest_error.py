@@ -8,7 +8,7 @@ import pytest
 from lab.judging.calls import Call
 from lab.promises.honest_error import _of_leaving
 from lab.records.history import DIED, Cause
-from lab.records.plan import Begin, Commit, End, Enter, Fork, Leave, Read, Write
+from lab.records.plan import Begin, Close, Commit, End, Enter, Fork, Leave, Read, Write
 from lab.records.variant import Variant
 from unit.histories import Line, asks, begins, finding, heal, hung, ok, record, strike, verdict
 
@@ -226,6 +226,14 @@ def test_a_lost_commit_is_no_success(wire: str) -> None:
     told = (*WROTE, strike("cut-fin", "1@a"), ok(Leave(T), depth=0, wire=wire), ok(End(T)))
     found = finding(HONEST, record(*told))
     assert (found.verdict, found.steps) == ("broken", (4,))
+
+
+def test_where_no_commit_is_seen_and_nothing_is_lost_none_is_feigned() -> None:
+    """A close() in the block had ended it, without any fault; or the backend says it in other words."""
+    told = (*WROTE, ok(Close(T)), ok(Leave(T), depth=0, wire="unsent"), ok(End(T)))
+    assert verdict(HONEST, record(*told)) == "unknown"
+    told = (*WROTE, strike("cut-fin", "1@a"), ok(Leave(T), depth=0, wire="unsent"), ok(End(T)))
+    assert verdict(HONEST, record(*told, rows=[2])) == "unknown"
 
 
 def test_without_a_journal_the_table_tells() -> None:
