@@ -1,14 +1,14 @@
 # The connection lab. `make lab` or `make test` on a fresh machine does everything; nothing needs root or Docker.
 #
 #   PYTHON=python3.13   the interpreter of .venv (default: the newest of 3.11 to 3.14 on PATH)
-#   WORKERS=2           how many processes the suite runs in (default: 2.5 for each processor)
+#   WORKERS=2           how many processes the suite runs in (default: 3 for each processor)
 #   ARGS="…"            more arguments for the program that a target runs
 #   UPGRADE=1           with `make lock`: newest versions instead of the locked ones
 
 PYTHON ?=
 ARGS ?=
-# Two workers and a half for a processor: nearly half of the suite's time is waiting for servers and deadlines.
-WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) * 5 / 2)))
+# Three workers for a processor: a third of the suite's time is waiting for servers and deadlines.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) * 3)))
 BIN := .venv/bin
 COMPILE = $(BIN)/uv pip compile --quiet --no-cache --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)

@@ -72,10 +72,15 @@ PSYCOPG = ("keeps_nothing", "opens_at_import", "own_pool")
 """Those whose pool is psycopg_pool's, whatever `--driver` says."""
 OF_ITS_DESIGN = {
     "ages_with_jitter": ("reuses",),
+    "closes_outside": ("bounded-sessions", "initialised", "recovers", "steady-session"),
+    "closes_soon": ("reuses",),
     "closes_when_idle": ("reuses",),
     "spares_per_thread": ("bounded-sessions",),
 }
-"""Sessions that end while a busy machine takes its time; threads that take turns, each with sessions of its own."""
+"""Sessions that end while a busy machine takes its time; threads that take turns, each with sessions of its own.
+
+And Django's own wrapper with one thing changed, which is that a session ends with each statement outside of requests.
+"""
 
 
 def correct() -> list[str]:

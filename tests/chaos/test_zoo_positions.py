@@ -1,6 +1,7 @@
 """Backends that break at a position which takes several things at once, each with the moment that has it.
 
-Each was written to pass, and passed every plan there was.
+Each was written to pass the plans that there were. Three were run against all of those and passed; of the others the
+plans of the promises concerned did not have the position.
 """
 
 from __future__ import annotations
