@@ -278,7 +278,7 @@ def _feigned(unit: Unit, trace: Trace) -> bool:
     wire = closer.value.get("wire", "")
     if wire in ("acked", "sent", "refused"):
         return bool(wire != "acked")
-    # Where no COMMIT was seen: it may be called otherwise, or a close() in the block has ended it, and nothing was lost.
+    # Where no COMMIT was seen: it may be called otherwise, or a close() in the block has ended it and nothing was lost.
     met = trace.during(unit.begin, closer.end)
     meant = [token for token in unit.written if not token.undone]
     gone = bool(meant) and not any(trace.present.get(token.name) for token in meant)
