@@ -83,6 +83,8 @@ And Django's own wrapper with one thing changed, which is that a session ends wi
 """
 
 
+FORKED = ("inside atomic(), then close_all", "inside atomic(), the child ends it")
+"""A process that is forked in a block, and ends it: they do not claim fork-safe."""
 STOCK = TESTS.parent / "backend_under_test" / "django_limits.json"
 """The moments at which stock Django was seen to break each promise, by what it keeps."""
 
@@ -106,7 +108,7 @@ def variant(engine: str, driver: Driver) -> Variant:
 def _of_the_wrapper() -> dict[str, tuple[str, ...]]:
     """At which moments a wrapper that forgets no block breaks these promises, though it checks what it keeps."""
     known = json.loads(STOCK.read_text(encoding="utf-8"))["health_checks"]
-    return {each: (*LIMITS[each], *known[each]) for each in ("atomic", "durable", "recovers")}
+    return {each: (*LIMITS[each], *known[each], *FORKED) for each in ("atomic", "durable", "recovers")}
 
 
 @contextmanager

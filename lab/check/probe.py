@@ -13,7 +13,7 @@ from lab.judging.plan_parts import at_once, in_flight, query, request, several
 from lab.judging.trace import Trace
 from lab.records.history import HUNG
 from lab.records.lifecycle import Lifecycle
-from lab.records.plan import Autocommit, Close, End, Look, Plan, Read, Sql, Step, Write
+from lab.records.plan import Autocommit, Close, Commit, End, Look, Plan, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.words import count
@@ -67,10 +67,10 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     if pool_max and not again:  # it may hand out one after the other
         turns = run(msgspec.structs.replace(plan, steps=query("t0") * (pool_max + 1)), rig, zygote, liveness=False)
         again = _used_again([each for each in Trace(turns).requests if each.sessions])
-    if idle > 1 and zygote.traits.overrides and not pool_max:
+    if (idle > 1 or not zygote.traits.autocommit) and zygote.traits.overrides and not pool_max:
         rests = any(op.value.get("threads") for op in record.ops)
         levels, waiting = _levels(plan, rig, zygote, rests=rests, spares=beside(record))
-        again = again or waiting
+        again = again or (idle > 1 and waiting)
     pending = (Autocommit("t0"), Write("t0"))
     closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
     closed = run(msgspec.structs.replace(plan, steps=closing), rig, zygote, liveness=False)
@@ -107,6 +107,8 @@ def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares
     def look(number: int, lifecycle: Lifecycle = "request") -> int:
         actors = AT_ONCE[:number]
         steps = _rounds(actors, rests=rests)
+        if not zygote.traits.autocommit:  # a session on which work is pending may be no one's to keep
+            steps = tuple(each for step in steps for each in _committed(step))
         own = msgspec.structs.replace(plan, steps=steps, lifecycles=dict.fromkeys(actors, lifecycle))
         seen = level(run(own, rig, zygote, liveness=False), number)
         return seen + SLACK if rests and seen > number else seen
@@ -143,6 +145,10 @@ def _rounds(actors: tuple[str, ...], *, rests: bool) -> tuple[Step, ...]:
         sleep = Sql(actors[0], f"SELECT pg_sleep({TICK:g})")
         first = (*in_flight(*actors), sleep, *(End(actor) for actor in actors))
     return (*first, *a_round * (ROUNDS[len(actors)] - 1)) * 2
+
+
+def _committed(step: Step) -> tuple[Step, ...]:
+    return (Commit(step.actor), step) if isinstance(step, End) else (step,)
 
 
 def level(record: Record, number: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 from lab.check import probe as module
 from lab.check.probe import ROUNDS, TRIES, beside, level, probe
 from lab.records.history import HUNG
-from lab.records.plan import Plan, Read
+from lab.records.plan import Commit, End, Plan, Read
 from lab.records.record import Record
 from lab.records.variant import Traits
 from unit.histories import KEEPS, Line, asks, census, lost, record, session
@@ -65,6 +65,24 @@ def test_a_first_look_that_shows_nothing_is_taken_again(
     zygote: Any = SimpleNamespace(traits=Traits())
     rig: Any = None
     assert probe(KEEPS, rig, zygote).kept == kept
+
+
+def test_with_autocommit_off_the_rounds_commit_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend may part with a session on which work is pending; how many it keeps of others would not be seen."""
+
+    def rounds(plan: Plan, *_: Any, **__: Any) -> Record:
+        if not plan.lifecycles:
+            return run([0, 0, 0])
+        committed = sum(isinstance(step, Commit) for step in plan.steps)
+        assert committed == sum(isinstance(step, End) for step in plan.steps) > 0
+        return run([len(plan.lifecycles) + 2] * 2 * ROUNDS[len(plan.lifecycles)] * len(plan.lifecycles))
+
+    monkeypatch.setattr(module, "run", rounds)
+    monkeypatch.setattr(module, "_served_at_once", lambda _: len(module.AT_ONCE))
+    zygote: Any = SimpleNamespace(traits=Traits(overrides=("get_new_connection",), autocommit=False))
+    rig: Any = None
+    traits = probe(KEEPS, rig, zygote)
+    assert (traits.levels, traits.kept) == ((3, 4, 5, 6), 0)
 
 
 def test_a_first_look_in_which_a_step_hangs_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
