@@ -181,9 +181,9 @@ def _steady_length(message: Message, record: Record, step: int) -> int:
     Those numbers are the pid and the transaction's number that a row of ours carries.
     """
     length: int = message["length"]
-    ours = [op.value for op in record.ops if "session" in op.value]
-    if message["name"] != "DataRow" or not any(op.step == step and "session" in op.value for op in record.ops):
+    ours = {op.step: op.value for op in record.ops if "session" in op.value}
+    if message["name"] != "DataRow" or step not in ours:
         return length
-    pid = max(len(str(value["session"]).partition("@")[0]) for value in ours)
-    xid = max(len(str(value.get("xid", ""))) for value in ours)
+    pid = max(len(str(value["session"]).partition("@")[0]) for value in ours.values())
+    xid = max(len(str(value.get("xid", ""))) for value in ours.values())
     return length - pid - xid

@@ -71,7 +71,7 @@ BLOCKS: dict[str, tuple[Step, ...]] = {
         *(Enter("t0"), Write("t0"), Enter("t0"), Write("t0"), Leave("t0")),
         *(Write("t0"), Leave("t0", "rollback")),
     ),
-    "error healed": (Enter("t0"), Write("t0"), *HEALED, Write("t0"), Leave("t0")),
+    "error healed": EARLIER["an error healed"],
     "commit() by hand": (Autocommit("t0"), Write("t0"), Commit("t0"), Autocommit("t0", on=True)),
     "rollback() by hand": (Autocommit("t0"), Write("t0"), Rollback("t0"), Autocommit("t0", on=True)),
     "left by an error": (Enter("t0"), Write("t0"), Fail("t0")),

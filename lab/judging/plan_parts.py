@@ -54,7 +54,7 @@ WHILE_LOCKED = (
 )
 """A project's set-up of new sessions that fails as long as another session of the run holds an advisory lock."""
 
-TOLD: dict[str, tuple[Step, ...]] = {
+TOLD_INSIDE: dict[str, tuple[Step, ...]] = {
     "told of an end": (Finish("t0"),),
     "told of an end twice": (Finish("t0"), Finish("t0")),
 }

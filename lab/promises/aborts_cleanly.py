@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import earlier
-from lab.judging.plan_parts import FIN, TERMINATE, TOLD, query, request, several
+from lab.judging.plan_parts import FIN, TERMINATE, TOLD_INSIDE, query, request, several
 from lab.judging.trace import Trace
 from lab.judging.transactions import Token, Unit
 from lab.promise import Promise, promise
@@ -49,7 +49,7 @@ class AbortsCleanly(Promise):
         yield self.plan(variant, "rollback() by hand", *manual, *query("t0"))
         closed = request("t0", *wrote, Close("t0"), Leave("t0", "rollback"))
         yield self.plan(variant, "close() inside, left later", *closed, *query("t0"))
-        for name, told in TOLD.items():
+        for name, told in TOLD_INSIDE.items():
             later = request("t0", *wrote, *told, Write("t0", swallow=True), Leave("t0", "rollback"))
             yield self.plan(variant, "close() inside, left later", *query("t0"), *later, *query("t0"), title=name)
         yield self.plan(variant, "close() inside, never left", *request("t0", *wrote, Close("t0")), *query("t0"))

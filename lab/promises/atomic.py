@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TOLD, TWICE, inject, query, request
+from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TOLD_INSIDE, TWICE, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -77,7 +77,7 @@ class Atomic(Promise):
         closed = request("t0", Enter("t0"), Write("t0"), Close("t0"), Write("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "close() inside", *closed, *query("t0"))
         # What a task that is done within a block tells Django, as close_old_connections() does: paperless-ngx #12699.
-        for name, told in TOLD.items():
+        for name, told in TOLD_INSIDE.items():
             goes_on = request("t0", Enter("t0"), Write("t0"), *told, Write("t0", swallow=True), Leave("t0"))
             yield self.plan(variant, "close() inside", *query("t0"), *goes_on, *query("t0"), title=name)
         ended = (Enter("t0"), Write("t0"), Finish("t0"), Leave("t0", "rollback"), Write("t0", swallow=True))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import loss
-from lab.judging.plan_parts import FIN, RST, TERMINATE, TOLD, commits_at_close, inject, query, request
+from lab.judging.plan_parts import FIN, RST, TERMINATE, TOLD_INSIDE, commits_at_close, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -66,7 +66,7 @@ class Durable(Promise):
         yield self.plan(variant, "autocommit, then restart", *kept)
         inside = request("t0", Enter("t0"), Write("t0"), Close("t0"), Leave("t0"))
         yield self.plan(variant, "close() inside atomic", *inside, *query("t0"))
-        for name, told in TOLD.items():
+        for name, told in TOLD_INSIDE.items():
             inside = request("t0", Enter("t0"), Write("t0"), *told, Leave("t0"))
             yield self.plan(variant, "close() inside atomic", *query("t0"), *inside, *query("t0"), title=name)
         swallowed = request("t0", Enter("t0"), Write("t0"), TERMINATE, Write("t0", swallow=True), Leave("t0"))

@@ -172,8 +172,11 @@ def _child(fork: Call) -> str:
 
 def _there(record: Record, fork: Call) -> set[str]:
     """The sessions that the server held when the process forked."""
-    census = (each for each in record.census if each.at == "fork" and each.step == fork.step)
-    return {session.id for each in census for session in each.sessions}
+    return {session.id for each in _at_fork(record, fork) for session in each.sessions}
+
+
+def _at_fork(record: Record, fork: Call) -> list[Census]:
+    return [each for each in record.census if each.at == "fork" and each.step == fork.step]
 
 
 def _closed_by_parent(record: Record, fork: Call, census: Census, gone: int) -> int:
@@ -182,8 +185,7 @@ def _closed_by_parent(record: Record, fork: Call, census: Census, gone: int) -> 
     A process that closes a connection has its socket no more; after a child's Terminate the parent has it still.
     """
     parent = fork.process
-    at_fork = (each for each in record.census if each.at == "fork" and each.step == fork.step)
-    had = {inode for each in at_fork for inode in each.sockets.get(parent, ())}
+    had = {inode for each in _at_fork(record, fork) for inode in each.sockets.get(parent, ())}
     if parent not in census.sockets:
         return 0  # a record that says nothing of sockets
     has = had & set(census.sockets[parent])
@@ -192,9 +194,8 @@ def _closed_by_parent(record: Record, fork: Call, census: Census, gone: int) -> 
 
 def _ending_at_fork(record: Record, trace: Trace, fork: Call) -> int:
     """How many sessions of the parent's were there at the fork, and their sockets not: it had closed them just then."""
-    at_fork = [each for each in record.census if each.at == "fork" and each.step == fork.step]
     used = {call.session for call in trace.calls if call.process == fork.process and call.end <= fork.end}
-    had = [len(each.sockets[fork.process]) for each in at_fork if fork.process in each.sockets]
+    had = [len(each.sockets[fork.process]) for each in _at_fork(record, fork) if fork.process in each.sockets]
     return max(len(used & _there(record, fork)) - had[0], 0) if had else 0
 
 

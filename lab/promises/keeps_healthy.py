@@ -75,13 +75,13 @@ class KeepsHealthy(Promise):
             if gone is None:
                 continue
             looked += 1
-            if gone and any(_gone(record, other) for other in trace.requests if _uneventful(trace, other)):
-                return self.none("a session ended with a request without any error, too")
+            # Only what came before excuses it: one error may make a backend part with every later session.
+            before = [other for other in trace.requests if other.begin < each.begin and _uneventful(trace, other)]
+            if gone and any(_gone(record, other) for other in before):
+                return self.none("a session had ended with a request without any error before")
             if gone:
-                return self.broken(
-                    f"an error of one statement cost {each.actor} {len(gone)} session{'s' * (len(gone) > 1)}",
-                    refused[0].step,
-                )
+                cost = count(len(gone), "session")
+                return self.broken(f"an error of one statement cost {each.actor} {cost}", refused[0].step)
         if not looked:
             return self.unknown("no statement was refused in a request that then ended")
         return self.kept(f"{count(looked, 'request')} with an error of one statement: each time the session lived on")

@@ -92,7 +92,8 @@ class WholeAnswers(Promise):
             met += how == "copy-in" and _committed(trace, call)
         if not met:
             return self.unknown("no fault met a call that reads or copies many rows, nor a consumer of notifications")
-        return self.kept(f"{count(met, 'use')} met a fault, and none gave less than all without an error")
+        at_stake = f"{count(met, 'use')} met a fault, or was a COPY in a block that is committed"
+        return self.kept(f"{at_stake}: none gave less than all without an error")
 
 
 def _short(trace: Trace, call: Call, how: str, told: set[str]) -> str:

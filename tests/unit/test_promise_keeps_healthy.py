@@ -59,8 +59,8 @@ def test_one_that_parts_with_sessions_without_any_error() -> None:
     """It ends what is idle for some milliseconds: that one of them had seen an error says nothing."""
     failed = (ok(Begin(T)), READS, refused(Fail(T)), ok(End(T)), GONE)
     calm = (ok(Begin(T)), ok(Read(T), on="2@b"), ok(End(T)))
-    assert verdict(HEALTHY, record(*failed, *calm, census())) == "n/a"
     assert verdict(HEALTHY, record(*calm, census(), *failed)) == "n/a"
+    assert verdict(HEALTHY, record(*failed, *calm, census())) == "broken", "the error may have cost both"
     assert verdict(HEALTHY, record(*failed, *calm, census(session("2@b")))) == "broken"
     struck = (*calm[:2], strike("terminate", "2@b"), calm[2], census())
-    assert verdict(HEALTHY, record(*failed, *struck)) == "broken", "a fault had ended it"
+    assert verdict(HEALTHY, record(*struck, *failed)) == "broken", "a fault had ended it"
