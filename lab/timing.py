@@ -125,8 +125,8 @@ HELD_UP = Wait(
     0.3,
     "a beat, beyond its time; when it is later the lab itself was not scheduled, and the run is void",
     "void",
-    "a void case is run again; it takes five busy threads for each processor to delay a beat by more than 0.1 s. What "
-    "is shorter cannot use up SLACK, and a `Stopwatch` takes it for one look",
+    "a run that is void for this is begun again; it takes five busy threads for each processor to delay a beat by more "
+    "than 0.1 s. What is shorter cannot use up SLACK, and a `Stopwatch` takes it for one look",
 )
 
 # -- a run: what the server is given time for -------------------------------------------------------------------------

@@ -34,6 +34,8 @@ MOST_PROBES = 4
 """No more sessions than these count for that."""
 MANY = 20
 """Sessions of one plan: a plan with so many may have taken the server's slots itself."""
+TRIES = 3
+"""Times at most that a plan is run while the lab is held up each time: that is the machine's doing, and passes."""
 
 AfterStep = Callable[[int, "Run"], None]
 
@@ -57,15 +59,21 @@ def run(
     makes clients wait, and of the census only the end of each request and of the whole are taken. `proxy` is one of the
     caller's, which nothing else uses meanwhile and no toxic ever touches, instead of one of the plan's own.
 
-    Never raises for what the variant does. A server of the rig that is lost makes the record void, and so does a lab
-    that was held up. Raises BadInput when the plan asks for a fault that does not exist or that this rig cannot do.
+    Never raises for what the variant does. A server of the rig that is lost makes the record void. A run in which the
+    lab was held up counts for nothing and is begun again; the record is void where each of TRIES was so. Raises
+    BadInput when the plan asks for a fault that does not exist or that this rig cannot do.
     """
     if missing := needs(plan) - rig.capabilities:
         raise BadInput(f"the {rig.name} rig lacks {', '.join(sorted(missing))}", remedy(needs(plan)))
     alone = any(FAULTS.get(spec.kind).exclusive for spec in plan.faults()) or plan.makes_databases()
     try:
         with rig.exclusive() if alone else rig.shared():
-            return Run(plan, rig, zygote, watch, liveness, wire, lean, proxy).record()
+            for _ in range(TRIES):
+                a_run = Run(plan, rig, zygote, watch, liveness, wire, lean, proxy)
+                record = a_run.record()
+                if not a_run.held_up:
+                    break
+            return record
     except (ProxyLost, ServerNotReady) as lost:
         rig.recover()  # waits until the others are done, which is why this run has left the lock
         return Record(plan=plan, run="", traits=zygote.traits, void=str(lost))
@@ -101,6 +109,8 @@ class Run:
         self._exit = ""
         self._site: PlanSite
         self._steps: Steps
+        self.held_up = 0.0
+        """The longest time, in seconds, for which the lab was held up in it; 0.0 where it is too short to matter."""
 
     # -- the whole ------------------------------------------------------------------------------------------------
 
@@ -149,7 +159,7 @@ class Run:
             site.clear(self._answered())
             rows = site.rows()
             xacts = site.xacts(self._in_doubt())
-            held_up = longest_gap()
+            self.held_up = longest_gap()
         return Record(
             plan=self._plan,
             run=self._id,
@@ -163,7 +173,7 @@ class Run:
             xacts=xacts,
             fate=self._fate,
             exit=self._exit,
-            void=self._why_void(held_up),
+            void=self._why_void(),
             seconds=self._diary.seconds(),
             began=self._diary.began,
         )
@@ -195,9 +205,9 @@ class Run:
         named = {getattr(step, "alias", "default") for step in self._plan.steps}
         return ("default", *sorted(named - {"default", ""}))
 
-    def _why_void(self, held_up: float) -> str:
-        if held_up:
-            return f"the lab itself was held up for {held_up:.2f} s, so that its waits say nothing of the variant"
+    def _why_void(self) -> str:
+        if self.held_up:
+            return f"the lab itself was held up for {self.held_up:.2f} s, so that its waits say nothing of the variant"
         if unseen := self._nemesis.unseen():
             return f"not seen to land: {', '.join(unseen)}"
         return "the rig had no connection slot left" if self._crowded_out() else ""
