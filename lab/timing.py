@@ -189,8 +189,8 @@ LISTEN_TIMES = 20
 """How many times as long as an answer took before the fault it must be silent."""
 
 NOISE = Wait(
-    0.05,
-    "a delay that the machine alone may cause once; a fault that adds less must show several times",
+    0.3,
+    "a delay that a busy machine alone may cause once; a fault that adds less must show several times",
     "kept",
     "as for LISTEN",
 )

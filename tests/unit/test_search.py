@@ -143,8 +143,8 @@ def test_budget_is_kept_and_what_was_found_reported(runs: Runs) -> None:
 
     runs.void = slow
     begun = time.monotonic()
-    searched = hunt(NO_WRITES, max_examples=100_000, budget_seconds=0.5)
-    assert time.monotonic() - begun < 3.0
+    searched = hunt(NO_WRITES, max_examples=100_000, budget_seconds=2.0)
+    assert time.monotonic() - begun < 10.0
     assert searched.spent
     assert [each.promise for each in searched] == ["no-writes"]
 
