@@ -27,7 +27,7 @@ import msgspec
 
 from lab.errors import PlanInvalid
 from lab.records.census import Session
-from lab.records.plan import FaultSpec, Plan
+from lab.records.plan import FaultSpec, Inject, Plan
 from lab.records.words import DEFAULT_DELAY_MS, Direction, Sides, Way
 from lab.registry import Registry
 
@@ -384,6 +384,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     `waits` faults make a variant without timeouts wait for them until it is killed: such plans run side by side.
     `connecting` faults are met by an attempt to connect: a step does not count as waiting before one has met it.
     `fatal` faults may end the subject's process: a plan says which one, and no search draws them.
+    `beside` faults pass the plan's line by: they leave its connections alone, and nothing is judged by how many it has
+    taken. A plan that has no others needs no proxy.
     `needs` names what a rig must be capable of.
     """
 
@@ -396,6 +398,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     waits: ClassVar[bool] = False
     connecting: ClassVar[bool] = False
     fatal: ClassVar[bool] = False
+    beside: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset()
 
     @property
@@ -426,6 +429,7 @@ def fault(
     waits: bool = False,
     connecting: bool = False,
     fatal: bool = False,
+    beside: bool = False,
     needs: Iterable[str] = (),
 ) -> Callable[[F], F]:
     """Register a fault class under `kind`."""
@@ -433,7 +437,7 @@ def fault(
     def register(cls: F) -> F:
         cls.kind, cls.family, cls.exclusive = kind, family, exclusive
         cls.lasting, cls.heal_cuts, cls.lazy, cls.waits = lasting, heal_cuts, lazy, waits
-        cls.connecting, cls.fatal, cls.needs = connecting, fatal, frozenset(needs)
+        cls.connecting, cls.fatal, cls.beside, cls.needs = connecting, fatal, beside, frozenset(needs)
         FAULTS.add(kind, cls)
         return cls
 
@@ -449,6 +453,15 @@ def build(spec: FaultSpec) -> Fault:
         raise PlanInvalid(
             f"fault {spec.kind!r} does not take these parameters: {error}", "see `lab list faults`"
         ) from None
+
+
+def spares_the_line(plan: Plan) -> bool:
+    """Whether nothing in the plan strikes its line, or asks how many connections that has taken.
+
+    A fault that is meant for one alias wants lines that can be told apart, so that plan is none of these.
+    """
+    struck = [step for step in plan.steps if isinstance(step, Inject)]
+    return all(FAULTS.get(each.fault.kind).beside and not each.alias for each in struck)
 
 
 def needs(plan: Plan) -> frozenset[str]:

@@ -178,15 +178,19 @@ OpenLine = Callable[..., Line]
 
 @pytest.fixture
 def open_line(rig: Rig, keeper: Zygote) -> Iterator[OpenLine]:
-    """Open a line for a fault, armed where the fault wants it; everything is cleared at the end."""
+    """Open a line for a fault, armed where the fault wants it; everything is cleared at the end.
+
+    It has no proxy where the fault needs none, as in a run, unless `direct` says otherwise.
+    """
     with ExitStack() as stack:
 
-        def opened(*faults: Fault, shared: bool = False) -> Line:
+        def opened(*faults: Fault, shared: bool = False, direct: bool | None = None) -> Line:
             if lacking := frozenset[str]().union(*(fault.needs for fault in faults)) - rig.capabilities:
                 pytest.skip(f"this rig lacks {', '.join(lacking)}")
             wire = any("wire" in fault.needs for fault in faults)
             stack.enter_context(rig.shared() if shared else rig.exclusive())
-            site = stack.enter_context(open_site(rig, f"{next(RUNS):012x}", ("default",), wire=wire))
+            spared = bool(faults) and all(fault.beside for fault in faults) if direct is None else direct
+            site = stack.enter_context(open_site(rig, f"{next(RUNS):012x}", ("default",), wire=wire, direct=spared))
             for fault in faults:
                 fault.prepare(site)
             child = keeper.fork(site.environ, site.databases)

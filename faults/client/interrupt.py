@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from lab.fault import NOTHING, Fault, Raises, Seen, Sighting, Site, fault
 
 
-@fault("interrupt", family="client", lazy=True)
+@fault("interrupt", family="client", lazy=True, beside=True)
 class Interrupt(Fault):
     """A signal handler raises in the present call of actor `t0`, as a worker's time limit does.
 

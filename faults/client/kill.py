@@ -10,7 +10,7 @@ from typing import Literal
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 
-@fault("kill", family="client", fatal=True)
+@fault("kill", family="client", fatal=True, beside=True)
 class Kill(Fault):
     """A process of the subject's gets a `signal` that it has no handler for.
 

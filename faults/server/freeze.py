@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 
-@fault("freeze", family="server", lasting=True, waits=True, needs=["freeze"])
+@fault("freeze", family="server", lasting=True, waits=True, beside=True, needs=["freeze"])
 class Freeze(Fault):
     """SIGSTOP for the processes of the plan's sessions, which keep their locks, and SIGCONT at the heal."""
 

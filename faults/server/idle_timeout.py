@@ -12,7 +12,7 @@ from lab.fault import Fault, Seen, Sighting, Site, fault
 from lab.timing import LINGER
 
 
-@fault("idle-in-transaction-timeout", family="server", lasting=True, exclusive=True, lazy=True)
+@fault("idle-in-transaction-timeout", family="server", lasting=True, exclusive=True, lazy=True, beside=True)
 class IdleInTransactionTimeout(Fault):
     """The server ends a session that does nothing in a transaction for `timeout_ms` milliseconds (25P03).
 

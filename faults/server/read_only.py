@@ -10,7 +10,7 @@ from lab.fault import Fault, Seen, Sighting, Site, fault
 SETTING = "default_transaction_read_only"
 
 
-@fault("read-only", family="server", lasting=True, exclusive=True)
+@fault("read-only", family="server", lasting=True, exclusive=True, beside=True)
 class ReadOnly(Fault):
     """The server takes no writes (25006) until the heal, as after a failover that left it a standby.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from lab.fault import Fault, Seen, Sighting, Site, fault
 
 
-@fault("rotate-password", family="server", needs=["password"])
+@fault("rotate-password", family="server", beside=True, needs=["password"])
 class RotatePassword(Fault):
     """The plan's roles get another password, which the subject's settings have at once; the old one is refused (28P01).
 

@@ -11,7 +11,7 @@ from faults.server._ended import look_out
 from lab.fault import Fault, Seen, Site, fault
 
 
-@fault("terminate", family="server")
+@fault("terminate", family="server", beside=True)
 class Terminate(Fault):
     """`pg_terminate_backend` (57P01) for the plan's sessions: `scope` is `all`, the `oldest` or the `newest`."""
 

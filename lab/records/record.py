@@ -13,6 +13,7 @@ from lab.records.plan import Plan
 from lab.records.variant import Traits
 
 Fate = Literal["ended", "killed", "died", "struck"]
+LineKind = Literal["proxy", "tap", "direct"]
 
 
 class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,6 +24,8 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     it counts. `rows` are the tokens that the server holds at the end. `xacts` says what became of the transactions
     whose numbers writes brought back, where a call raised (pg_xact_status). `journal` is what the wire tap saw, as
     lab/wire/journal.py writes it, with times of this run.
+    `line` is the way that the subject had to the server: a `proxy` of the plan's own, one with the wire `tap` in front,
+    or a `direct` way, where nothing in the plan strikes it.
     `began` is when the run began by the wall clock, in seconds since 1970, to lay the server's log beside it; 0 where
     that is not known.
     """
@@ -37,6 +40,7 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     journal: tuple[dict[str, Any], ...] = ()
     rows: tuple[Row, ...] = ()
     xacts: dict[str, str] = field(default_factory=dict)
+    line: LineKind = "proxy"
     fate: Fate = "ended"
     exit: str = ""
     void: str = ""

@@ -23,7 +23,7 @@ from lab.rig.machine.lock import SharedLock
 from lab.rig.postgres.connection import OwnConnection
 from lab.rig.postgres.database import MAX_CONNECTIONS, SUPERUSER, Database
 from lab.rig.postgres.server import PostgresServer
-from lab.rig.protocol import Seat, ServerLog
+from lab.rig.protocol import ProxyProtocol, Seat, ServerLog
 from lab.rig.toxiproxy.binary import Notify
 from lab.rig.toxiproxy.proxies import Proxy, ProxyServer
 from lab.rig.toxiproxy.toxic import Installed
@@ -137,6 +137,11 @@ class BaseRig:
         It gets in when all ordinary slots are taken. Do not close it. Raises `ServerNotReady`.
         """
         return self._controls.get(self.postgres, dbname)
+
+    @property
+    def direct(self) -> ProxyProtocol | None:
+        """The way to the server without a proxy, where the subject can go it."""
+        return None
 
     def proxy(self, name: str, toxics: Sequence[Installed] = ()) -> Proxy:
         """A proxy to PostgreSQL for one plan; use it as a context manager. Raises `ProxyLost`."""

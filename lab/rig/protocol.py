@@ -138,6 +138,10 @@ class RigProtocol(Protocol):
     def seat(self) -> AbstractContextManager[Seat]:
         """A pair of users for one plan; waits while all are taken."""
 
+    @property
+    def direct(self) -> ProxyProtocol | None:
+        """The way to the server without a proxy, for plans that spare it; None: there is none, so they have a proxy."""
+
     def proxy(self, name: str) -> AbstractContextManager[ProxyProtocol]:
         """A way to the server for one plan; `name` is unique among live plans. Gone at the end."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 from lab.errors import BadInput, ProxyLost, ServerNotReady
-from lab.fault import FAULTS, needs
+from lab.fault import FAULTS, needs, spares_the_line
 from lab.judging import ending
 from lab.records.census import Row
 from lab.records.history import HUNG, Op
@@ -58,6 +58,8 @@ def run(
     for explorers, which run one actor thousands of times: whether a step is blocked is not looked at, unless a fault
     makes clients wait, and of the census only the end of each request and of the whole are taken. `proxy` is one of the
     caller's, which nothing else uses meanwhile and no toxic ever touches, instead of one of the plan's own.
+
+    A plan that nothing strikes on its line has none with a proxy, where the rig has a way without.
 
     Never raises for what the variant does. A server of the rig that is lost makes the record void. A run in which the
     lab was held up counts for nothing and is begun again; the record is void where each of TRIES was so. Raises
@@ -119,9 +121,12 @@ class Run:
         rows: tuple[Row, ...] = ()
         wire = self._wants_wire or any(each.family == "wire" for each in self._nemesis.faults)
         apart = any(isinstance(step, Inject) and step.alias for step in self._plan.steps)
+        direct = not wire and spares_the_line(self._plan)
         with (
             PULSE.felt() as longest_gap,
-            open_site(self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy, apart=apart) as site,
+            open_site(
+                self._rig, self._id, self._aliases(), wire=wire, proxy=self._proxy, apart=apart, direct=direct
+            ) as site,
             site.test_databases() if self._plan.makes_databases() else nullcontext(),
             self._nemesis.healed_on_exit(),
         ):
@@ -171,6 +176,7 @@ class Run:
             journal=journal,
             rows=rows,
             xacts=xacts,
+            line=site.line,
             fate=self._fate,
             exit=self._exit,
             void=self._why_void(),

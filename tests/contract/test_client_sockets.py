@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
@@ -24,6 +26,23 @@ class Pairs:
         self.clients = [stack.enter_context(socket.create_connection(("127.0.0.1", self.port))) for _ in range(4)]
         self.servers = [stack.enter_context(closing(listener.accept()[0])) for _ in self.clients]
         self.ports = [client.getsockname()[1] for client in self.clients]
+
+
+@contextmanager
+def forked(pairs: Pairs) -> Iterator[tuple[int, int]]:
+    """A process of its own that has one more connection: its pid, and that connection's port."""
+    code = "import socket, sys; c = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+    code += "print(c.getsockname()[1], flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(pairs.port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[client.fileno() for client in pairs.clients],
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.pid, int(process.stdout.readline())
+        process.stdin.close()
 
 
 @pytest.fixture
@@ -58,6 +77,44 @@ def test_only_those_that_are_asked_for_are_told(pairs: Pairs) -> None:
     clients = tcp.Clients(os.getpid(), pairs.port)
     clients.all()
     assert [each.port for each in clients.among(pairs.ports[3:])] == pairs.ports[3:]
+
+
+def test_of_a_port_that_others_are_connected_to_as_well_a_process_has_its_own(pairs: Pairs) -> None:
+    """A child process has one more connection, and shares the others; what is closed is nobody's."""
+    clients = tcp.Clients(os.getpid(), pairs.port)
+    with forked(pairs) as (child, own):
+        assert {each.port for each in clients.all()} == {*pairs.ports, own}
+        assert {each.port for each in clients.held_by([os.getpid()])} == set(pairs.ports)
+        assert {each.port for each in clients.held_by([os.getpid(), child])} == {*pairs.ports, own}
+        pairs.servers[0].close()
+        assert pairs.clients[0].recv(1) == b""
+        pairs.clients[1].close()
+        states = {each.port: each.state for each in clients.held_by([os.getpid()])}
+        assert [states.get(port) for port in pairs.ports] == ["CLOSE_WAIT", None, "ESTABLISHED", "ESTABLISHED"]
+    assert clients.held_by([child]) == ()
+
+
+def test_those_that_a_process_had_are_found_again_by_themselves(pairs: Pairs) -> None:
+    clients = tcp.Clients(os.getpid(), pairs.port)
+    clients.held_by([os.getpid()])
+    clients.all = lambda: pytest.fail("a look at the whole table")  # type: ignore[method-assign]
+    pairs.servers[0].close()
+    pairs.clients[1].close()
+    pairs.servers[1].close()
+    assert pairs.clients[0].recv(1) == b""
+    some = {each.port: each.state for each in clients.among(pairs.ports[:3])}
+    assert [some.get(port) for port in pairs.ports[:3]] == ["CLOSE_WAIT", "TIME_WAIT", "ESTABLISHED"]
+
+
+def test_a_kernel_that_gives_no_copy_of_a_socket_is_asked_for_its_table(
+    pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tcp.Clients(os.getpid(), pairs.port).held_by([os.getpid()])
+    monkeypatch.setattr(tcp, "PIDFD_GETFD", 100_000)  # no such call
+    with pytest.raises(OSError, match="not implemented"):
+        tcp.held(os.getpid(), pairs.port)
+    assert set(tcp.Clients(os.getpid(), pairs.port).held_by([os.getpid()])) == set(before)
+    assert len(before) == len(pairs.ports)
 
 
 def test_what_was_said_is_told_of_those_that_were_connected(pairs: Pairs) -> None:

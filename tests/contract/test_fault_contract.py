@@ -104,7 +104,7 @@ def test_fault_that_does_nothing_is_not_seen(kind: str, open_line: OpenLine) -> 
 def test_fault_on_a_dead_line_is_not_seen(kind: str, open_line: OpenLine) -> None:
     """Nobody is connected and nobody can connect: silence of that kind is no black hole."""
     fault = FAULTS.get(kind)()
-    line = open_line(fault)
+    line = open_line(fault, direct=False)
     line.site.link.refuse()
     try:
         with fault.strike(line.site) as seen:

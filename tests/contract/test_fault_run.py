@@ -12,6 +12,8 @@ from typing import ClassVar
 
 import pytest
 
+from fix_fault import OpenLine
+from lab.errors import BadInput
 from lab.fault import FAULTS, Fault, Seen, Sighting, Site
 from lab.records.plan import (
     ActorStep,
@@ -101,6 +103,73 @@ def test_plan_sees_the_fault_land_and_its_requests_feel_it(kind: str, rig: Rig, 
     assert record.fate == "ended"
     alive = [op for op in record.ops if op.phase == "liveness" and op.type not in ("invoke", "ok")]
     assert not alive, "stock Django must be well again"
+
+
+@pytest.mark.parametrize(
+    ("faults", "line"),
+    [
+        pytest.param([], "direct", id="no fault"),
+        pytest.param([inject("terminate")], "direct", id="the sessions are struck"),
+        pytest.param([inject("terminate"), inject("read-only")], "direct", id="two that spare it"),
+        pytest.param([inject("terminate"), inject("sever-fin")], "proxy", id="one that does not"),
+        pytest.param([inject("lock-out")], "proxy", id="connections are counted"),
+        pytest.param([inject("crash")], "proxy", id="nothing listens for a while"),
+        pytest.param([Inject(FaultSpec(kind="terminate"), alias="other")], "proxy", id="lines are told apart"),
+        pytest.param([inject("cut-fin", moment="query-sent")], "tap", id="the tap acts"),
+    ],
+)
+def test_plan_has_a_proxy_where_something_strikes_its_line(
+    faults: list[Step], line: str, rig: Rig, keeper: Zygote
+) -> None:
+    """The record says by what the subject got to the server, and its sessions are where that says."""
+    request = (Begin("t0"), Read("t0"), Read("t0", alias="other"), End("t0"))
+    record = judge(keeper, rig, *request, *faults, *request)
+    assert record.line == (line if rig.direct is not None or line != "direct" else "proxy")
+    assert ending(record, 1) == "ok"
+    assert [census.connects >= 0 for census in record.census] == [record.line != "direct"] * len(record.census)
+
+
+def test_plan_that_asks_for_a_journal_has_the_tap(rig: Rig, keeper: Zygote) -> None:
+    plan = Plan(variant=keeper.variant, steps=(Begin("t0"), Read("t0"), End("t0")))
+    record = run(plan, rig, keeper, wire=True)
+    assert record.line == "tap"
+    assert record.journal
+
+
+def test_proxy_of_the_caller_is_left_alone_where_none_is_needed(rig: Rig, keeper: Zygote) -> None:
+    plan = Plan(variant=keeper.variant, steps=(Begin("t0"), Read("t0"), End("t0")))
+    with rig.proxy("callers") as proxy:
+        record = run(plan, rig, keeper, proxy=proxy)
+        used = proxy.accepted()
+    assert record.line == ("proxy" if rig.direct is None else "direct")
+    assert (used > 0) == (record.line == "proxy")
+
+
+def test_fault_that_strikes_a_line_which_it_says_it_spares_ends_the_run(
+    rig: Rig, keeper: Zygote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if rig.direct is None:
+        pytest.skip("every line of this rig has a proxy")
+    monkeypatch.setattr(FAULTS.get("sever-fin"), "beside", True)
+    with pytest.raises(BadInput, match="no proxy that a fault could strike"):
+        judge(keeper, rig, Begin("t0"), Read("t0"), inject("sever-fin"), End("t0"))
+
+
+def test_plans_without_a_proxy_know_their_connections_from_each_others(rig: Rig, open_line: OpenLine) -> None:
+    """One port for all of them: each sees those that its own subject has, and strikes its own sessions."""
+    terminate = FAULTS.get("terminate")()
+    first, second = open_line(terminate, shared=True), open_line(terminate, shared=True)
+    assert (first.port == second.port) is (rig.direct is not None)
+    first.client.connect()
+    second.client.connect()
+    ports = [{each.port for each in line.site.sockets()} for line in (first, second)]
+    assert [len(each) for each in ports] == [1, 1]
+    assert not ports[0] & ports[1]
+    with terminate.strike(first.site) as seen:
+        assert (sighting := first.sight(seen)) is not None
+    assert sighting.evidence == "1 sessions terminated"
+    second.client.ok("read")
+    assert {each.port: each.state for each in second.site.sockets()} == dict.fromkeys(ports[1], "ESTABLISHED")
 
 
 @pytest.mark.parametrize("kind", ["sever-fin", "sever-rst", "terminate", "freeze", "interrupt", "limit-data"])

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from lab.explore.timeouts.table import TimeoutTable
 from lab.records.difference import VERSIONS, Versions
 from lab.records.own_test import OwnTest
+from lab.records.record import LineKind
 from lab.records.verdict import Verdict
 from lab.report.pages import words
 from lab.report.pages.census import counted, draw_census, occasion
@@ -30,6 +31,12 @@ from lab.report.pages.wire import draw_wire, items, wire_acts
 from lab.report.terminal import promise_names
 from lab.report.versions import differences
 
+WAYS: dict[LineKind, str] = {
+    "proxy": "through a proxy of its own",
+    "tap": "through the wire tap and a proxy of its own",
+    "direct": "without a proxy: nothing in the plan strikes its line",
+}
+"""How a run's subject got to the server."""
 MOST_CASES = 400
 """Cases that a check's page lists at most: a page stays small. Those that its verdicts name come first."""
 CHECKS = 100
@@ -167,6 +174,7 @@ def case_page(entry: CaseEntry, check: CheckEntry | TableEntry | None = None) ->
         counts=[(each, occasion(each), counted(each)) for each in sorted(record.census, key=lambda one: one.time)[:60]],
         signs=[(SIGNS[ending], ending, MEANT[ending]) for ending in ("ok", "fail", "info", "skip")],
         commands=_commands(entry, story),
+        way=WAYS[record.line],
         settings=words.settings(plan.variant.settings),
         options=words.settings(plan.variant.options),
         versions={**record.versions, **record.traits.versions},

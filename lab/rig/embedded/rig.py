@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from lab.rig.base import SEATS, BaseRig
 from lab.rig.capabilities import CAPABILITIES
+from lab.rig.direct import Direct
 from lab.rig.embedded.postgres import Postgres
 from lab.rig.embedded.toxiproxy import Toxiproxy
 from lab.rig.machine import process, route
@@ -32,6 +33,11 @@ class Rig(BaseRig):
     def log(self) -> ServerLog:
         """PostgreSQL's log."""
         return self.postgres
+
+    @property
+    def direct(self) -> Direct | None:
+        """The server listens on loopback, as the proxies do."""
+        return Direct(self.host, self.postgres.port)
 
     def _start(self, stack: ExitStack) -> None:
         route.require_loopback(self.host)

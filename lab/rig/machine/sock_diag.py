@@ -87,6 +87,14 @@ def again(ids: Iterable[bytes]) -> list[Endpoint]:
     return found
 
 
+def identity(here: tuple[str, int], there: tuple[str, int], cookie: bytes) -> bytes:
+    """The `id` of an IPv4 endpoint of which address and port of both ends are known, and the kernel's SO_COOKIE."""
+    addresses = b"".join(socket.inet_aton(address) + bytes(12) for address, _ in (here, there))
+    (number,) = struct.unpack("=Q", cookie)
+    low, high = number & 0xFFFFFFFF, number >> 32
+    return struct.pack("!HH", here[1], there[1]) + addresses + struct.pack("=III", 0, low, high)
+
+
 def destroy(end: Endpoint) -> bool:
     """Abort one end (`ss -K`): its process gets ECONNABORTED, the other one an RST. Needs CAP_NET_ADMIN.
 

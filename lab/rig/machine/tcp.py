@@ -7,7 +7,10 @@ allowed, or the process in question lives in another network namespace.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +31,20 @@ STATES = {
 }
 """The kernel's numbers for the states that a client's socket can be seen in."""
 ESTABLISHED, CLOSE_WAIT = 1, 8
+
+
+PIDFD_GETFD = 438
+"""The same on all machines."""
+SO_COOKIE = 57
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Held(NamedTuple):
+    """A connection that a process has open: its state, its own port, and the `id` for `sock_diag.again`."""
+
+    state: int
+    source: int
+    id: bytes
 
 
 class Talk(NamedTuple):
@@ -61,6 +78,18 @@ class Clients:
         self._ids = {}
         return tuple(Socket(row.source, STATES[row.state]) for row in _from_file(self._pid, self._port))
 
+    def held_by(self, pids: Iterable[int]) -> tuple[Socket, ...]:
+        """Those that these processes have open now."""
+        with suppress(OSError):
+            ends = {end.source: end for pid in pids for end in held(pid, self._port)}
+            self._ids = {source: end.id for source, end in ends.items()}
+            return tuple(Socket(end.source, STATES[end.state]) for end in ends.values() if end.state in STATES)
+        own = {inode for pid in pids for inode in descriptors(pid)}
+        told = _by_netlink(self._pid, self._port, STATES)
+        rows: Iterable[sock_diag.Endpoint | _Row] = _from_file(self._pid, self._port) if told is None else told
+        self._ids = {}
+        return tuple(Socket(row.source, STATES[row.state]) for row in rows if row.inode in own)
+
     def among(self, ports: Collection[int]) -> tuple[Socket, ...]:
         """Those with these ports of their own, which were there at the last look at all."""
         if self._ids.keys() >= set(ports):
@@ -80,6 +109,44 @@ def descriptors(pid: int) -> dict[int, int]:
                 if kind == "socket":
                     found[int(inode[:-1])] = int(name)
     return found
+
+
+def held(pid: int, port: int) -> list[Held]:
+    """A process's connections to `port`, none once it has ended; each is asked by a copy of its descriptor.
+
+    A look at the kernel's whole table takes a millisecond. Raises OSError where the kernel gives no copy
+    (pidfd_getfd), as to a process that may not trace the other one, or in which no such call is.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return []
+    try:
+        copied = [_copied(process, number, port) for number in descriptors(pid).values()]
+    finally:
+        os.close(process)
+    return [end for end in copied if end is not None]
+
+
+def _copied(process: int, number: int, port: int) -> Held | None:
+    """One of them; None for what is no connection to that port, or was closed meanwhile."""
+    copy: int = _libc.syscall(PIDFD_GETFD, process, number, 0)
+    if copy < 0:
+        if (code := ctypes.get_errno()) in (errno.EBADF, errno.ESRCH):
+            return None
+        raise OSError(code, os.strerror(code))
+    with socket.socket(fileno=copy) as end:
+        if (end.family, end.type) != (socket.AF_INET, socket.SOCK_STREAM):
+            return None
+        state = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        try:
+            (here, source), (there, target) = end.getsockname(), end.getpeername()
+        except OSError:  # it has come to its end, or not yet to its beginning
+            return None
+        if target != port:
+            return None
+        cookie = end.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
+        return Held(state, source, sock_diag.identity((here, source), (there, target), cookie))
 
 
 def connected(pid: int, ports: Collection[int]) -> dict[int, bytes]:

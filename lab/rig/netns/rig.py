@@ -36,6 +36,11 @@ class NetnsRig(Rig):
         route.require_loopback(self.host)
         return super().__enter__()
 
+    @property
+    def direct(self) -> None:
+        """None: what is lost on the way is counted on the lines of proxies."""
+        return None
+
     def net(
         self, ports: Collection[int], clients: Callable[[], Iterable[int]], sessions: Callable[[], Iterable[int]]
     ) -> Net:

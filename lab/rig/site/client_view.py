@@ -80,10 +80,13 @@ class ClientView:
         """
         return tcp.talk({inode: self._connected[inode] for inode in inodes})
 
-    def sockets(self, port: int, among: Collection[int] | None = None) -> tuple[Socket, ...]:
+    def sockets(self, port: int, among: Collection[int] | None = None, *, shared: bool = False) -> tuple[Socket, ...]:
         """The subject's sockets to that port, from the kernel's table in the subject's network namespace.
 
-        `among`: only those with these ports of their own, which an earlier look at all has shown.
+        `among`: only those with these ports of their own, which an earlier look at all has shown. `shared`: others are
+        connected to that port as well, so only those that the subject's processes have open are known to be its own.
         """
         clients = self._clients.setdefault(port, tcp.Clients(self.subject.pid, port))
-        return clients.all() if among is None else clients.among(among)
+        if among is not None:
+            return clients.among(among)
+        return clients.held_by(self.subject.pids) if shared else clients.all()

@@ -14,6 +14,8 @@ from typing import Any
 import psycopg2
 
 from lab.fault import Attempt, ConnectionState, Knock
+from lab.records.record import LineKind
+from lab.rig.direct import Direct
 from lab.rig.postgres.connection import OwnConnection, connect
 from lab.rig.protocol import ProxyProtocol
 from lab.rig.site.link import PlanLink
@@ -31,7 +33,10 @@ UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
 class Line:
-    """A proxy of the plan's own, with the wire tap in front where the plan wants it. Several aliases may share one."""
+    """A proxy of the plan's own, with the wire tap in front where the plan wants it, or the server's own address.
+
+    Several aliases may share one.
+    """
 
     def __init__(self, link: PlanLink, proxy: ProxyProtocol, tap: TapPort | None = None) -> None:
         self.link = link
@@ -48,6 +53,18 @@ class Line:
     def port(self) -> int:
         """Where the subject connects to."""
         return self._proxy.port if self.tap is None else self.tap.port
+
+    @property
+    def kind(self) -> LineKind:
+        """By what it leads to the server."""
+        if self.tap is not None:
+            return "tap"
+        return "direct" if isinstance(self._proxy, Direct) else "proxy"
+
+    @property
+    def shared(self) -> bool:
+        """Whether other plans have the same address at the same time."""
+        return self.kind == "direct"
 
     def accepted(self) -> int:
         """How many connections it has taken so far, the lab's own among them; -1: it is not known."""

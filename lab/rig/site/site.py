@@ -10,6 +10,7 @@ from typing import Any
 from lab.errors import ProxyLost, ServerNotReady
 from lab.fault import Attempt, ConnectionState, Knock, Net, Server, Socket, Subject
 from lab.records.census import Row, Session
+from lab.records.record import LineKind
 from lab.rig.machine.tcp import Talk
 from lab.rig.protocol import ProxyProtocol, RigProtocol, Seat
 from lab.rig.site.client_view import ClientView
@@ -103,10 +104,11 @@ class FaultSite:
     def sockets(self, among: Collection[int] | None = None) -> tuple[Socket, ...]:
         """The subject's sockets to these lines, also those that have ended and that the kernel still remembers.
 
+        On a line without a proxy, which other plans have as well, those alone that the subject has open.
         `among`: only those with these ports of their own, which an earlier look at all has shown; that costs less.
         """
         if among is None or len(self._each) > 1:
-            found = [each for line in self._each for each in self._client.sockets(line.port)]
+            found = [each for line in self._each for each in self._client.sockets(line.port, shared=line.shared)]
             return tuple(each for each in found if among is None or each.port in among)
         return self._client.sockets(self._each[0].port, among)
 
@@ -159,6 +161,11 @@ class PlanSite(FaultSite):
             return self
         lines = {alias: self._lines[alias]}
         return FaultSite(self._rig, self._name, lines, self.databases, self._view, self._client, alias)
+
+    @property
+    def line(self) -> LineKind:
+        """By what the subject gets to the server."""
+        return self._first.kind
 
     def adopt(self, child: Subject) -> None:
         """The subject's process runs now."""
@@ -277,10 +284,12 @@ def open_site(
     wire: bool = False,
     proxy: ProxyProtocol | None = None,
     apart: bool = True,
+    direct: bool = False,
 ) -> Iterator[PlanSite]:
     """A seat of the plan's own and a line for each alias, `default` among them; all are given back whatever happens.
 
     `wire`: the tap is in front of each. `proxy` is one to be used for `default` instead of one of the plan's own.
+    `direct`: nothing strikes the line, so it has no proxy where the rig has such a way. Not with `wire` or `apart`.
     Unless they must be `apart`, because faults are meant for one of them, all aliases have one line: HOST and PORT do
     not tell them apart then, and a variant that keeps its sessions by these alone is found out.
     """
@@ -292,7 +301,7 @@ def open_site(
                 lines[alias] = lines["default"]
                 continue
             if alias == "default":
-                own = proxy or stack.enter_context(rig.proxy(run))
+                own = (rig.direct if direct else None) or proxy or stack.enter_context(rig.proxy(run))
             else:
                 own = stack.enter_context(rig.proxy(f"{run}-{alias}"))
             tapped = stack.enter_context(rig.tap_port(own.port)) if wire else None
