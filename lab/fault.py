@@ -363,6 +363,9 @@ class Site(Protocol):
         `among`: only those with these ports of their own, which an earlier look at all has shown; that costs less.
         """
 
+    def established(self) -> set[int]:
+        """Of these the ones that neither side has ended, by the ports that `among` takes. That costs less."""
+
     def witness(self) -> AbstractContextManager[Callable[[], ConnectionState]]:
         """A connection of the lab's own through the line; yields the way to ask how it ended; `open`: not yet."""
 

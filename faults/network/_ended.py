@@ -31,7 +31,7 @@ def struck(before: set[int], sockets: Iterable[Socket], armed: bool) -> tuple[se
 @contextmanager
 def severed(site: Site, how: Literal["fin", "rst"]) -> Iterator[Seen]:
     """Cut; seen when every connection of that time has ended in that way, and so has one of our own."""
-    before = established(site.sockets())
+    before = site.established()
     if not before:
         yield nothing
         return

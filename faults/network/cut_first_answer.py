@@ -18,7 +18,7 @@ class CutFirstAnswer(Fault):
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Let no more than the greeting pass; healing ends the connections."""
-        before = established(site.sockets())
+        before = site.established()
         sessions = tuple(session.id for session in site.sessions())
         users = site.users
 

@@ -29,7 +29,7 @@ class LimitData(Fault):
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Set the limit, on connections that are there too; seen when one of them, or a new one, ends on it."""
-        watched = established(site.sockets())
+        watched = site.established()
         were, lost = frozenset(watched), site.lost()
         sessions = tuple(session.id for session in site.sessions())
         unlimited = not watched and self._passes(site) > self.limit_bytes

@@ -17,7 +17,7 @@ class Refuse(Fault):
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Close the listener; healing opens it again."""
-        before = established(site.sockets())
+        before = site.established()
         sessions = tuple(session.id for session in site.sessions())
 
         def seen() -> Sighting | None:

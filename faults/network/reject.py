@@ -20,7 +20,7 @@ class Reject(Fault):
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Leave the line without a server; healing gives it back."""
-        before = established(site.sockets())
+        before = site.established()
         sessions = tuple(session.id for session in site.sessions())
 
         def seen() -> Sighting | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from faults.network._ended import established
 from faults.server._ended import look_out
 from lab.fault import Fault, Seen, Site, fault
 
@@ -22,6 +21,6 @@ class Terminate(Fault):
         """Terminate; there is nothing to heal."""
         sessions = site.sessions()
         chosen = {"all": sessions, "oldest": sessions[:1], "newest": sessions[-1:]}[self.scope]
-        connections = established(site.sockets())
+        connections = site.established()
         ended = [session for session in chosen if site.server.terminate(session.pid)]
         yield look_out(site, ended, "terminated", connections)

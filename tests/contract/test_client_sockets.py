@@ -110,11 +110,14 @@ def test_a_kernel_that_gives_no_copy_of_a_socket_is_asked_for_its_table(
     pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tcp.Clients(os.getpid(), pairs.port).held_by([os.getpid()])
+    connected = tcp.connected(os.getpid(), [pairs.port])
     monkeypatch.setattr(tcp, "PIDFD_GETFD", 100_000)  # no such call
     with pytest.raises(OSError, match="not implemented"):
-        tcp.held(os.getpid(), pairs.port)
+        tcp.held(os.getpid(), [pairs.port])
     assert set(tcp.Clients(os.getpid(), pairs.port).held_by([os.getpid()])) == set(before)
     assert len(before) == len(pairs.ports)
+    assert tcp.connected(os.getpid(), [pairs.port]) == connected
+    assert len(connected) == len(pairs.ports)
 
 
 def test_what_was_said_is_told_of_those_that_were_connected(pairs: Pairs) -> None:

@@ -40,10 +40,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Held(NamedTuple):
-    """A connection that a process has open: its state, its own port, and the `id` for `sock_diag.again`."""
+    """A connection that a process has open: its state, its own port, its inode, and the `id` for `sock_diag.again`."""
 
     state: int
     source: int
+    inode: int
     id: bytes
 
 
@@ -81,7 +82,7 @@ class Clients:
     def held_by(self, pids: Iterable[int]) -> tuple[Socket, ...]:
         """Those that these processes have open now."""
         with suppress(OSError):
-            ends = {end.source: end for pid in pids for end in held(pid, self._port)}
+            ends = {end.source: end for pid in pids for end in held(pid, (self._port,))}
             self._ids = {source: end.id for source, end in ends.items()}
             return tuple(Socket(end.source, STATES[end.state]) for end in ends.values() if end.state in STATES)
         own = {inode for pid in pids for inode in descriptors(pid)}
@@ -111,8 +112,8 @@ def descriptors(pid: int) -> dict[int, int]:
     return found
 
 
-def held(pid: int, port: int) -> list[Held]:
-    """A process's connections to `port`, none once it has ended; each is asked by a copy of its descriptor.
+def held(pid: int, ports: Collection[int]) -> list[Held]:
+    """A process's connections to these ports, none once it has ended; each is asked by a copy of its descriptor.
 
     A look at the kernel's whole table takes a millisecond. Raises OSError where the kernel gives no copy
     (pidfd_getfd), as to a process that may not trace the other one, or in which no such call is.
@@ -122,14 +123,14 @@ def held(pid: int, port: int) -> list[Held]:
     except ProcessLookupError:
         return []
     try:
-        copied = [_copied(process, number, port) for number in descriptors(pid).values()]
+        copied = [_copied(process, number, ports) for number in descriptors(pid).values()]
     finally:
         os.close(process)
     return [end for end in copied if end is not None]
 
 
-def _copied(process: int, number: int, port: int) -> Held | None:
-    """One of them; None for what is no connection to that port, or was closed meanwhile."""
+def _copied(process: int, number: int, ports: Collection[int]) -> Held | None:
+    """One of them; None for what is no connection to one of these ports, or was closed meanwhile."""
     copy: int = _libc.syscall(PIDFD_GETFD, process, number, 0)
     if copy < 0:
         if (code := ctypes.get_errno()) in (errno.EBADF, errno.ESRCH):
@@ -143,10 +144,12 @@ def _copied(process: int, number: int, port: int) -> Held | None:
             (here, source), (there, target) = end.getsockname(), end.getpeername()
         except OSError:  # it has come to its end, or not yet to its beginning
             return None
-        if target != port:
+        if target not in ports:
             return None
         cookie = end.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
-        return Held(state, source, sock_diag.identity((here, source), (there, target), cookie))
+        return Held(
+            state, source, os.fstat(end.fileno()).st_ino, sock_diag.identity((here, source), (there, target), cookie)
+        )
 
 
 def connected(pid: int, ports: Collection[int]) -> dict[int, bytes]:
@@ -154,6 +157,8 @@ def connected(pid: int, ports: Collection[int]) -> dict[int, bytes]:
 
     With each what `talk` finds it by; b"" where netlink does not tell.
     """
+    with suppress(OSError):
+        return {end.inode: end.id for end in held(pid, ports) if end.state == ESTABLISHED}
     found: dict[int, bytes] = {}
     for port in ports:
         ends = _by_netlink(pid, port, (ESTABLISHED,))

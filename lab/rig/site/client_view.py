@@ -86,7 +86,19 @@ class ClientView:
         `among`: only those with these ports of their own, which an earlier look at all has shown. `shared`: others are
         connected to that port as well, so only those that the subject's processes have open are known to be its own.
         """
-        clients = self._clients.setdefault(port, tcp.Clients(self.subject.pid, port))
+        clients = self._of(port)
         if among is not None:
             return clients.among(among)
         return clients.held_by(self.subject.pids) if shared else clients.all()
+
+    def established(self, port: int, *, shared: bool = False) -> set[int]:
+        """The ports of the subject's own of those to that port that neither side has ended.
+
+        The processes are asked for what they have open; the kernel's whole table is looked at where they have nothing.
+        """
+        held = self._of(port).held_by(self.subject.pids)
+        found = held if held or shared else self._of(port).all()
+        return {each.port for each in found if each.state == "ESTABLISHED"}
+
+    def _of(self, port: int) -> tcp.Clients:
+        return self._clients.setdefault(port, tcp.Clients(self.subject.pid, port))

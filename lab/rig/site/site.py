@@ -112,6 +112,10 @@ class FaultSite:
             return tuple(each for each in found if among is None or each.port in among)
         return self._client.sockets(self._each[0].port, among)
 
+    def established(self) -> set[int]:
+        """The subject's own ports of its connections to these lines that neither side has ended."""
+        return {port for line in self._each for port in self._client.established(line.port, shared=line.shared)}
+
     def attempt(self, user: str, password: str = "") -> Attempt:
         """Try to get a session as that role through the line, with the subject's or that password, and to use it."""
         where = self._where(user)
