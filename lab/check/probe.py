@@ -30,12 +30,17 @@ ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
 """Rounds in each half of a run, by the number of requests at once."""
 SLACK = 1
 """Extra sessions that are allowed, because a pool's own thread may open one late."""
-TRIES = 3
-"""Times at most that the first look is taken: what it misses, on a busy machine, every later verdict would miss."""
+TRIES = 5
+"""Times at most that a look is taken: what it misses, on a busy machine, every later verdict would miss."""
 BOUND = 4.0
 """Seconds for each step of the first look, as for a rehearsal: plans wait for it."""
+UNCOUNTED = "how many sessions are kept is not known: the machine was held up at each look"
 TICK = 1.0
 """Seconds of rest in each half, in which a thread of the ENGINE's may open and close sessions."""
+
+
+class _AllVoid(Exception):
+    """Each run of a look was void."""
 
 
 def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
@@ -45,6 +50,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     the ENGINE has made a pool, whose library states its size. Where none does, how many sessions it has for so many
     requests at once. Then pending work at the end of a request, and at a close() by hand.
 
+    A look that is void is taken again; where all were, the traits say that nothing was counted.
     Nothing is seen of a variant whose requests fail, or wait for what does not come: that is for the promises to judge.
     """
     both = at_once("t0", "t1") if several(variant) else ()
@@ -58,31 +64,64 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
         if not record.void and any(op.chain[:1] == (HUNG,) for op in record.ops):
             return zygote.traits  # no busy machine makes a step wait so long while the lab itself is not held up
     else:
+        if record.void:
+            return msgspec.structs.replace(zygote.traits, uncounted=True, keeping=UNCOUNTED)
         return zygote.traits
     requests = [each for each in Trace(record).requests if each.sessions and each.lifecycle == "request"]
     idle = max((len(census.sessions) for census in record.census if census.at == "end"), default=0)
     again = _used_again(requests)
     pool_max = zygote.traits.pool_max or max(op.value.get("pool_max", 0) for op in record.ops)
     levels: tuple[int, ...] = ()
+    uncounted = False
     if pool_max and not again:  # it may hand out one after the other
-        turns = run(msgspec.structs.replace(plan, steps=query("t0") * (pool_max + 1)), rig, zygote, liveness=False)
+        turns = _taken(msgspec.structs.replace(plan, steps=query("t0") * (pool_max + 1)), rig, zygote)
         again = _used_again([each for each in Trace(turns).requests if each.sessions])
-    if (idle > 1 or not zygote.traits.autocommit) and zygote.traits.overrides and not pool_max:
-        rests = any(op.value.get("threads") for op in record.ops)
-        levels, waiting = _levels(plan, rig, zygote, rests=rests, spares=beside(record))
-        again = again or (idle > 1 and waiting)
+    rests = any(op.value.get("threads") for op in record.ops)
+    beyond = idle > 1 or rests or opened_beside(record) or not zygote.traits.autocommit
+    if beyond and zygote.traits.overrides and not pool_max:
+        try:
+            levels, waiting = _levels(plan, rig, zygote, rests=rests, spares=beside(record))
+            again = again or (idle > 1 and waiting)
+        except _AllVoid:
+            uncounted = True
     pending = (Autocommit("t0"), Write("t0"))
     closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
-    closed = run(msgspec.structs.replace(plan, steps=closing), rig, zygote, liveness=False)
+    closed = _taken(msgspec.structs.replace(plan, steps=closing), rig, zygote)
     return msgspec.structs.replace(
         zygote.traits,
         pool_max=pool_max,
-        kept=idle if again else 0,
+        kept=idle if again else None if uncounted else 0,
         levels=levels,
+        uncounted=uncounted,
         kept_outside=_kept_outside(record),
-        keeping=_in_words(record, requests, again, levels),
+        keeping=UNCOUNTED if uncounted else _in_words(record, requests, again, levels),
         commits=None if closed.void else bool(closed.rows),
     )
+
+
+def _taken(plan: Plan, rig: RigProtocol, zygote: Zygote) -> Record:
+    """The first run of it that is not void, of so many; else the last one."""
+    for _ in range(TRIES):
+        record = run(plan, rig, zygote, liveness=False)
+        if not record.void:
+            break
+    return record
+
+
+def _counted(plan: Plan, rig: RigProtocol, zygote: Zygote) -> Record:
+    record = _taken(plan, rig, zygote)
+    if record.void:
+        raise _AllVoid(record.void)
+    return record
+
+
+def opened_beside(record: Record) -> bool:
+    """Whether the process made more connections than its actors had sessions, be they open by now or not.
+
+    A session that is made ready for a later request may be seen at no request's end, where the machine is busy.
+    """
+    used = {op.value["session"] for op in record.ops if op.value.get("session")}
+    return max((census.connects for census in record.census), default=0) > len(used)
 
 
 def beside(record: Record) -> bool:
@@ -100,7 +139,7 @@ def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares
     seen, where no request gets one that was used before. Where requests of one at a time made the number grow to the
     end, commands are not looked at. Empty where there were never more sessions than units at once. `rests`: the ENGINE
     has a thread of its own, which needs time to do its work; `spares`: some were seen beside those in use. Where
-    neither is so, and one is enough for one unit, no more is looked at.
+    neither is so, and one is enough for one unit, no more is looked at. Raises _AllVoid where a look is void each time.
     """
     most = max(number for number in ROUNDS if number == 1 or several(plan.variant, number))
 
@@ -110,7 +149,7 @@ def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares
         if not zygote.traits.autocommit:  # a session on which work is pending may be no one's to keep
             steps = tuple(each for step in steps for each in _committed(step))
         own = msgspec.structs.replace(plan, steps=steps, lifecycles=dict.fromkeys(actors, lifecycle))
-        seen = level(run(own, rig, zygote, liveness=False), number)
+        seen = level(_counted(own, rig, zygote), number)
         return seen + SLACK if rests and seen > number else seen
 
     with ThreadPoolExecutor(len(AT_ONCE)) as threads:
@@ -123,7 +162,7 @@ def _levels(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool, spares
         if found[0] > 1 or (found[0] and not ways and (rests or spares)):
             ways["request"] = found
         if most > 1 and ways:
-            once = run(msgspec.structs.replace(plan, steps=at_once(*AT_ONCE[:most])), rig, zygote, liveness=False)
+            once = _counted(msgspec.structs.replace(plan, steps=at_once(*AT_ONCE[:most])), rig, zygote)
             for lifecycle in ways:
                 ways[lifecycle] += threads.map(partial(look, lifecycle=lifecycle), range(2, _served_at_once(once) + 1))
     open_ = [max(each) for each in zip_longest(found, held, fillvalue=0)]

@@ -169,6 +169,8 @@ class BoundedSessions(Promise):
                     open_ &= {session.id for session in each.sessions}
                 if len(later) < PASSING:
                     continue
+            if len(open_) > allowed and record.traits.uncounted and not record.maximum:
+                return self.unknown(f"{len(open_)} sessions are open, and {record.traits.keeping}")
             if len(open_) > allowed:
                 return self.broken(
                     f"{len(open_)} sessions are open, {_why(record, allowed, aliases)}", _step(trace, census)

@@ -61,6 +61,8 @@ class Reuses(Promise):
             return self._failed(requests, failed, alone=not several(record.plan.variant))
         if not any(sum(request.actor == actor for request in requests) > 1 for actor in actors):
             return self.unknown("no actor made two requests")
+        if record.traits.uncounted and not record.maximum:
+            return self.unknown(record.traits.keeping)
         last = max(request.calls[-1].step for request in requests)
         traits = record.traits
         # A pool that keeps some for each thread has as many for so many threads in turn as for so many at once.

@@ -60,7 +60,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     an earlier one had used, None where nobody has looked; `kept_outside`: a thread that begins no request was seen to
     keep its session. `levels` are the numbers of sessions that were open when requests, one at a time, two at a time
     and so on, had stopped opening new ones; empty where there were never more sessions than requests,
-    and where nobody has looked. `keeping` says it in words.
+    and where nobody has looked. `keeping` says it in words. `uncounted`: each look was void, so that more sessions than
+    requests are no accusation.
     `commits`: close() was seen to commit what was pending (None: it was not asked). `receivers` are the project's own
     of the signals that concern connections, and what of it runs in a forked process.
     """
@@ -81,6 +82,7 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kept_outside: bool | None = None
     levels: tuple[int, ...] = ()
     keeping: str = ""
+    uncounted: bool = False
     commits: bool | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 from lab.check import probe as module
 from lab.check.probe import ROUNDS, TRIES, beside, level, probe
 from lab.records.history import HUNG
-from lab.records.plan import Commit, End, Plan, Read
+from lab.records.plan import Commit, End, Look, Plan, Read
 from lab.records.record import Record
 from lab.records.variant import Traits
-from unit.histories import KEEPS, Line, asks, census, lost, record, session
+from unit.histories import KEEPS, Line, asks, census, lost, ok, record, session
 
 HALF = ROUNDS[1]
 
@@ -65,6 +66,61 @@ def test_a_first_look_that_shows_nothing_is_taken_again(
     zygote: Any = SimpleNamespace(traits=Traits())
     rig: Any = None
     assert probe(KEEPS, rig, zygote).kept == kept
+
+
+def test_a_first_look_that_is_void_each_time_says_that_nothing_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "run", lambda *_, **__: run([1, 1], void="held up"))
+    zygote: Any = SimpleNamespace(traits=Traits())
+    rig: Any = None
+    traits = probe(KEEPS, rig, zygote)
+    assert (traits.uncounted, traits.kept) == (True, None)
+
+
+@pytest.mark.parametrize("which", ["request", "command", "once"])
+@pytest.mark.parametrize(("voids", "levels"), [(TRIES - 1, (3, 4, 5, 6)), (TRIES, ())])
+def test_rounds_that_are_void_are_taken_again(
+    which: str, voids: int, levels: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is void each time leaves the number of sessions unknown, instead of one for each request."""
+    times: Counter[str] = Counter()
+
+    def rounds(plan: Plan, *_: Any, **__: Any) -> Record:
+        looks = any(isinstance(each, Look) for each in plan.steps)
+        ways = {*plan.lifecycles.values()} or {"first" if looks else "once"}
+        kind = f"{ways}{len(plan.lifecycles)}"
+        times[kind] += 1
+        void = "held up" if which in ways and times[kind] <= voids else ""
+        if not plan.lifecycles:
+            return run([1, 2, 2], void=void)
+        return run([len(plan.lifecycles) + 2] * 2 * ROUNDS[len(plan.lifecycles)] * len(plan.lifecycles), void=void)
+
+    monkeypatch.setattr(module, "run", rounds)
+    monkeypatch.setattr(module, "_served_at_once", lambda _: len(module.AT_ONCE))
+    zygote: Any = SimpleNamespace(traits=Traits(overrides=("get_new_connection",)))
+    rig: Any = None
+    traits = probe(KEEPS, rig, zygote)
+    assert (traits.levels, traits.uncounted) == (levels, not levels)
+
+
+@pytest.mark.parametrize(("connects", "threads", "looked"), [(1, 0, False), (2, 0, True), (1, 1, True)])
+def test_a_session_that_is_made_ready_behind_is_looked_for_though_it_comes_late(
+    connects: int, threads: int, looked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At no request's end of the first look was there more than one session; its connection, or a thread, was there."""
+
+    def rounds(plan: Plan, *_: Any, **__: Any) -> Record:
+        if plan.lifecycles:
+            return run([len(plan.lifecycles) + 1] * 2 * ROUNDS[len(plan.lifecycles)] * len(plan.lifecycles))
+        one = census(session("1@a"), connects=connects)
+        return record(*asks("t0", "1@a"), ok(Look("t0"), on="1@a", threads=threads), one)
+
+    monkeypatch.setattr(module, "run", rounds)
+    monkeypatch.setattr(module, "_served_at_once", lambda _: len(module.AT_ONCE))
+    zygote: Any = SimpleNamespace(traits=Traits(overrides=("get_new_connection",)))
+    rig: Any = None
+    slack = module.SLACK * bool(threads)
+    levels = tuple(number + 1 + slack for number in range(1, 5)) if looked else ()
+    assert probe(KEEPS, rig, zygote).levels == levels
 
 
 def test_with_autocommit_off_the_rounds_commit_their_work(monkeypatch: pytest.MonkeyPatch) -> None:

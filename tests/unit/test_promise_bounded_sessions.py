@@ -234,6 +234,15 @@ def test_spares_that_a_burst_has_left_may_stay() -> None:
     assert verdict(BOUNDED, record(*told, open_at_end(6), traits=seen)) == "broken"
 
 
+def test_where_no_look_at_what_is_kept_was_a_whole_one_more_sessions_are_no_accusation() -> None:
+    told, held_up = (*asks(T, "0@s"), *asks(T, "1@s")), Traits(uncounted=True, keeping="the machine was held up")
+    assert verdict(BOUNDED, record(*told, open_at_end(1), traits=held_up)) == "kept"
+    assert verdict(BOUNDED, record(*told, open_at_end(2), traits=held_up)) == "unknown"
+    pool = msgspec.structs.replace(held_up, pool_max=2)
+    assert verdict(BOUNDED, record(*told, open_at_end(2), traits=pool)) == "kept"
+    assert verdict(BOUNDED, record(*told, open_at_end(3), traits=pool)) == "broken"
+
+
 def test_each_process_has_spares_of_its_own() -> None:
     forked = (*asks(T, "0@s"), ok(Fork(T), child="c0"), *asks("c0.t0", "1@s"))
     seen = Traits(levels=(3, 4, 5, 6))

@@ -130,3 +130,14 @@ def test_an_error_is_of_what_is_kept_only_where_something_had_been_served() -> N
     assert verdict(REUSES, record(*asks(T, "1@a"), *alone, variant=one)) == "broken"
     nothing_asked = (ok(Begin(T)), ok(End(T)))
     assert verdict(REUSES, record(*nothing_asked, *alone, *asks(T, "1@a"), *asks(T, "1@a"))) == "unknown"
+
+
+def test_what_could_not_be_counted_accuses_nothing_but_an_error() -> None:
+    """Each look at what is kept was void: how many sessions there may be is not known."""
+    held_up = Traits(uncounted=True, keeping="the machine was held up")
+    turns = (*asks(T, "1@a"), *asks(T, "2@b"), *asks(T, "1@a"))
+    assert [verdict(REUSES, record(*turns)), verdict(REUSES, record(*turns, traits=held_up))] == ["broken", "unknown"]
+    stated = msgspec.structs.replace(KEEPS, maximum=1)
+    assert verdict(REUSES, record(*turns, traits=held_up, variant=stated)) == "broken"
+    error = (*asks(T, "1@a"), ok(Begin(T)), lost(Read(T)), ok(End(T)))
+    assert verdict(REUSES, record(*error, traits=held_up)) == "broken"
