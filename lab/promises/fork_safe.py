@@ -193,10 +193,19 @@ def _closed_by_parent(record: Record, fork: Call, census: Census, gone: int) -> 
 
 
 def _ending_at_fork(record: Record, trace: Trace, fork: Call) -> int:
-    """How many sessions of the parent's were there at the fork, and their sockets not: it had closed them just then."""
+    """How many sessions of the parent's were there at the fork, and their sockets not: it had closed them just then.
+
+    A socket on which the server has not begun its session yet is none of theirs: the parent's own thread connects.
+    """
     used = {call.session for call in trace.calls if call.process == fork.process and call.end <= fork.end}
-    had = [len(each.sockets[fork.process]) for each in _at_fork(record, fork) if fork.process in each.sockets]
-    return max(len(used & _there(record, fork)) - had[0], 0) if had else 0
+    had = [each for each in _at_fork(record, fork) if fork.process in each.sockets]
+    if not had:
+        return 0
+    known = {session.id for each in record.census if each.time <= had[0].time for session in each.sessions}
+    known |= {call.session for call in trace.calls if call.session and call.end <= had[0].time}
+    connecting = max(had[0].connects - len(known), 0)
+    sockets = max(len(had[0].sockets[fork.process]) - connecting, 0)
+    return max(len(used & _there(record, fork)) - sockets, 0)
 
 
 def _moved(trace: Trace) -> tuple[str, int] | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from lab.records.census import Session
 from lab.records.plan import Begin, End, Enter, Exit, Fork, Leave, Read, Write
 from lab.records.record import Record
@@ -45,6 +47,23 @@ def test_a_child_that_ends_takes_a_resting_session_with_it() -> None:
 def test_what_the_parent_closes_itself_is_its_own_affair() -> None:
     told = (*asks(T, "1@a"), FORKS, HELD, *asks(T, "1@a"), ok(Exit(C)), census(at="exit", actor=C))
     assert verdict(SAFE, record(*told)) == "kept"
+
+
+@pytest.mark.parametrize(
+    ("connects", "verdicts"),
+    [
+        pytest.param(2, "kept", id="one session that is closing, one that is not there yet"),
+        pytest.param(1, "broken", id="the one socket is that of the session"),
+        pytest.param(-1, "broken", id="not counted"),
+    ],
+)
+def test_a_socket_on_which_no_session_has_begun_yet_is_not_that_of_one_that_was_closing(
+    connects: int, verdicts: str
+) -> None:
+    """A parent that opens its next session behind: the last one is still there, the next one only connects."""
+    at_fork = census(session("1@a"), at="fork", sockets={"": (12,)}, connects=connects)
+    exits = census(session("2@b"), at="exit", actor=C, sockets={"": (12,)}, spoken={"": (12,)})
+    assert verdict(SAFE, record(*asks(T, "1@a"), FORKS, at_fork, ok(Exit(C)), exits)) == verdicts
 
 
 def test_who_has_ended_a_resting_session_is_told_by_the_sockets() -> None:
