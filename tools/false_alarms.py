@@ -70,6 +70,10 @@ FEW = (
 """Those that are no copies of zoo/careful.py, and the promises that they make: they reset no session, and the like."""
 PSYCOPG = ("keeps_nothing", "opens_at_import", "own_pool")
 """Those whose pool is psycopg_pool's, whatever `--driver` says."""
+BACKED_OFF = tuple(
+    f"{refused}, with a kept session" for refused in ("ended at once", "password refused", "no connection slot")
+)
+"""Where psycopg_pool, refused for long, waits longer and longer before it tries again: `recovers` is none of theirs."""
 OF_ITS_DESIGN = {
     "ages_with_jitter": ("reuses",),
     "closes_outside": ("bounded-sessions", "initialised", "recovers", "steady-session"),
@@ -81,7 +85,15 @@ OF_ITS_DESIGN = {
 
 And Django's own wrapper with one thing changed, which is that a session ends with each statement outside of requests.
 """
-
+THERE = {
+    "closes_outside": {"whole-answers": ("a consumer in a command",)},
+    "queues": {"writable": ("several sessions",)},
+}
+"""Moments at which a design does not make the promise: nothing listens where each statement has a session of its own,
+and who finds one session that takes no writes does not look at the others that wait.
+"""
+MAXIMUM = {"two_tiers": 5}
+"""What no round of requests shows, because it depends on the number of threads."""
 
 FORKED = ("inside atomic(), then close_all", "inside atomic(), the child ends it")
 """A process that is forked in a block, and ends it: they do not claim fork-safe."""
@@ -101,14 +113,30 @@ def variant(engine: str, driver: Driver) -> Variant:
     made = FEW if design in SIMPLE else tuple(each.id for each in PROMISES.values())
     claims = tuple(each for each in made if each not in unclaimed)
     driver = "psycopg" if design in PSYCOPG else driver
-    limits = {**LIMITS, **_of_the_wrapper()} if design in SIMPLE else LIMITS
-    return Variant(name=engine, engine=engine, driver=driver, path=(str(TESTS),), claims=claims, limits=limits)
+    limits = {**LIMITS, **(_of_the_wrapper(design in PSYCOPG) if design in SIMPLE else {}), **THERE.get(design, {})}
+    return Variant(
+        name=engine,
+        engine=engine,
+        driver=driver,
+        path=(str(TESTS),),
+        claims=claims,
+        limits=limits,
+        maximum=MAXIMUM.get(design, 0),
+    )
 
 
-def _of_the_wrapper() -> dict[str, tuple[str, ...]]:
-    """At which moments a wrapper that forgets no block breaks these promises, though it checks what it keeps."""
-    known = json.loads(STOCK.read_text(encoding="utf-8"))["health_checks"]
-    return {each: (*LIMITS[each], *known[each], *FORKED) for each in ("atomic", "durable", "recovers")}
+def _of_the_wrapper(pool: bool) -> dict[str, tuple[str, ...]]:
+    """At which moments a wrapper that forgets no block breaks these promises, though it checks what it keeps.
+
+    And with the library's `pool`, those at which that does.
+    """
+    stock = json.loads(STOCK.read_text(encoding="utf-8"))
+    checked = stock["health_checks"]
+    found = {each: (*LIMITS[each], *checked[each], *FORKED) for each in ("atomic", "durable", "recovers")}
+    if pool:
+        found["recovers"] += (*stock["pool"]["recovers"], *BACKED_OFF)
+        found["replaces-stale"] = (*LIMITS["replaces-stale"], *stock["pool"]["replaces-stale"])
+    return found
 
 
 @contextmanager
@@ -123,12 +151,15 @@ def busy(loops: int) -> Iterator[None]:
             child.wait()
 
 
-def accusations(promises: dict[str, PromiseResult]) -> Iterator[str]:
-    """What was said to be broken though it is claimed, by promise and moment, and where that is seen."""
+def accusations(promises: dict[str, PromiseResult], limits: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    """What was said to be broken though it is claimed, by promise and moment, and where that is seen.
+
+    `limits` are the design's own: one that breaks at another moment, too, has its whole promise said to be broken.
+    """
     for name, promise in promises.items():
         if promise.verdict is not Verdict.BROKEN or not promise.claimed:
             continue
-        known = {*promise.limits, *LIMITS.get(name, ())}
+        known = {*promise.limits, *limits.get(name, ())}
         moments = [each for each, verdict in promise.moments.items() if verdict is Verdict.BROKEN and each not in known]
         if moments:
             yield f"{name} at {', '.join(moments)}: {promise.summary} ({', '.join(promise.evidence[:1])})"
@@ -164,9 +195,10 @@ def main() -> int:
                 options = Options(
                     promises=tuple(chosen.promise), budget=chosen.budget, seed=seed, search=2.0, brief=False
                 )
-                (result,) = check([variant(engine, chosen.driver)], rig, options, store)
+                checked = variant(engine, chosen.driver)
+                (result,) = check([checked], rig, options, store)
                 ran += 1
-                for accusation in accusations(result.promises):
+                for accusation in accusations(result.promises, checked.limits):
                     own += 1
                     print(f"{engine}, seed {seed}: {accusation}", flush=True)
             accused, checks = accused + own, checks + ran

@@ -1,10 +1,11 @@
-"""Correct: three sessions in a queue for each alias; who comes fourth waits in line for two seconds."""
+"""Correct: three sessions in a queue for each alias and database; who comes fourth waits in line for two seconds."""
 
 from __future__ import annotations
 
 import os
 import queue
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.db.utils import OperationalError
@@ -37,8 +38,13 @@ def three() -> queue.LifoQueue[Any]:
 class DatabaseWrapper(Careful):
     queues: ClassVar[Any] = defaultdict(three)
 
+    @property
+    def key(self) -> tuple[int, str, str]:
+        """A test run has a database of its own under the same alias."""
+        return os.getpid(), self.alias, self.settings_dict["NAME"]
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        places = self.queues[os.getpid(), self.alias]
+        places = self.queues[self.key]
         try:
             raw = places.get(timeout=2)
         except queue.Empty:
@@ -58,7 +64,20 @@ class DatabaseWrapper(Careful):
     def shelf(self) -> list[Any]:
         """This thread's, between the queue and the wrapper."""
         shelves: dict[Any, list[Any]] = vars(self.leases).setdefault("shelf", {})
-        return shelves.setdefault((os.getpid(), self.alias), [])
+        return shelves.setdefault(self.key, [])
+
+    def close_waiting(self) -> None:
+        """Those in the queues: each place is empty then."""
+        super().close_waiting()
+        for (pid, *_), places in list(self.queues.items()):
+            found = []
+            with suppress(queue.Empty):
+                while pid == os.getpid():
+                    found.append(places.get_nowait())
+            for raw in found:
+                if raw is not None:
+                    raw.close()
+                places.put(None)
 
     def _close(self) -> None:
         super()._close()

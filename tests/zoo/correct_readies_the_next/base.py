@@ -10,7 +10,7 @@ from zoo.careful import Careful
 
 
 class DatabaseWrapper(Careful):
-    opening: ClassVar[set[Any]] = set()
+    opening: ClassVar[dict[Any, threading.Thread]] = {}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         raw = super().get_new_connection(conn_params)
@@ -18,10 +18,16 @@ class DatabaseWrapper(Careful):
         with self.lock:
             wanted = not shelf and key not in self.opening
             if wanted:
-                self.opening.add(key)
-        if wanted:
-            threading.Thread(target=self.ready, args=(key, shelf, conn_params), daemon=True).start()
+                self.opening[key] = threading.Thread(target=self.ready, args=(key, shelf, conn_params), daemon=True)
+                self.opening[key].start()
         return raw
+
+    def close_waiting(self) -> None:
+        """Those that are about to wait, too."""
+        for (pid, _), thread in list(self.opening.items()):
+            if pid == os.getpid():
+                thread.join()
+        super().close_waiting()
 
     def ready(self, key: Any, shelf: list[Any], conn_params: dict[str, Any]) -> None:
         """Open the next one."""
@@ -31,7 +37,7 @@ class DatabaseWrapper(Careful):
         except self.Database.Error:
             raw = None
         with self.lock:
-            self.opening.discard(key)
+            del self.opening[key]
             if raw is not None:
                 self.keep(shelf, raw)
 
