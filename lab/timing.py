@@ -181,12 +181,15 @@ KNOCK = Wait(
 )
 LISTEN = Wait(
     0.2,
-    "no answer, while a line is silent; it is 20 times as long as an answer took before, when that is more",
+    "no answer, while a line is silent; it is 20 times as long as an answer took before, or 8 times as long as one "
+    "takes past the line meanwhile, when that is more",
     "kept",
     "a fault that is taken for landed because the machine was slow was applied all the same: the proxy has said so",
 )
 LISTEN_TIMES = 20
 """How many times as long as an answer took before the fault it must be silent."""
+LISTEN_PAST = 8
+"""How many times as long as the slowest answer past the line meanwhile: one through it wakes more processes."""
 
 NOISE = Wait(
     0.3,
