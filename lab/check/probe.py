@@ -30,7 +30,7 @@ ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
 """Rounds in each half of a run, by the number of requests at once."""
 SLACK = 1
 """Extra sessions that are allowed, because a pool's own thread may open one late."""
-TRIES = 5
+TRIES = 3
 """Times at most that a look is taken: what it misses, on a busy machine, every later verdict would miss."""
 BOUND = 4.0
 """Seconds for each step of the first look, as for a rehearsal: plans wait for it."""

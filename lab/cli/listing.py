@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -80,7 +81,8 @@ def steps() -> None:
 
 
 def situations() -> None:
-    """The situations that directed plans of `recovers` cover: each pair of values that can come together does."""
+    """The situations that directed plans cover: pairs of values, and all that a request may have done earlier."""
+    from lab.judging import earlier
     from lab.judging.situations import COVERED, DIMENSIONS, RULES, combinations, covering, impossible
     from lab.records.lifecycle import MOMENTS
 
@@ -104,6 +106,14 @@ def situations() -> None:
     triples = set().union(*(combinations(row, 3) for row in deep))
     kind = "`lab campaign VARIANT --kind situations`"
     console().print(f"{kind} covers {len(triples)} triples by {len(deep)} cases; {len(impossible(3))} are impossible.")
+    number = math.prod(map(len, earlier.DIMENSIONS.values()))
+    plans = number // len(earlier.DIMENSIONS["then"])
+    console().print(f"Without a fault all {number} combinations of these are run by {plans} plans of `aborts-cleanly`:")
+    for name, values in earlier.DIMENSIONS.items():
+        console().print(f"  {name}: {'; '.join(values)}", markup=False, highlight=False, soft_wrap=True)
+    stale = "what waits dies after each earlier one, on each alias, before a query and before a block"
+    console().print(f"`replaces-stale`: {stale}.", soft_wrap=True)
+    console().print(f"All of these stand under “{earlier.MOMENT}”.", markup=False)
 
 
 def _table(*columns: str) -> Table:

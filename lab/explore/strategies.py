@@ -19,9 +19,12 @@ from lab.errors import PlanInvalid
 from lab.explore.simplicity import FIRST_KINDS, MOMENTS
 from lab.explore.weave import Act, Program, Turn, lifecycles, weave
 from lab.fault import FAULTS, Fault, build
+from lab.judging.earlier import ALIASES, BLOCKS, EARLIER
+from lab.judging.plan_parts import on
 from lab.judging.session_state import LEAVE as STATE
 from lab.records.lifecycle import Lifecycle
 from lab.records.plan import (
+    ActorStep,
     Autocommit,
     Close,
     Commit,
@@ -149,9 +152,8 @@ def phrases(kinds: Sequence[type[Fault]], most: int, *, forked: bool = False) ->
     Turns that are drawn alone seldom make a unit of work that ends, or a fault that meets the COMMIT of a block.
     """
     alone = turns(kinds, forked=forked).map(lambda turn: (turn,))
-    phrase = st.sampled_from((alone, alone, IDIOM, struck(kinds), alone, IDIOM, struck(kinds))).flatmap(
-        lambda each: each
-    )
+    menu = (alone, alone, IDIOM, struck(kinds), alone, IDIOM, struck(kinds), AFTER_EARLIER)
+    phrase = st.sampled_from(menu).flatmap(lambda each: each)
     return st.lists(phrase, min_size=1, max_size=most).map(lambda made: tuple(turn for each in made for turn in each))
 
 
@@ -223,6 +225,18 @@ IDIOM = st.sampled_from(
 )
 """What comes before in a situation, what is undone inside a block or by hand, and state
 that is looked for in the next unit of work."""
+
+
+def _after_earlier(earlier: str, then: str, alias: str) -> tuple[Turn, ...]:
+    acts = on(alias, *EARLIER[earlier], *BLOCKS[then])
+    return _phrase(*(msgspec.structs.replace(act, actor=ANY) for act in acts if isinstance(act, ActorStep)), End(ANY))
+
+
+AFTER_EARLIER = st.builds(
+    _after_earlier, st.sampled_from(list(EARLIER)), st.sampled_from(list(BLOCKS)), st.sampled_from(ALIASES)
+)
+"""A block that ends in one of many ways after what its request did earlier: the combinations of lab/judging/earlier.py,
+which faults and other actors may meet here."""
 
 
 def fault_specs(kinds: Sequence[type[Fault]]) -> st.SearchStrategy[FaultSpec]:

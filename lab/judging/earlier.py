@@ -78,6 +78,16 @@ BLOCKS: dict[str, tuple[Step, ...]] = {
 }
 """Ways in which a block ends. The last one leaves the view as well."""
 
+BESIDE = ("a rollback on the other alias", "a fork", "a thread's end")
+"""What came earlier, too, of which each has steps of its own for each time that it comes."""
+STATE = "state left"
+DIMENSIONS: dict[str, tuple[str, ...]] = {
+    "earlier": (*EARLIER, *BESIDE),
+    "then": (*BLOCKS, STATE),
+    "alias": ("the default alias", "another alias"),
+}
+"""What `plans` puts together, any with any: values that may come together with none of the others left out."""
+
 LEFT = (Look("t0"), *leave("t0", "SET", "temp table"))
 """State that the next request must not find."""
 

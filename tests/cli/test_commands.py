@@ -23,7 +23,7 @@ def test_list_is_made_from_the_code(lab_inside: Lab, what: str) -> None:
         "promises": list(PROMISES),
         "variants": ["published_global"],
         "steps": ["begin"],
-        "situations": ["autocommit", "nested", "replaced"],
+        "situations": ["autocommit", "nested", "replaced", "then: autocommit; committed; rolled"],
     }
     for name in expected[what]:
         assert f" {name} " in done.stdout

@@ -86,7 +86,7 @@ def test_rounds_that_are_void_are_taken_again(
 
     def rounds(plan: Plan, *_: Any, **__: Any) -> Record:
         looks = any(isinstance(each, Look) for each in plan.steps)
-        ways = {*plan.lifecycles.values()} or {"first" if looks else "once"}
+        ways = {str(each) for each in plan.lifecycles.values()} or {"first" if looks else "once"}
         kind = f"{ways}{len(plan.lifecycles)}"
         times[kind] += 1
         void = "held up" if which in ways and times[kind] <= voids else ""

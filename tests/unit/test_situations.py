@@ -4,9 +4,10 @@ import itertools
 
 import pytest
 
+from lab.judging import earlier
 from lab.judging.situations import DIMENSIONS, RULES, combinations, covering, impossible, plans, possible, steps
 from lab.promise import PROMISES
-from lab.records.plan import Inject
+from lab.records.plan import Begin, Inject
 from lab.records.variant import Variant
 
 ROWS = covering()
@@ -44,3 +45,12 @@ def test_a_variant_for_one_thread_has_one() -> None:
 
 def test_each_plan_has_its_fault() -> None:
     assert all(any(isinstance(step, Inject) for step in steps(row)) for row in ROWS)
+
+
+def test_what_a_request_did_earlier_is_put_together_with_each_end_of_a_block_on_both_aliases() -> None:
+    """Of the values that `lab list situations` prints, a plan's title has two; each request in it has another third."""
+    made = list(earlier.plans(PROMISES.get("aborts-cleanly"), Variant(name="any")))
+    named = itertools.product(earlier.DIMENSIONS["earlier"], earlier.DIMENSIONS["alias"])
+    assert sorted(plan.title for plan in made) == sorted(map(", ".join, named))
+    for plan in made:
+        assert sum(step == Begin("t0") for step in plan.steps) >= len(earlier.DIMENSIONS["then"])

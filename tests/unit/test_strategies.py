@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import seed as seeded
@@ -14,6 +15,8 @@ from lab.explore.shrink import shrink
 from lab.explore.strategies import fault_specs, plans
 from lab.explore.weave import Program, Turn, weave
 from lab.fault import FAULTS, build
+from lab.judging.earlier import ALIASES, BLOCKS, EARLIER
+from lab.judging.plan_parts import on
 from lab.judging.situations import DIMENSIONS, Values, combinations, possible
 from lab.records.codec import decode_plan, encode
 from lab.records.lifecycle import TELLS, Lifecycle
@@ -268,6 +271,28 @@ def test_what_no_situation_names_is_drawn_too() -> None:
     assert {step.alias for step in steps if isinstance(step, Read | Write | Enter | Look)} == {"default", *OTHERS}
     assert {step.how for step in steps if isinstance(step, Exit)} == {"os._exit", "normal", "close_all"}
     assert {step.savepoint for step in steps if isinstance(step, Enter)} == {True, False}
+
+
+@pytest.mark.slow
+def test_what_a_request_did_earlier_and_how_its_block_ends_come_together() -> None:
+    """Three things at once, which no pair of the situations' dimensions holds: each value of each is reached."""
+    programs = [
+        [msgspec.structs.replace(step, actor="") for step in plan.steps if getattr(step, "actor", None) == actor]
+        for plan in drawn(DRAWN)
+        for actor in plan.actors()
+    ]
+    every = itertools.product(EARLIER, BLOCKS, ALIASES)
+    reached = [each for each in every if any(_holds(steps, _whole(*each)) for steps in programs)]
+    assert [set(each) for each in zip(*reached, strict=True)] == [set(EARLIER), set(BLOCKS), set(ALIASES)]
+    assert len(reached) > len(EARLIER) * len(BLOCKS)
+
+
+def _whole(earlier: str, then: str, alias: str) -> list[Step]:
+    return [msgspec.structs.replace(step, actor="") for step in on(alias, *EARLIER[earlier], *BLOCKS[then])]
+
+
+def _holds(steps: list[Step], part: list[Step]) -> bool:
+    return any(steps[place : place + len(part)] == part for place in range(len(steps) - len(part) + 1))
 
 
 # -- shrinking --------------------------------------------------------------------------------------------------------
