@@ -195,7 +195,8 @@ def _closed_by_parent(record: Record, fork: Call, census: Census, gone: int) -> 
 def _ending_at_fork(record: Record, trace: Trace, fork: Call) -> int:
     """How many sessions of the parent's were there at the fork, and their sockets not: it had closed them just then.
 
-    A socket on which the server has not begun its session yet is none of theirs: the parent's own thread connects.
+    Neither a socket that the parent has itself inherited is one of theirs, nor one on which the server has not begun a
+    session yet: a thread of the parent's connects.
     """
     used = {call.session for call in trace.calls if call.process == fork.process and call.end <= fork.end}
     had = [each for each in _at_fork(record, fork) if fork.process in each.sockets]
@@ -204,8 +205,18 @@ def _ending_at_fork(record: Record, trace: Trace, fork: Call) -> int:
     known = {session.id for each in record.census if each.time <= had[0].time for session in each.sessions}
     known |= {call.session for call in trace.calls if call.session and call.end <= had[0].time}
     connecting = max(had[0].connects - len(known), 0)
-    sockets = max(len(had[0].sockets[fork.process]) - connecting, 0)
-    return max(len(used & _there(record, fork)) - sockets, 0)
+    own = set(had[0].sockets[fork.process])
+    for name in _ancestors(trace, fork.process):
+        own -= set(had[0].sockets.get(name, ()))
+    return max(len(used & _there(record, fork)) - max(len(own) - connecting, 0), 0)
+
+
+def _ancestors(trace: Trace, process: str) -> Iterator[str]:
+    """The process that forked it, the one that forked that, and so on to the first."""
+    forked = {_child(call): call.process for call in trace.calls if call.f == "fork" and call.ending == "ok"}
+    while process in forked:
+        process = forked[process]
+        yield process
 
 
 def _moved(trace: Trace) -> tuple[str, int] | None:

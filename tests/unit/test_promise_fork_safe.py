@@ -66,6 +66,21 @@ def test_a_socket_on_which_no_session_has_begun_yet_is_not_that_of_one_that_was_
     assert verdict(SAFE, record(*asks(T, "1@a"), FORKS, at_fork, ok(Exit(C)), exits)) == verdicts
 
 
+@pytest.mark.parametrize(
+    ("inherited", "expected"), [pytest.param((11,), "kept", id="inherited"), pytest.param((), "broken", id="its own")]
+)
+def test_a_socket_that_a_child_has_inherited_is_not_that_of_a_session_of_its_own(
+    inherited: tuple[int, ...], expected: str
+) -> None:
+    """The child, too, has just closed its session when it forks."""
+    first = census(session("1@a"), at="fork", sockets={"": (11,)}, connects=1)
+    both = {"": inherited, "c0": (11,)}
+    second = census(session("1@a"), session("2@b"), at="fork", actor=C, sockets=both, connects=2)
+    ends = census(session("1@a"), at="exit", actor="c1.t0", sockets=both, spoken={"c0": (11,)})
+    forks = (*asks(T, "1@a"), FORKS, first, *asks(C, "2@b"), ok(Fork(C, "c1"), child="c1"), second)
+    assert verdict(SAFE, record(*forks, ok(Exit("c1.t0")), ends)) == expected
+
+
 def test_who_has_ended_a_resting_session_is_told_by_the_sockets() -> None:
     two = session("1@a"), session("2@b")
     forks = (*asks(T, "1@a"), FORKS, census(*two, at="fork", sockets={"": (11, 12)}), ok(Exit(C)))
