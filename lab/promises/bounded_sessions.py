@@ -44,6 +44,8 @@ NOTICED = 2_500_000_000
 """Nanoseconds after which a dead client's statement is one too many: a server looks for it every 2 s, or never."""
 MOST = 12
 """Times at most that a plan lets an ENGINE lose a session which may have many: a leak shows once it is beyond those."""
+ERRORS = 6
+"""Times at least that a plan lets a statement fail: where every fourth session is lost, more than one is at the end."""
 KILLED: tuple[Literal["KILL", "TERM", "ABRT"], ...] = ("KILL", "TERM", "ABRT")
 CHECKED = "-c client_connection_check_interval=500"
 
@@ -83,7 +85,7 @@ class BoundedSessions(Promise):
             variant, "closed by hand", *request("t0", Read("t0"), Close("t0"), Read("t0"), Close("t0")) * often
         )
         error = (*request("t0", Read("t0"), Fail("t0")), *query("t0"))
-        yield self.plan(variant, "a statement's error", *error * often)
+        yield self.plan(variant, "a statement's error", *error * max(times, ERRORS))
         never = (*request("t0", Enter("t0"), Write("t0")), *query("t0"))
         yield self.plan(variant, "a block never left", *never * max(times, 2))
         ended: tuple[Step, ...] = ()
