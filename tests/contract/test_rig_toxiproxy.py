@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psycopg
@@ -149,6 +150,24 @@ def test_dead_server_is_noticed_at_once_and_recovered(rig: Rig) -> None:
         rig.recover()
         with rig.proxy("dead") as proxy:
             ask(proxy).close()
+
+
+@pytest.mark.parametrize(("stop", "seen"), [(KeyboardInterrupt, KeyboardInterrupt), (TimeoutError, ProxyLost)])
+def test_answer_that_nobody_took_is_not_that_of_the_next_call(
+    rig: Rig, stop: type[BaseException], seen: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question has been sent; Ctrl-C, or the deadline, comes before its answer is read."""
+    api = rig.toxiproxy._api
+    version = api.transport.get("http://it/version").json()
+
+    def stopped(_: HTTPConnection) -> None:
+        raise stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HTTPConnection, "getresponse", stopped)
+        with pytest.raises(seen):
+            api.transport.get("http://it/proxies")
+    assert api.transport.get("http://it/version").json() == version
 
 
 def test_freeze_stalls_and_thaw_resumes_without_loss(rig: Rig) -> None:

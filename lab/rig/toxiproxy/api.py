@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import toxiproxy.api
-import urllib3
 from toxiproxy.api import APIConsumer
 
 from lab.errors import ProxyLost
@@ -37,12 +37,14 @@ class Answer(NamedTuple):
 
 
 class Transport:
-    """Stands where toxiproxy-python expects the module `requests`, at less than half of its cost."""
+    """Stands where toxiproxy-python expects the module `requests`, at less than half of its cost.
+
+    One connection is kept. A proxy variable of the environment is not looked at: none is meant for loopback.
+    """
 
     def __init__(self, host: str, port: int, timeout: float | None = None) -> None:
         self.timeout = CALL.seconds if timeout is None else timeout
-        # A pool of its own, with one connection: no proxy variable of the environment is meant for loopback.
-        self._pool = urllib3.HTTPConnectionPool(host, port, maxsize=1, retries=False)
+        self._connection = HTTPConnection(host, port, timeout=self.timeout)
         self._used = time.monotonic()
 
     def get(self, url: str, **arguments: Any) -> Answer:
@@ -59,7 +61,8 @@ class Transport:
 
     def renew(self) -> None:
         """Forget the kept connection."""
-        self._pool = urllib3.HTTPConnectionPool(self._pool.host, self._pool.port, maxsize=1, retries=False)
+        self._connection.close()
+        self._connection = HTTPConnection(self._connection.host, self._connection.port, timeout=self.timeout)
 
     def _call(
         self, method: str, url: str, *, json: Any = None, headers: dict[str, str] | None = None, **_: Any
@@ -68,18 +71,20 @@ class Transport:
             self.renew()
         self._used = time.monotonic()
         try:
-            response = self._pool.urlopen(
-                method, urlsplit(url).path, body=_body(json), headers=headers, timeout=self.timeout, redirect=False
-            )
-        except urllib3.exceptions.HTTPError as error:
+            self._connection.request(method, urlsplit(url).path, body=_body(json), headers=headers or {})
+            response = self._connection.getresponse()
+            content = response.read()
+        except BaseException as error:  # Ctrl-C too
             # Its answer may still come: on a kept connection it would be taken for the next call's.
             self.renew()
+            if not isinstance(error, OSError | HTTPException):
+                raise
             raise ProxyLost(f"Toxiproxy did not answer {method} {url}: {type(error).__name__}", REMEDY) from error
         # 503 is a wedged server, 500 a port that somebody took; 403 is nothing that we ever ask for.
         if response.status >= 500 or response.status == 403:
-            said = response.data[:200].decode(errors="replace")
+            said = content[:200].decode(errors="replace")
             raise ProxyLost(f"Toxiproxy answered {method} {url} with {response.status}: {said}", REMEDY)
-        return Answer(response.status, response.data)
+        return Answer(response.status, content)
 
 
 class Api:
