@@ -31,8 +31,17 @@ class DatabaseWrapper(Careful):
     @property
     def shelf(self) -> list[Any]:
         mine = self.own.setdefault(threading.current_thread(), {})
-        shelf: list[Any] = mine.setdefault((os.getpid(), self.alias), Shelf())
+        shelf: list[Any] = mine.setdefault((os.getpid(), self.alias, self.settings_dict["NAME"]), Shelf())
         return shelf
+
+    def close_waiting(self) -> None:
+        """Those of all threads."""
+        super().close_waiting()
+        with self.lock:
+            shelves = [shelf for mine in self.own.values() for key, shelf in mine.items() if key[0] == os.getpid()]
+            waiting = [shelf.pop() for shelf in shelves for _ in list(shelf)]
+        for raw in waiting:
+            raw.close()
 
     def from_shelf(self) -> Any:
         """None as long as the thread has too few; else the one that has waited longest."""
