@@ -37,8 +37,8 @@ class PacedReconnects(Promise):
     """At stake when a request had to connect while the server refused (the lines count connections exactly; where
     nothing listens, the attempts of the call's own thread are counted).
 
-    Allowed are 3 attempts for each request, 3 for each second, one for each session that is to be replaced or that a
-    pool keeps, and one for each call that the application makes after an earlier one of its request has failed.
+    Allowed are 3 attempts for each request, 3 for each second, one for each session that is to be replaced, that a pool
+    keeps or that the ENGINE was seen to open for so many requests, and one for each call that the application makes after an earlier one of its request has failed.
     """
 
     id = "paced-reconnects"
@@ -85,8 +85,10 @@ class PacedReconnects(Promise):
             requests = [each for each in trace.requests if each.running_between(landing.time, _until(landing))]
             seconds = max(_until(landing, record) - landing.time, 0) / 1e9
             retries = sum(_retries(each) for each in requests)
-            replaced = max(record.traits.pool_max, len(landing.struck))
+            replaced = max(record.traits.pool_max, len(landing.struck), _ahead(record, requests))
             allowed = int(ATTEMPTS * (max(len(requests), 1) + seconds) + replaced + retries)
+            if attempts > allowed and record.traits.uncounted:
+                return self.unknown(f"there were {attempts} attempts to connect, and {record.traits.keeping}")
             if attempts > allowed:
                 what = f"{len(requests)} requests in {seconds:.1f} s made {attempts} attempts to connect"
                 return self.broken(f"{what} while the server refused; {allowed} would do", landing.step)
@@ -104,6 +106,12 @@ class PacedReconnects(Promise):
         if not counts:
             return self.unknown("no request tried to connect while the server refused")
         return self.kept(f"{max(counts)} attempts to connect while the server refused")
+
+
+def _ahead(record: Record, requests: list[Request]) -> int:
+    """How many sessions the ENGINE was seen to open for so many requests at once, some of them ahead; 0: none ahead."""
+    actors = len({each.actor for each in requests})
+    return record.traits.level(max(actors, 1)) if record.traits.levels else 0
 
 
 def _until(landing: Landing, record: Record | None = None) -> int:

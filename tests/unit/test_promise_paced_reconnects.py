@@ -28,6 +28,17 @@ def test_a_pool_replaces_what_it_had() -> None:
     assert verdict(PACED, record(*begun, after(12), heal(), traits=Traits(pool_max=4))) == "broken"
 
 
+def test_an_engine_that_opens_sessions_ahead_may_try_to_open_as_many() -> None:
+    """Where no look at how many there are was a whole one, more than would do are no accusation."""
+    five = (census(connects=0), strike("cut-first-answer"), *FAILS)
+    for traits, most, beyond in (
+        (Traits(levels=(5, 6)), 8, "broken"),
+        (Traits(uncounted=True, keeping="the machine was held up"), 3, "unknown"),
+    ):
+        assert verdict(PACED, record(*five, after(most), heal(), traits=traits)) == "kept"
+        assert verdict(PACED, record(*five, after(most + 1), heal(), traits=traits)) == beyond
+
+
 def test_more_requests_may_try_more_often() -> None:
     assert verdict(PACED, record(strike("reject"), *FAILS, *FAILS, after(6), heal())) == "kept"
     assert verdict(PACED, record(strike("reject"), *FAILS, *FAILS, after(7), heal())) == "broken"
