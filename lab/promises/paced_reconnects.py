@@ -38,7 +38,8 @@ class PacedReconnects(Promise):
     nothing listens, the attempts of the call's own thread are counted).
 
     Allowed are 3 attempts for each request, 3 for each second, one for each session that is to be replaced, that a pool
-    keeps or that the ENGINE was seen to open for so many requests, and one for each call that the application makes after an earlier one of its request has failed.
+    keeps or that the ENGINE was seen to open for so many requests, and one for each call that the application makes
+    after an earlier one of its request has failed.
     """
 
     id = "paced-reconnects"
