@@ -13,10 +13,18 @@ class DatabaseWrapper(Careful):
     asking = False
 
     def ensure_connection(self) -> None:
-        raw = self.connection
-        if raw is not None and not self.asking and not self.in_atomic_block and (raw.closed or raw.autocommit):
+        """With autocommit off, too, a transaction may be under way, of which no part is to run on another session."""
+        if self.connection is not None and not self.asking and not self.in_atomic_block and self.autocommit:
             self.replace_dead()
         super().ensure_connection()
+
+    def connect(self) -> None:
+        """A session that is being set up is not asked: where each dies of the question, that would never end."""
+        before, self.asking = self.asking, True
+        try:
+            super().connect()
+        finally:
+            self.asking = before
 
     def replace_dead(self) -> None:
         """Away with a session that does not answer."""
