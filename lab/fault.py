@@ -302,6 +302,9 @@ class Subject(Protocol):
     def give_password(self, aliases: Sequence[str], password: str) -> None:
         """Put a password into the settings of these aliases, in every process."""
 
+    def put_forward(self, seconds: float) -> None:
+        """Let so much time pass by the clocks of every process."""
+
     def interrupt(self, raises: Raises = "exception", process: str = "") -> None:
         """Send the signal whose handler raises in the present call of a process's main actor; "": the first one's."""
 

@@ -12,7 +12,7 @@ import msgspec
 from lab.judging.judge import judge
 from lab.records.codec import decode_plan
 from lab.records.history import Op
-from lab.records.plan import Inject, Leave, NemesisStep, Plan, Step
+from lab.records.plan import Elapse, Inject, Leave, NemesisStep, Plan, Step
 from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
@@ -117,6 +117,8 @@ def _words(step: Step) -> str:
     if isinstance(step, Inject):
         given = ", ".join(f"{name}={value}" for name, value in step.fault.params.items())
         return f"fault {step.fault.kind}" + (f" ({given})" if given else "")
+    if isinstance(step, Elapse):
+        return f"{step.seconds:g} seconds pass"
     if isinstance(step, Leave):
         return "leaves atomic()" if step.outcome == "commit" else "its view raises: the block must be rolled back"
     return WORDS.get(step.do, step.do)

@@ -78,6 +78,10 @@ class Trace:
         """The faults that were at work at some time between the two."""
         return [landing for landing in self.landed if landing.time < end and begin < max(landing.healed, landing.time)]
 
+    def time_passed(self, begin: int, end: int) -> bool:
+        """Whether the subject's clocks were put forward between the two."""
+        return any(event.f == "elapse" and begin < event.time < end for event in self.record.events)
+
     def met(self, request: Request) -> bool:
         """Whether a fault struck while the request ran, or the request got an error after one had struck."""
         return bool(self.during(request.begin, request.end)) or bool(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lab.judging import elapsed
 from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TOLD_INSIDE, TWICE, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
@@ -23,7 +24,7 @@ from lab.records.words import count
 
 @promise
 class Atomic(Promise):
-    """At stake when a fault struck during an atomic block that had written, or the block was closed or erred inside."""
+    """At stake when a block that had written met a fault or a long time, or was closed or erred inside."""
 
     id = "atomic"
     sentence = (
@@ -90,6 +91,7 @@ class Atomic(Promise):
         undone = (Enter("t0"), Write("t0"), Fail("t0", swallow=True), Leave("t0", "rollback"))
         goes_on = request("t0", Enter("t0"), Write("t0"), *undone, Write("t0"), Leave("t0"))
         yield self.plan(variant, "statement error in a savepoint", *goes_on, *query("t0"), title="it goes on")
+        yield from elapsed.in_block(self, variant)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
@@ -100,7 +102,11 @@ class Atomic(Promise):
         at_stake = [
             unit
             for unit in units
-            if trace.during(unit.begin, unit.end) or unit.closed_inside or unit.swallowed or _erred(unit)
+            if trace.during(unit.begin, unit.end)
+            or trace.time_passed(unit.begin, unit.end)
+            or unit.closed_inside
+            or unit.swallowed
+            or _erred(unit)
         ]
         if not at_stake:
             return self.unknown("no transaction met a fault")

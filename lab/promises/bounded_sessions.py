@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from lab.judging import lifecycles, loss
+from lab.judging import elapsed, lifecycles, loss
 from lab.judging.calls import FOREVER, Call, Request
 from lab.judging.plan_parts import (
     LOSE_ANSWER,
@@ -30,7 +30,7 @@ from lab.judging.plan_parts import (
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import OUTLIVED, Census
-from lab.records.plan import Await, Begin, Close, End, Enter, Fail, Fork, Heal, Plan, Read, Sql, Step, Stop, Write
+from lab.records.plan import Await, Begin, Close, End, Enter, Exit, Fail, Fork, Heal, Plan, Read, Sql, Step, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -88,6 +88,30 @@ class BoundedSessions(Promise):
         yield self.plan(variant, "a statement's error", *error * max(times, ERRORS))
         never = (*request("t0", Enter("t0"), Write("t0")), *query("t0"))
         yield self.plan(variant, "a block never left", *never * max(times, 2))
+        yield from self._ended(variant, often)
+        if several(variant):
+            locked = (*unprepared("t1", *query("t0") * 4), *query("t0"), *query("t0"))
+            yield self.plan(variant, "set-up fails", *locked, init=(WHILE_LOCKED,))
+        if several(variant, 3):
+            actors = ("t0", "t1", "t2")
+            yield self.plan(variant, "several requests at once", *at_once(*actors) * 3)
+            turns = (*query("t0"), *query("t1"), *block("t2"), *query("t0"), *query("t1"))
+            yield self.plan(variant, "threads that take turns", *turns)
+            both: tuple[Step, ...] = (*(Begin(actor) for actor in actors), *(Read(actor) for actor in actors))
+            both += (SEVER["terminated"], *(Read(actor) for actor in actors), *(End(actor) for actor in actors))
+            yield self.plan(variant, "several requests at once", *both, *at_once(*actors) * 3, title="replaced")
+        dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), End("t0"))
+        yield self.plan(variant, "replaced, ended by the server", *dawdle, Heal(), *query("t0"), *query("t0"))
+        yield from elapsed.renewed(self, variant, traits)
+        # More than both processes may have: what gives sessions back may be a thread, which no child has.
+        served = (*query("t0"), Fork("t0"), *query("c0.t0") * (2 * times + 2), Exit("c0.t0"))
+        yield self.plan(variant, "in a forked process", *served, *query("t0"))
+        yield from loss.bounded_sessions(self, variant, traits)
+        yield from lifecycles.bounded_sessions(self, variant)
+        yield from self._dead(variant)  # last: what Django breaks itself must not settle the promise
+
+    def _ended(self, variant: Variant, often: int) -> Iterator[Plan]:
+        """Threads that end, so many one after the other, with whatever they hold."""
         ended: tuple[Step, ...] = ()
         for number in range(1, often + 1):
             ended += (*query(f"t{number}"), Stop(f"t{number}"))
@@ -106,22 +130,6 @@ class BoundedSessions(Promise):
             actor = f"t{number}"
             ended += (Begin(actor), Enter(actor), Write(actor), Stop(actor))
         yield self.plan(variant, "threads that end, in atomic()", *ended, *query("t0"))
-        if several(variant):
-            locked = (*unprepared("t1", *query("t0") * 4), *query("t0"), *query("t0"))
-            yield self.plan(variant, "set-up fails", *locked, init=(WHILE_LOCKED,))
-        if several(variant, 3):
-            actors = ("t0", "t1", "t2")
-            yield self.plan(variant, "several requests at once", *at_once(*actors) * 3)
-            turns = (*query("t0"), *query("t1"), *block("t2"), *query("t0"), *query("t1"))
-            yield self.plan(variant, "threads that take turns", *turns)
-            both: tuple[Step, ...] = (*(Begin(actor) for actor in actors), *(Read(actor) for actor in actors))
-            both += (SEVER["terminated"], *(Read(actor) for actor in actors), *(End(actor) for actor in actors))
-            yield self.plan(variant, "several requests at once", *both, *at_once(*actors) * 3, title="replaced")
-        dawdle = (inject("idle-in-transaction-timeout"), Begin("t0"), Enter("t0"), Write("t0"), Await(), End("t0"))
-        yield self.plan(variant, "replaced, ended by the server", *dawdle, Heal(), *query("t0"), *query("t0"))
-        yield from loss.bounded_sessions(self, variant, traits)
-        yield from lifecycles.bounded_sessions(self, variant)
-        yield from self._dead(variant)  # last: what Django breaks itself must not settle the promise
 
     def _dead(self, variant: Variant) -> Iterator[Plan]:
         """Processes that end while the server works for them, or has a session for them.

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lab.judging import elapsed
 from lab.judging.calls import Call
 from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, keeps, looked_at, query, request, several
 from lab.judging.session_state import looks, sets
@@ -65,6 +66,7 @@ class Initialised(Promise):
         if keeps(variant, traits):
             yield from self._again(role, "role", (), traits)
             yield from self._again(configured, "custom init", INIT, traits)
+            yield from elapsed.looked_at(self, configured, "custom init, replaced session", INIT)
         yield from self._tidied(configured, "custom init", INIT)
         yield from self._replaced(configured, "custom init", INIT, traits)
         look = request("t0", Look("t0"))

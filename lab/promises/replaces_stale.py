@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging import earlier, lifecycles
+from lab.judging import earlier, elapsed, lifecycles
 from lab.judging.calls import Request
 from lab.judging.plan_parts import (
     NOTHING_KEPT,
@@ -85,6 +85,7 @@ class ReplacesStale(Promise):
                 yield self.plan(variant, f"{how}, three idle, load of three", *idle, fault, *at_once("t0", "t1", "t2"))
                 blocks = (*block("t1"), *block("t2"))
                 yield self.plan(variant, f"{how}, three idle, atomic() first", *idle, fault, *blocks, *block("t0"))
+        yield from elapsed.stale(self, variant)
         yield from earlier.stale(self, variant)
 
     def judge(self, record: Record) -> Finding:

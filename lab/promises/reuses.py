@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from lab.judging.calls import Request
+from lab.judging.calls import FOREVER, Request
 from lab.judging.plan_parts import NOTHING_KEPT, block, keeps, kept_nothing, pools, query, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -100,6 +100,8 @@ class Reuses(Promise):
 def _incomparable(record: Record, requests: list[Request], actors: set[str]) -> str:
     """Why the sessions of a run say nothing of what is kept, "" where they do."""
     calls = Trace(record).calls
+    if Trace(record).time_passed(0, FOREVER):
+        return "time passed, by which sessions may have been renewed"
     if record.landings or not all(request.ordinary for request in requests):
         return "a fault or an unusual step explains a new session"
     if any(later.begin < earlier.end for earlier, later in pairwise(requests)):

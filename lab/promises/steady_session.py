@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from lab.judging import elapsed
 from lab.judging.calls import Call
 from lab.judging.plan_parts import request, several
 from lab.judging.session_state import FIELDS, LEAVE, difference, leave, sets, state
@@ -54,6 +55,7 @@ class SteadySession(Promise):
         )
         beside = request("t0", look, Look("t0", alias="other"), *everything, look, Look("t0", alias="other"))
         yield self.plan(variant, "beside another alias", *beside)
+        yield from elapsed.in_request(self, variant)
         if several(variant):
             rest = (Begin("t0"), look, *everything, look, *request("t1", Sql("t1", PAUSE)), look, End("t0"))
             yield self.plan(variant, "after a pause", *rest)

@@ -62,11 +62,11 @@ class Op(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the nemesis did: `inject`, `heal`, or `blocked` (an actor was seen to wait, and where)."""
+    """What the nemesis did: `inject`, `heal`, `elapse`, or `blocked` (an actor was seen to wait, and where)."""
 
     time: int
     step: int
-    f: Literal["inject", "await", "heal", "blocked"]
+    f: Literal["inject", "await", "heal", "elapse", "blocked"]
     actor: str = ""
     fault: str = ""
     where: Literal["", "server", "client"] = ""

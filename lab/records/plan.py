@@ -51,6 +51,7 @@ StepName = Literal[
     "inject",
     "await",
     "heal",
+    "elapse",
 ]
 """What a step is called wherever it is written down: `do` in a plan, `f` in a history. mypy refuses another name."""
 
@@ -313,6 +314,15 @@ class Heal(_Step):
     """The nemesis ends every fault; what is not healed in the plan is healed before the liveness phase."""
 
 
+class Elapse(_Step):
+    """So many seconds pass by the clocks of the subject's processes, all at once: nobody waits for them.
+
+    Nothing happens meanwhile: a thread of the variant that sleeps sleeps on, and the server's time does not pass.
+    """
+
+    seconds: float
+
+
 ActorStep = (
     Begin
     | End
@@ -334,7 +344,7 @@ ActorStep = (
     | Fork
     | Exit
 )
-NemesisStep = Inject | Await | Heal
+NemesisStep = Inject | Await | Heal | Elapse
 Step = ActorStep | NemesisStep
 
 

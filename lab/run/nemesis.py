@@ -11,7 +11,7 @@ import msgspec
 
 from lab.fault import NOTHING, Fault, Seen, Sighting, build
 from lab.records.landing import Landing
-from lab.records.plan import Await, Heal, Inject, NemesisStep, Plan
+from lab.records.plan import Await, Elapse, Heal, Inject, NemesisStep, Plan
 from lab.rig.site.site import FaultSite, PlanSite
 from lab.run.diary import Diary
 from lab.timing import AWAIT, CUT, LAND
@@ -117,6 +117,9 @@ class Nemesis:
             self._diary.event("await", index)
         elif isinstance(step, Heal):
             self.heal(index)
+        elif isinstance(step, Elapse):
+            self._site.subject.put_forward(step.seconds)
+            self._diary.event("elapse", index)
 
     def heal(self, index: int = -1) -> None:
         """End every fault, the last one first; one that was never seen has not landed."""

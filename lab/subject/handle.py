@@ -168,7 +168,14 @@ class Child:
 
     def give_password(self, aliases: Sequence[str], password: str) -> None:
         """Put a password into the settings of these aliases, in every process: what is sent later finds it there."""
-        message = json.dumps({"do": "password", "aliases": list(aliases), "password": password}).encode()
+        self._tell_all({"do": "password", "aliases": list(aliases), "password": password})
+
+    def put_forward(self, seconds: float) -> None:
+        """Let so much time pass by the clocks of every process: what is sent later happens after it."""
+        self._tell_all({"do": "elapse", "seconds": seconds})
+
+    def _tell_all(self, what: dict[str, Any]) -> None:
+        message = json.dumps(what).encode()
         for channel in (self._channel, *self._forked.values()):
             with suppress(OSError):  # one that has ended needs none
                 channel.send(message)

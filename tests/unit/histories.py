@@ -16,7 +16,7 @@ from lab.records.census import Census, Row, Session
 from lab.records.history import HUNG, Cause, Ending, Event, Op
 from lab.records.landing import Landing
 from lab.records.lifecycle import Lifecycle
-from lab.records.plan import ActorStep, Begin, End, FaultSpec, Heal, Inject, NemesisStep, Plan, Read, Step
+from lab.records.plan import ActorStep, Begin, Elapse, End, FaultSpec, Heal, Inject, NemesisStep, Plan, Read, Step
 from lab.records.record import Fate, Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding, Verdict
@@ -45,6 +45,7 @@ class Line:
     connects: int = -1
     sockets: dict[str, tuple[int, ...]] = field(default_factory=dict)
     spoken: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    waits: bool = False
 
 
 def ok(step: ActorStep, on: str = "", xid: int = 0, **value: Any) -> Line:
@@ -77,14 +78,19 @@ def slow(line: Line, seconds: float) -> Line:
     return Line(**{**line.__dict__, "seconds": seconds})
 
 
-def begins(step: ActorStep) -> Line:
-    """It begins, and others go on before it returns."""
-    return Line(step, "invoke")
+def begins(step: ActorStep, *, waits: bool = False) -> Line:
+    """It begins, and others go on before it returns; `waits`: it is seen to wait in the client."""
+    return Line(step, "invoke", waits=waits)
 
 
 def returns(actor: str, on: str = "", xid: int = 0, **value: Any) -> Line:
     """What the actor had begun returns."""
     return Line(None, "ok", _value(on, xid, value), actor=actor)
+
+
+def raises(actor: str) -> Line:
+    """What the actor had begun raises."""
+    return Line(None, "info", chain=(GONE,), actor=actor)
 
 
 def _value(on: str, xid: int, value: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +100,11 @@ def _value(on: str, xid: int, value: dict[str, Any]) -> dict[str, Any]:
 def strike(kind: str, *struck: str, landed: bool = True, **params: Any) -> Line:
     """A fault that ends those sessions; it lasts until `heal()` where it is one that lasts."""
     return Line(Inject(FaultSpec(kind, params)), struck=struck, landed=landed)
+
+
+def elapses(seconds: float = 3600.0) -> Line:
+    """So much time passes by the subject's clocks."""
+    return Line(Elapse(seconds))
 
 
 def heal() -> Line:
@@ -178,6 +189,8 @@ def record(
             events.append(Event(time=now, step=index, f="inject", fault=kind))
         elif isinstance(line.step, Heal):
             landings = [_healed(landing, now) for landing in landings]
+        elif isinstance(line.step, Elapse):
+            events.append(Event(time=now, step=index, f="elapse"))
         else:
             if line.step is not None:
                 assert not isinstance(line.step, NemesisStep)
@@ -188,6 +201,8 @@ def record(
                 number = requests.get(actor, -1) if actor in inside else -1
                 pending[actor] = Op(time=now, type="invoke", actor=actor, step=index, f=line.step.do, request=number)
                 ops.append(pending[actor])
+            if line.waits:
+                events.append(Event(time=now + 1, step=index, f="blocked", actor=actor, where="client"))
             if line.ending == "invoke":
                 continue
             begun = pending.pop(line.actor or getattr(line.step, "actor", ""))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Read, Write
-from unit.histories import Line, finding, heal, lost, ok, record, refused, strike, verdict
+from unit.histories import Line, elapses, finding, heal, lost, ok, record, refused, strike, verdict
 
 ATOMIC = "atomic"
 T = "t0"
@@ -101,3 +101,10 @@ def test_autocommit_off_is_a_transaction_too() -> None:
 def test_what_follows_a_heal_is_judged_by_itself() -> None:
     told = (*block(write(), strike("limit-data", "1@a"), leave=lost(Leave(T))), heal(), *block(write(on="2@b", xid=8)))
     assert verdict(ATOMIC, record(*told, rows=[9])) == "kept"
+
+
+@pytest.mark.parametrize(("after", "expected"), [("1@a", "kept"), ("2@b", "broken")])
+def test_time_that_passes_in_a_block_renews_nothing(after: str, expected: str) -> None:
+    told = block(write(), elapses(), write(on=after))
+    assert verdict(ATOMIC, record(*told, rows=[2, 4])) == expected
+    assert verdict(ATOMIC, record(elapses(), *block(write(), write()), rows=[3, 4])) == "unknown"

@@ -4,7 +4,21 @@ import msgspec
 
 from lab.records.plan import Begin, End, Fail, Fork, Read, Stop
 from lab.records.variant import Traits, Variant
-from unit.histories import KEEPS, asks, census, finding, lost, ok, record, refused, session, skipped, strike, verdict
+from unit.histories import (
+    KEEPS,
+    asks,
+    census,
+    elapses,
+    finding,
+    lost,
+    ok,
+    record,
+    refused,
+    session,
+    skipped,
+    strike,
+    verdict,
+)
 
 REUSES = "reuses"
 T = "t0"
@@ -141,3 +155,9 @@ def test_what_could_not_be_counted_accuses_nothing_but_an_error() -> None:
     assert verdict(REUSES, record(*turns, traits=held_up, variant=stated)) == "broken"
     error = (*asks(T, "1@a"), ok(Begin(T)), lost(Read(T)), ok(End(T)))
     assert verdict(REUSES, record(*error, traits=held_up)) == "broken"
+
+
+def test_time_that_passed_explains_a_new_session() -> None:
+    told = (*asks("t0", on="1@a"), *asks("t0", on="2@b"))
+    assert verdict("reuses", record(*told)) == "broken"
+    assert verdict("reuses", record(*told[:3], elapses(), *told[3:])) == "unknown"

@@ -12,7 +12,7 @@ from typing import Literal
 from lab.judging.calls import FOREVER, Call
 from lab.judging.trace import Trace
 from lab.records.landing import Landing
-from lab.records.plan import Inject
+from lab.records.plan import Elapse, Inject, Step
 from lab.records.record import Record
 from lab.records.verdict import Finding, Verdict
 from lab.report.pages.words import log_line, milliseconds, shown
@@ -33,7 +33,7 @@ ROWS = 400
 PAUSE = 40_000_000
 """Nanoseconds without anything from which on a pause is shown as one."""
 
-Kind = Literal["call", "return", "strike", "seen", "heal", "await", "blocked", "log", "phase"]
+Kind = Literal["call", "return", "strike", "seen", "heal", "await", "elapse", "blocked", "log", "phase"]
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC (?:\[(\d+)\] )?(.*)$")
 _PREFIX = re.compile(r"^(?:user=\S* )?(?:db=\S* )?(?:app=\S* )?")
 
@@ -162,6 +162,8 @@ class Story:
                 )
             elif event.f == "await":
                 yield Row(event.time, "await", NEMESIS, "every fault has been seen to land", step=event.step)
+            elif event.f == "elapse":
+                yield Row(event.time, "elapse", NEMESIS, _passed(self.record.plan.steps, event.step), step=event.step)
 
     def _log_rows(self) -> Iterator[Row]:
         return (Row(line.time, "log", line.pid, line.text) for line in self.log_lines if line.time >= 0)
@@ -247,6 +249,12 @@ class Story:
             else:
                 who = {"log": f"server [{row.actor}]", "phase": "", "blocked": row.actor}.get(row.kind, "nemesis")
             yield row, f"{milliseconds(row.time)}  {who}{': ' if who else ''}{row.text}"
+
+
+def _passed(steps: Sequence[Step], number: int) -> str:
+    step = steps[number] if 0 <= number < len(steps) else None
+    seconds = f"{step.seconds:g} s" if isinstance(step, Elapse) else "time"
+    return f"{seconds} pass by the subject's clocks"
 
 
 def told(call: Call) -> str:

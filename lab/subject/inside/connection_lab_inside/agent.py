@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from connection_lab_inside import actor as actors
-from connection_lab_inside import attempts, objects
+from connection_lab_inside import attempts, clock, objects
 from connection_lab_inside import config as configuration
 from connection_lab_inside.chain import Exiting, Interrupted, InterruptedBase
 from connection_lab_inside.guard import Guard
@@ -62,6 +62,7 @@ def main(descriptor: int, tell: int, stack: int) -> None:
     config = json.loads(channel.recv(LONGEST_MESSAGE))
     guard = Guard(tell, stack, held=config["held"])
     notes: list[str] = []
+    clock.install()  # before anything of the variant can take a clock by its name
     try:
         configuration.prepare_process(config, notes)
         guard.watch_drivers()
@@ -225,6 +226,9 @@ class Stage:
                 break
             if message["do"] == "password":
                 self._change_password(message["aliases"], message["password"])
+                continue
+            if message["do"] == "elapse":
+                clock.forward(float(message["seconds"]))
                 continue
             message["descriptors"] = descriptors
             self._actor(message["actor"]).put(message)
