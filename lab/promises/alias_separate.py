@@ -33,14 +33,17 @@ from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 
-DATABASES = {"default": "lab", "same": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
-"""The database of each alias. Every alias but `default` and its equal `same` has OPTIONS of its own, which a look shows
-as `alias`; `kin` differs from `default` in nothing else. `twin` and `other` log in as a second user, whose name ends
-with b. `twin` also has a role, TWIN_ROLE."""
+DATABASES = {"default": "lab", "same": "lab", "zoned": "lab", "kin": "lab", "twin": "lab", "other": "lab2"}
+"""The database of each alias.
+
+`same` is the equal of `default`. `zoned` differs from it in TIME_ZONE alone, which is no parameter of a connection.
+Every other alias has OPTIONS of its own, which a look shows as `alias`; `kin` differs from `default` in nothing else.
+`twin` and `other` log in as a second user, whose name ends with b. `twin` also has a role, TWIN_ROLE."""
 TWIN_ROLE = "lab_other"
-EQUAL = ("default", "same")
-"""Aliases with one and the same configuration, as for a transaction of its own beside another one: what a session was
-made for does not tell them apart, and only at the same time must they not have one."""
+ZONE = "Pacific/Chatham"
+EQUAL = ("default", "same", "zoned")
+"""Aliases whose sessions are made with the same parameters, as for a transaction of its own beside another one: what
+the server was told does not tell them apart, and only at the same time must they not have one."""
 
 
 @promise
@@ -63,6 +66,11 @@ class AliasSeparate(Promise):
         beside = (Enter("t0"), Write("t0"), *on("same", Write("t0")), Write("t0"), Leave("t0", "rollback"))
         equals = request("t0", Read("t0"), *on("same", Read("t0")), *beside) * 2
         yield self.plan(variant, "the same settings, at once", *equals)
+        if traits.use_tz:
+            zoned = on("zoned", Look("t0"), Write("t0"))
+            turns = (*request("t0", *default), *request("t0", *zoned)) * 2
+            both = (*request("t0", *default, *zoned, *default), *request("t0", *zoned, *default, *zoned))
+            yield self.plan(variant, "the same login, another time zone", *turns, *both)
         for alias, where in (("other", "another database"), ("twin", "the same database")):
             mine, theirs = (Look("t0"), Write("t0"), Look("t0")), on(alias, Look("t0"), Write("t0"), Look("t0"))
             both = request("t0", *mine, *theirs, *mine)
@@ -108,7 +116,7 @@ class AliasSeparate(Promise):
         for alias, sessions in used.items():
             for other, others in used.items():
                 shared = sessions.keys() & others.keys()
-                if {alias, other} == set(EQUAL):
+                if {alias, other} <= set(EQUAL):
                     shared = {session for session in shared if _by_both(trace, session)}
                 if alias < other and shared:
                     session = min(shared)
@@ -132,10 +140,15 @@ class AliasSeparate(Promise):
             expected = {"database": database, "alias": "" if alias in EQUAL else alias}
             if alias == "twin" and not any("role" in sets(call) and call.alias == "twin" for call in seen):
                 expected["role"] = TWIN_ROLE
+            if alias == "zoned":
+                expected["timezone"] = ZONE
+            elif alias == "default" and look.value.get("timezone") == ZONE:
+                return self.broken(f"default had the time zone of zoned, {ZONE}", look.step)
             for field, value in expected.items():
                 if look.value.get(field) != value:
                     found = look.value.get(field) or "none"
-                    return self.broken(f"{alias} had the {field} {found}, not {value or 'none'}", look.step)
+                    what = field.replace("timezone", "time zone")
+                    return self.broken(f"{alias} had the {what} {found}, not {value or 'none'}", look.step)
             if str(look.value.get("user", "")).endswith("b") == (alias in (*EQUAL, "kin")):
                 return self.broken(f"{alias} was logged in as {look.value.get('user')}", look.step)
             seen = [call for call in trace.calls if call.begin < look.begin]
@@ -171,6 +184,8 @@ class AliasSeparate(Promise):
             for call in others:
                 if call.end > landing.time and call.failed and not call.meant and hasattr(call.plan, "alias"):
                     return self.broken(f"a fault on {alias} made {call.f} fail on {call.alias}", call.step)
+            if (waited := _waited_too(trace, others, alias, landing.time)) is not None:
+                return self.broken(f"a fault on {alias} made {waited.f} wait on {waited.alias}", waited.step)
             before = {call.session for call in others if call.session and call.end < landing.time}
             after = [call for call in others if call.session and call.begin > landing.time]
             one_each = keeps(record.plan.variant, record.traits) and not record.traits.pool_max
@@ -181,6 +196,19 @@ class AliasSeparate(Promise):
             if before - there and one_each and _calm(others) and replaced:
                 return self.broken(f"a fault on {alias} cost {after[0].alias} its session", after[0].step)
         return None
+
+
+def _waited_too(trace: Trace, others: list[Call], alias: str, struck: int) -> Call | None:
+    """A call of another alias that began while one of the struck alias waited in another thread of its process, was
+    itself seen to wait in the client, and went on no sooner than that one: as behind a lock that both take.
+    """
+    seen = {event.step for event in trace.record.events if event.f == "blocked" and event.where == "client"}
+    stuck = [call for call in trace.calls if call.alias == alias and call.step in seen and call.end > struck]
+    for call in others:
+        beside = [each for each in stuck if each.actor != call.actor and each.process == call.process]
+        if call.step in seen and any(each.begin < call.begin < each.end <= call.end for each in beside):
+            return call
+    return None
 
 
 def _in_test_database(record: Record, look: Call) -> str:

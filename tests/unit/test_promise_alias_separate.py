@@ -9,12 +9,29 @@ from lab.records.census import Row
 from lab.records.plan import Begin, Close, End, Fail, FaultSpec, Inject, Look, Read, Sql, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
-from unit.histories import KEEPS, Line, census, lost, ok, record, refused, session, skipped, strike, verdict
+from unit.histories import (
+    KEEPS,
+    Line,
+    begins,
+    census,
+    heal,
+    lost,
+    ok,
+    raises,
+    record,
+    refused,
+    returns,
+    session,
+    skipped,
+    strike,
+    verdict,
+)
 
 SEPARATE = "alias-separate"
 T = "t0"
 PLACES = {
     "default": {"database": "lab", "user": "lab_s00", "alias": "", "role": "lab_s00"},
+    "zoned": {"database": "lab", "user": "lab_s00", "alias": "", "role": "lab_s00"},
     "kin": {"database": "lab", "user": "lab_s00", "alias": "kin", "role": "lab_s00"},
     "other": {"database": "lab2", "user": "lab_s00b", "alias": "other", "role": "lab_s00b"},
     "twin": {"database": "lab", "user": "lab_s00b", "alias": "twin", "role": "lab_other"},
@@ -81,6 +98,28 @@ def test_a_fault_on_one_is_felt_by_that_one_only() -> None:
     assert verdict(SEPARATE, both(*begun, look("default", "1@a"))) == "kept"
     assert verdict(SEPARATE, both(*begun, lost(Read(T)))) == "broken"
     assert verdict(SEPARATE, both(*begun, look("default", "9@z"))) == "broken"
+
+
+@pytest.mark.parametrize(
+    ("waits", "first", "expected"),
+    [(True, "t1", "broken"), (True, "t0", "kept"), (False, "t1", "kept")],
+)
+def test_one_does_not_wait_for_another_ones_server(waits: bool, first: str, expected: str) -> None:
+    """It went on no sooner than the thread that the fault had met; to be slow is not to wait."""
+    both = (look("default", "1@a"), look("other", "2@b"), ok(End(T)), _on_other(strike("black-hole")))
+    stuck = (ok(Begin("t1")), begins(Read("t1", alias="other"), waits=True))
+    asked = (ok(Begin(T)), begins(Read(T), waits=waits))
+    over = {"t0": (returns(T, on="1@a"), raises("t1")), "t1": (raises("t1"), returns(T, on="1@a"))}
+    told = record(ok(Begin(T)), *both, *stuck, *asked, *over[first], heal(), ok(End(T)), ok(End("t1")))
+    assert verdict(SEPARATE, told) == expected
+
+
+@pytest.mark.parametrize(("zone", "expected"), [("Pacific/Chatham", "kept"), ("UTC", "broken")])
+def test_one_that_differs_by_its_time_zone_alone(zone: str, expected: str) -> None:
+    zoned = look("zoned", "2@b", timezone=zone)
+    assert verdict(SEPARATE, both(look("default", "1@a", timezone="UTC"), zoned)) == expected
+    mine = look("default", "1@a", timezone="Pacific/Chatham")
+    assert verdict(SEPARATE, both(mine, ok(Read(T, alias="kin"), on="2@b"))) == "broken"
 
 
 def test_a_fault_on_all_says_nothing_about_either() -> None:

@@ -257,18 +257,24 @@ class PlanSite(FaultSite):
                 raise ProxyLost(f"the plan's line does not answer after the heal ({knock.end})")
 
 
-SAME_USER = ("default", "same", "kin")
+SAME_LOGIN = ("default", "same", "zoned")
+"""Aliases of which the server is told the same: nothing in their connection parameters differs."""
+SAME_USER = (*SAME_LOGIN, "kin")
 """Aliases that log in as the seat's first user."""
+ZONED = "Pacific/Chatham"
+"""The TIME_ZONE of the alias `zoned`."""
 
 
 def _where(seat: Seat, alias: str, line: Line) -> dict[str, Any]:
-    """Where the server is, for one alias: all but `default` and `same`, which is its equal, have options of their own.
+    """Where the server is, for one alias, and what it has of its own; `same` is the equal of `default`.
 
-    `kin` has nothing else of its own, `twin` the seat's second user and another role, too; all others have that user
-    and the second database.
+    `zoned` has a time zone, which Django sets once it is connected; all others have options. `kin` has nothing else,
+    `twin` the seat's second user and another role, too; the rest have that user and the second database.
     """
     role = " -c role=lab_other" if alias == "twin" else ""
-    own: dict[str, Any] = {"OPTIONS": {"options": f"-c lab.alias={alias}{role}"}} if alias not in SAME_USER[:2] else {}
+    own: dict[str, Any] = {"TIME_ZONE": ZONED} if alias == "zoned" else {}
+    if alias not in SAME_LOGIN:
+        own = {"OPTIONS": {"options": f"-c lab.alias={alias}{role}"}}
     return {
         "HOST": line.host,
         "PORT": str(line.port),
