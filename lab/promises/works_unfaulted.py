@@ -26,6 +26,8 @@ from lab.records.words import count
 
 COPY = "COPY (SELECT generate_series(1, 1000)) TO STDOUT"
 """Both drivers refuse it by execute(), after the server has begun."""
+SLOW = "DO $$ BEGIN PERFORM pg_catalog.pg_sleep(0.6); END $$"
+"""A statement that takes its time, has no result, and cannot be explained."""
 WORDS: dict[UseName, str] = {
     "open-cursor": "a cursor left open",
     "early-break": "a loop left early",
@@ -101,6 +103,9 @@ class WorksUnfaulted(Promise):
         # A timer of a second that nobody stopped meets the second one, and none of which the backend is in its rights.
         refused = (*request("t0", slow), *request("t0", Fail("t0", swallow=True), slow, slow))
         yield self.plan(variant, "a statement refused", *refused, *after, title="then some that take their time")
+        # What times statements may ask the server about a slow one: for the plan of what has none, in the block.
+        inside = request("t0", Enter("t0"), Write("t0"), Sql("t0", SLOW), Write("t0"), Leave("t0"))
+        yield self.plan(variant, "a slow statement", *inside, *after)
         for why in ("unique", "statement_timeout"):
             twice = request("t0", Enter("t0"), Write("t0"), Fail("t0", why)) * 2
             yield self.plan(variant, "a statement refused", *query("t0"), *twice, *after, title=f"{why}, in a block")
@@ -185,7 +190,7 @@ def _forks_at_rest(trace: Trace, request: Request) -> list[Call]:
 
 def _by_hand(call: Call) -> bool:
     """Whether it may have left something on its session that explains what comes later."""
-    return isinstance(call.plan, Sql) and not _copies(call)
+    return isinstance(call.plan, Sql) and not _copies(call) and call.plan.text != SLOW
 
 
 def _in_refused_copy(record: Record, request: Request, call: Call) -> bool:

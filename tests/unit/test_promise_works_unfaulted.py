@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from lab.promises.works_unfaulted import COPY
+from lab.promises.works_unfaulted import COPY, SLOW
 from lab.records.history import Cause
 from lab.records.plan import Begin, Close, End, Enter, Fail, Finish, Fork, Leave, Read, Sql, Use, Write
 from lab.records.variant import Traits, Variant
@@ -224,3 +224,9 @@ def test_a_forked_process_whose_parent_rests() -> None:
 def test_to_refuse_to_go_on_where_an_end_was_told_within_a_block() -> None:
     block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), ok(Finish(T)), lost(Leave(T)), ok(End(T)))
     assert told(*block) == "unknown"
+
+
+def test_a_slow_statement_explains_no_error_after_it() -> None:
+    inside = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), ok(Sql(T, SLOW)))
+    assert told(*inside, ok(Write(T), on="1@a"), ok(Leave(T)), ok(End(T))) == "kept"
+    assert told(*inside, lost(Write(T)), ok(End(T))) == "broken"
