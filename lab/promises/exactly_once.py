@@ -8,6 +8,7 @@ repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call
@@ -22,6 +23,7 @@ from lab.records.verdict import Finding
 from lab.records.words import count
 
 ENDS = ("cut-fin", "cut-rst")
+ANSWERED = "command-complete+0"
 
 
 @promise
@@ -37,7 +39,7 @@ class ExactlyOnce(Promise):
         insert = (Read("t0"),)
         moments: dict[str, tuple[tuple[Step, ...], Step, str, tuple[str, ...]]] = {
             "INSERT, sent": (insert, Write("t0"), "query-sent", ENDS),
-            "INSERT, answer lost": (insert, Write("t0"), "command-complete+0", (*ENDS, "drop-reply")),
+            "INSERT, answer lost": (insert, Write("t0"), ANSWERED, (*ENDS, "drop-reply")),
             "COMMIT, sent": (atomic, Leave("t0"), "commit-sent", ENDS),
             "COMMIT, answer lost": (atomic, Leave("t0"), "commit-acked+0", (*ENDS, "drop-reply")),
             "COMMIT, half answered": (atomic, Leave("t0"), "commit-ready+0", ENDS),
@@ -48,9 +50,13 @@ class ExactlyOnce(Promise):
                 steps = request("t0", *before, inject(kind, moment=at), struck, Heal())
                 yield self.plan(variant, name, *steps, *after_heal("t0"), title=kind)
         for kind in ENDS:  # armed while the server holds the INSERT: what was asked to check the session has passed
-            lost = (Write("t0", hold="statement"), inject(kind, moment="command-complete+0"))
+            lost = (Write("t0", hold="statement"), inject(kind, moment=ANSWERED))
             first = (*query("t0"), *request("t0", *lost), Heal(), *after_heal("t0"))
             yield self.plan(variant, "INSERT, first in its request", *first, title=kind)
+        ways: tuple[Literal["with", "function"], ...] = ("with", "function")
+        for way in ways:
+            selected = request("t0", Read("t0"), inject("cut-fin", moment=ANSWERED), Write("t0", by=way), Heal())
+            yield self.plan(variant, "a SELECT that writes", *selected, *after_heal("t0"), title=way)
         yield from lifecycles.exactly_once(self, variant)
         if commits_at_close(variant, traits):
             closed = request("t0", *manual, LOSE_ANSWER, Close("t0"), Heal())

@@ -103,11 +103,13 @@ class Write(_Step):
     """Insert a token of its own into `lab.token`.
 
     `hold` keeps the server inside the statement, or inside whichever COMMIT makes the row durable, until the
-    actor's next step is due. `swallow`: the application catches the error and carries on.
+    actor's next step is due. `swallow`: the application catches the error and carries on. `by`: a statement that does
+    not begin with INSERT, and writes all the same: WITH ... SELECT, or the SELECT of a function.
     """
 
     actor: str
     hold: Literal["", "statement", "commit"] = ""
+    by: Literal["", "with", "function"] = ""
     swallow: bool = False
     alias: str = "default"
 

@@ -50,6 +50,11 @@ CREATE TABLE lab.token (
 );
 CREATE INDEX token_plan ON lab.token (plan);
 
+-- A SELECT that writes: what a statement begins with does not say that it may be sent again.
+CREATE FUNCTION lab.write(plan text, token text, gate bigint) RETURNS SETOF lab.token
+    LANGUAGE sql
+    AS $$ INSERT INTO lab.token (plan, token, gate) VALUES (plan, token, gate) RETURNING * $$;
+
 -- For errors of single statements.
 CREATE TABLE lab.uniq (token text PRIMARY KEY);
 CREATE TABLE lab.counter (id integer PRIMARY KEY, n integer NOT NULL);

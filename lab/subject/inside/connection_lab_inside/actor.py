@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 import queue
 import threading
@@ -43,6 +44,15 @@ LOOK_FIELDS = (
 SERIES = "SELECT generate_series(1, %s)"
 FEW, CHUNK, MANY, OFTEN = 1000, 100, 5000, 12
 """Rows; rows that are fetched at once; more rows than fit into one chunk; executions after which drivers prepare."""
+
+
+INSERT = "INSERT INTO lab.token (plan, token, gate) VALUES (%s, %s, %s) RETURNING token, session, xid::text"
+WRITES = {
+    "": INSERT,
+    "with": f"WITH made AS ({INSERT}) SELECT * FROM made",  # noqa: S608
+    "function": "SELECT token, session, xid::text FROM lab.write(%s, %s, %s)",
+}
+"""Ways to write a row: what begins with SELECT or WITH is no read for that."""
 
 
 REFUSED_ONCE = """
@@ -251,11 +261,7 @@ class Actor:
                 gate,
             )
         else:
-            row = self._row(
-                message,
-                "INSERT INTO lab.token (plan, token, gate) VALUES (%s, %s, %s) RETURNING token, session, xid::text",
-                *values,
-            )
+            row = self._row(message, WRITES[message["by"]], *values)
         return dict(zip(("token", "session", "xid"), row, strict=True))
 
     def _do_read(self, message: Message) -> Message:
