@@ -38,6 +38,14 @@ PASSED = {
     "hooks_of_all_aliases": ("hooks-once", "rolled back", "beside another alias"),
     "child_takes_replacements": ("fork-safe", "between requests, then normal", "after a replacement"),
     "shrinks_busy": ("isolated-threads", "three at once", "one outlives the others"),
+    "keeps_in_context": ("isolated-threads", "checked at the same time", ""),
+    "retries_selects": ("exactly-once", "a SELECT that writes", "function"),
+    "connects_in_turn": ("alias-separate", "another database, a fault on one", "black hole, two actors"),
+    "sets_up_once_for_all": ("alias-separate", "the same login, another time zone", ""),
+    "child_gives_nothing_back": ("bounded-sessions", "in a forked process", ""),
+    "hands_on_unreset": ("clean-session", "a thread that ends", "in a request"),
+    "resets_at_checkout": ("clean-session", "advisory lock", "wanted by another request"),
+    "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 
 

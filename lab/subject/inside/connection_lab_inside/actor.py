@@ -103,6 +103,8 @@ class Actor:
         self._fork = fork
         self._aliases = aliases
         self._left_open: list[Any] = []
+        self.rests_in = contextvars.copy_context()
+        """The context variables that it had when it was last between two units of work."""
         self.uses = Uses()
 
     def become(self, name: str, reply: Callable[[Message], None]) -> None:
@@ -157,6 +159,8 @@ class Actor:
             answer["value"]["attempts"] = attempts.begun() - tried
             answer["value"]["attempts_failed"] = attempts.failed() - refused
         answer["value"]["in_atomic"] = bool(self._blocks)
+        if not self._in_request:
+            self.rests_in = contextvars.copy_context()
         if self.uses.ran:
             answer["value"]["hooks"], self.uses.ran = self.uses.ran, []
         self._reply(answer)

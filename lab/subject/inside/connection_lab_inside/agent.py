@@ -244,7 +244,10 @@ class Stage:
     def _actor(self, name: str) -> actors.Actor:
         if name not in self._actors:
             self._actors[name] = actors.Actor(name, self._reply, self._fork, self._aliases)
-            thread = Own(target=self._actors[name].loop, name="worker", daemon=True)  # names are no identities
+            # As asyncio.to_thread() and sync_to_async() do: the context is that of whatever starts the work.
+            run = self._main.rests_in.copy().run
+            loop = self._actors[name].loop
+            thread = Own(target=run, args=(loop,), name="worker", daemon=True)  # names are no identities
             thread.start()
         return self._actors[name]
 
