@@ -23,6 +23,7 @@ READ_ONLY = "25006"
 REFUSED_LOGIN = "password authentication failed"
 OWN_USER = 'user "lab_'
 """Begins the rig's user names (lab/rig/protocol.py): USER was taken from DATABASES, only the password was not."""
+OWN_ERROR = "it is an error of the code that runs there, whatever the database: correct that first"
 NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
 
 
@@ -41,7 +42,8 @@ def rehearse(variant: Variant, zygote: Zygote, rig: RigProtocol) -> bool:
     why = _why(record, failed, zygote)
     raise ServesNothing(
         f"{variant.name} does not serve a request without any fault: {why}",
-        _remedy(f"{why} {zygote.last_words()}"),  # a pool's worker is refused, and the request times out
+        # A pool's worker is refused, and the request times out.
+        OWN_ERROR if _of_python(failed) else _remedy(f"{why} {zygote.last_words()}"),
     )
 
 
@@ -57,7 +59,13 @@ def _why(record: Record, failed: Op | None, zygote: Zygote) -> str:
         return f"nothing came back within {BOUND:.0f} s at {failed.f}" + (
             f"; it said: {said}" if said != SILENT else ""
         )
-    return f"{first.cls.rpartition('.')[2]} at {failed.f}: {mask_text(first.text, zygote.secrets)}"
+    at = f"{failed.f}, {first.where}" if first.where else failed.f
+    return f"{first.cls.rpartition('.')[2]} at {at}: {mask_text(first.text, zygote.secrets)}"
+
+
+def _of_python(failed: Op | None) -> bool:
+    """Whether code has erred, and neither the server nor the driver has refused anything."""
+    return failed is not None and bool(failed.chain) and failed.chain[-1].cls.startswith("builtins.")
 
 
 def _remedy(why: str) -> str:

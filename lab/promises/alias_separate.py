@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.calls import Call
+from lab.judging.calls import FOREVER, Call
 from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, on, only, request, several, test_runs
 from lab.judging.session_state import difference, leave, looks, sets, state
 from lab.judging.trace import Trace
@@ -193,7 +193,8 @@ class AliasSeparate(Promise):
             # Who hands sessions out in turn has not lost the one that was there before.
             at_end = [census for census in record.census if census.time > landing.time and census.at != "after exit"]
             there = {each.id for each in at_end[-1].sessions} if at_end else set()
-            if before - there and one_each and _calm(others) and replaced:
+            renewed = trace.time_passed(0, FOREVER)
+            if before - there and one_each and _calm(others) and replaced and not renewed:
                 return self.broken(f"a fault on {alias} cost {after[0].alias} its session", after[0].step)
         return None
 

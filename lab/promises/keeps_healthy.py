@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from lab.judging.calls import Call, Request
+from lab.judging.calls import FOREVER, Call, Request
 from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, keeps, kept_nothing, query, request
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -66,6 +66,8 @@ class KeepsHealthy(Promise):
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
+        if trace.time_passed(0, FOREVER):
+            return self.unknown("time passed, by which sessions may have been renewed")
         looked = 0
         for each in trace.requests:
             refused = [call for call in each.calls if call.meant or _refused_at_commit(call)]

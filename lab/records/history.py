@@ -23,7 +23,8 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     `origin`: an attempt to `connect` has raised this very exception, or the handler of a `signal`, or it comes out of
     the function that sends `commit`. `hidden`: the exception that left the call does not have it as an explicit cause;
     it was only being handled at the time. `leaving`: it has come through Django's atomic() as that, when all is over,
-    sets autocommit back, which connects.
+    sets autocommit back, which connects. `where`: the last line of the variant's own code that it came through, as
+    `folder/file.py:12`; for people, too.
     """
 
     cls: str
@@ -33,6 +34,7 @@ class Cause(Struct, frozen=True, omit_defaults=True):
     origin: Literal["", "connect", "signal", "commit"] = ""
     hidden: bool = False
     leaving: bool = False
+    where: str = ""
 
 
 HUNG = Cause(cls="lab.Hung", text="it did not return in time and was given up")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any
 
 from connection_lab_inside.attempts import MARK
@@ -17,6 +19,8 @@ COMMIT = ("commit", "_commit")
 
 
 LEAVES = ("django.db.transaction", "__exit__")
+_NOT_THEIRS = {*_KNOWN, "asgiref", "connection_lab_inside", *sys.stdlib_module_names}
+"""Packages whose lines say nothing of the variant's own code."""
 
 
 class Interrupted(Exception):
@@ -79,7 +83,17 @@ def _link(error: BaseException) -> dict[str, Any]:
         link["origin"] = "commit"
     if _leaving(error):
         link["leaving"] = True
+    if where := _where(error):
+        link["where"] = where
     return link
+
+
+def _where(error: BaseException) -> str:
+    """The last line of the variant's own code that it came through, as `folder/file.py:12`; "" where there is none."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _NOT_THEIRS:
+            return f"{'/'.join(PurePath(frame.f_code.co_filename).parts[-2:])}:{line}"
+    return ""
 
 
 def _leaving(error: BaseException) -> bool:
