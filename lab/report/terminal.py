@@ -74,7 +74,7 @@ def print_result(out: Console, result: Result) -> None:
             _line(out, Text(f"{name}, {_seen(promise)} in {count(len(promise.evidence), 'plan')}; see it again with"))
             _line(out, Text(f"  lab replay {short(promise.evidence[0])}"))
             for moment, error in promise.errors.items():
-                _line(out, Text(f"  {moment}: {error}", "dim"))
+                _line(out, Text(f"  {moment}: the error there was {error}", "dim"))
     if own_limits:
         _line(
             out, Text(f"limits that Django itself has with such settings: {', '.join(own_limits)} (docs/verdicts.md)")
