@@ -22,6 +22,7 @@ from lab.records.plan import (
     Begin,
     Close,
     Commit,
+    Elapse,
     End,
     Enter,
     Exit,
@@ -46,7 +47,7 @@ CHILDREN = 2
 BARE: tuple[Lifecycle, ...] = ("command", "thread")
 """Units of which Django hears neither end: a command's on the main thread, an executor's on any other."""
 
-Act = ActorStep | FaultSpec | Heal
+Act = ActorStep | FaultSpec | Heal | Elapse
 """What a turn does: a step of the actor whose turn it is, a fault, or the end of all faults."""
 
 
@@ -167,6 +168,9 @@ class _Loom:
         elif isinstance(act, Heal):
             if self._lasting:
                 self._heal()
+        elif isinstance(act, Elapse):
+            if not self._waits and self._holder is None:  # a call that is under way would be late all of a sudden
+                self._steps.append(act)
         elif isinstance(act, Fork):
             self._fork(actor, turn.child)
         else:

@@ -18,6 +18,7 @@ from lab.records.plan import (
     Autocommit,
     Close,
     Commit,
+    Elapse,
     Enter,
     Exit,
     Fail,
@@ -51,6 +52,7 @@ EARLIER: dict[str, tuple[Step, ...]] = {
     "autocommit off": (Autocommit("t0"), Write("t0"), Rollback("t0"), Autocommit("t0", on=True)),
     "a close()": (Read("t0"), Close("t0")),
     "a cursor left": (Use("t0", "iterator-break"),),
+    "a long time": (Read("t0"), Elapse(100_000.0)),
 }
 """Of its own alias, and in the same request."""
 

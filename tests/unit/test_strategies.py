@@ -24,6 +24,7 @@ from lab.records.plan import (
     Begin,
     Close,
     Commit,
+    Elapse,
     End,
     Enter,
     Exit,
@@ -133,6 +134,13 @@ def test_silence_is_healed_before_an_actor_that_waits_goes_on() -> None:
 
 def test_silence_at_the_end_is_healed() -> None:
     assert weave([program(Read(""), HOLE, Read(""))])[-1] == Heal()
+
+
+def test_time_passes_while_nobody_waits() -> None:
+    later = Elapse(3600)
+    assert later in weave([program(Read(""), later, Read(""))])
+    assert later not in weave([program(Read(""), HOLE, Read(""), later, Read(""))])
+    assert later not in weave([program(Read("", hold=True), later)])
 
 
 def test_held_actor_is_released_before_another_one_can_wait_for_it_twice() -> None:
