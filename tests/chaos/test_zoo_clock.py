@@ -67,4 +67,5 @@ def test_what_breaks_after_a_long_time_is_caught(name: str, driver: Driver, rig:
 def test_a_correct_backend_is_accused_of_nothing_after_a_long_time(zygote: Zygote, rig: Rig) -> None:
     for promise in PROMISES:
         verdicts = _verdicts(rig, zygote, promise)
-        assert verdicts <= {Verdict.KEPT}, (promise, verdicts)
+        # What is closed because it is too old when it comes back is not there to be struck.
+        assert verdicts - {Verdict.NA} == ({Verdict.KEPT} if verdicts else set()), (promise, verdicts)
