@@ -144,15 +144,11 @@ class CleanSession(Promise):
         if not several(variant, 3):
             return
         state = (Look("t1"), *leave("t1", "SET", "temp table", "advisory lock", "LISTEN"))
-        ends: dict[str, tuple[Step, ...]] = {
-            "in a request": (Begin("t1"), *state),
-            "an executor's": state,
-        }
         after = tuple(step for actor in ("t2", "t3", "t0") for step in request(actor, Look(actor)))
-        for name, steps in ends.items():
-            yield self.plan(
-                variant, "a thread that ends", *request("t0", Look("t0")), *steps, Stop("t1"), *after, title=name
-            )
+        moment, look = "a thread that ends", request("t0", Look("t0"))
+        yield self.plan(variant, moment, *look, Begin("t1"), *state, Stop("t1"), *after, title="in a request")
+        executors = (*look, *request("t1", *state), Stop("t1"), *after)
+        yield self.plan(variant, moment, *executors, title="an executor's", lifecycles={"t1": "thread"})
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
