@@ -114,12 +114,14 @@ def test_one_does_not_wait_for_another_ones_server(waits: bool, first: str, expe
     assert verdict(SEPARATE, told) == expected
 
 
-@pytest.mark.parametrize(("zone", "expected"), [("Pacific/Chatham", "kept"), ("UTC", "broken")])
-def test_one_that_differs_by_its_time_zone_alone(zone: str, expected: str) -> None:
-    zoned = look("zoned", "2@b", timezone=zone)
-    assert verdict(SEPARATE, both(look("default", "1@a", timezone="UTC"), zoned)) == expected
-    mine = look("default", "1@a", timezone="Pacific/Chatham")
-    assert verdict(SEPARATE, both(mine, ok(Read(T, alias="kin"), on="2@b"))) == "broken"
+@pytest.mark.parametrize(("first", "then"), [("Pacific/Chatham", "broken"), ("UTC", "kept")])
+def test_one_that_differs_by_its_time_zone_alone(first: str, then: str) -> None:
+    """Where no session of its own ever had the time zone, initialised judges that."""
+    mine, zoned = look("default", "1@a", timezone="UTC"), look("zoned", "2@b", timezone=first)
+    assert verdict(SEPARATE, both(mine, zoned)) == "kept"
+    assert verdict(SEPARATE, both(zoned, mine, look("zoned", "3@c", timezone="UTC"))) == then
+    theirs = look("default", "1@a", timezone="Pacific/Chatham")
+    assert verdict(SEPARATE, both(theirs, ok(Read(T, alias="kin"), on="2@b"))) == "broken"
 
 
 def test_a_fault_on_all_says_nothing_about_either() -> None:
