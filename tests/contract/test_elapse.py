@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,18 @@ from lab.subject.handle import Zygote
 
 AGE = 3600
 KEEPS = Variant(name="an-hour", engine="django.db.backends.postgresql", settings={"CONN_MAX_AGE": AGE})
+
+CLOCKED = """
+import time
+from django.db.backends.postgresql import base
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    clock, clock_ns = time.monotonic, time.monotonic_ns
+
+    def get_new_connection(self, conn_params):
+        assert self.clock() + 1 >= self.clock_ns() // 10**9 >= self.clock() - 1
+        return super().get_new_connection(conn_params)
+"""
 
 
 @pytest.fixture
@@ -59,3 +72,13 @@ def test_it_passes_in_forked_processes_and_is_not_forgotten_by_later_ones(rig: R
 def test_the_next_plan_begins_at_the_true_time(rig: Rig, zygote: Zygote) -> None:
     assert len(sessions(rig, zygote, *asks("t0"), Elapse(2 * AGE), *asks("t0"))) == 2
     assert len(sessions(rig, zygote, *asks("t0"), Elapse(AGE - 60), *asks("t0"))) == 1
+
+
+def test_an_attribute_of_a_class_is_a_clock_as_well(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "clocked").mkdir()
+    (tmp_path / "clocked/base.py").write_text(CLOCKED)
+    variant = Variant(name="clocked", engine="clocked", path=(str(tmp_path),))
+    plan = Plan(variant=variant, steps=(*asks("t0"), Elapse(1.7 * AGE), *asks("t0")))
+    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
+        record = run(plan, rig, zygote, liveness=False)
+    assert [op.chain for op in record.ops if op.f == "read" and op.type != "invoke"] == [(), ()]

@@ -19,22 +19,25 @@ def forward(seconds: float) -> None:
     _forward_ns.append(round(seconds * NS))
 
 
+class Clock:
+    """One of the functions of `time`, and what was put forward; in whole nanoseconds where the function tells these.
+
+    An object and no function: a class that keeps one of these functions as an attribute would make a method of it.
+    """
+
+    __slots__ = ("_real",)
+
+    def __init__(self, real: Callable[[], float]) -> None:
+        self._real = real
+
+    def __call__(self) -> float:
+        now = self._real()
+        forward_ns = sum(_forward_ns)
+        return now + (forward_ns if isinstance(now, int) else forward_ns / NS)
+
+
 def install() -> None:
     """Once, before anything of the variant is imported."""
     for name in CLOCKS:
-        setattr(time, name, _seconds(getattr(time, name)))
-        setattr(time, f"{name}_ns", _nanoseconds(getattr(time, f"{name}_ns")))
-
-
-def _seconds(real: Callable[[], float]) -> Callable[[], float]:
-    def clock() -> float:
-        return real() + sum(_forward_ns) / NS if _forward_ns else real()
-
-    return clock
-
-
-def _nanoseconds(real: Callable[[], int]) -> Callable[[], int]:
-    def clock() -> int:
-        return real() + sum(_forward_ns)
-
-    return clock
+        setattr(time, name, Clock(getattr(time, name)))
+        setattr(time, f"{name}_ns", Clock(getattr(time, f"{name}_ns")))
