@@ -30,7 +30,6 @@ from lab.records.plan import (
     Plan,
     Read,
     Set,
-    Sql,
     Step,
     Stop,
     Write,
@@ -39,14 +38,6 @@ from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.records.words import count
-
-KEY = "pg_catalog.hashtext(pg_catalog.current_setting('application_name'))"
-"""No other plan has the same: advisory locks are the whole database's."""
-TAKE = f"SELECT pg_catalog.pg_advisory_lock({KEY})"
-WANT = f"SELECT pg_catalog.pg_advisory_xact_lock({KEY})"
-PATIENCE = "SET LOCAL lock_timeout = '1s'"
-"""What ends or resets a session may be at work when the request has ended; after so long it is not."""
-SHUT_OUT = "55P03"
 
 OF_DRIVER: dict[str, tuple[Step, ...]] = {
     "the driver's connection: transactions": tuple(
@@ -121,7 +112,6 @@ class CleanSession(Promise):
         inner = (Enter("t0"), Enter("t0"), *leave("t0", "SET", "temp table"), Leave("t0"), Leave("t0"))
         forked = (*look, Fork("t0"), Exit("c0.t0"), *request("t0", Look("t0"), *inner), *then)
         yield self.plan(variant, "all of it, in atomic()", *forked, title="after a fork, in a savepoint")
-        yield from self._locked(variant)
         yield from self._threads(variant)
         for moment, left in OF_DRIVER.items():
             yield self.plan(variant, moment, *look, *request("t0", Look("t0"), *left), *then)
@@ -130,14 +120,6 @@ class CleanSession(Promise):
         yield from lifecycles.clean_session(self, variant, traits)
         for moment, left in OF_WRAPPER.items():  # last: what Django breaks itself must not settle the promise
             yield self.plan(variant, moment, *look, *request("t0", Look("t0"), *left), *then)
-
-    def _locked(self, variant: Variant) -> Iterator[Plan]:
-        """What a session goes on to hold while it waits is seen by requests on other sessions."""
-        if not several(variant):
-            return
-        held = (Begin("t1"), Read("t1"), *request("t0", Sql("t0", TAKE)))
-        wanted = (Enter("t1"), Sql("t1", PATIENCE), Sql("t1", WANT), Leave("t1"), End("t1"))
-        yield self.plan(variant, "advisory lock", *held, *wanted, title="wanted by another request")
 
     def _threads(self, variant: Variant) -> Iterator[Plan]:
         """A thread ends, and Django is not told: what it had on its session is not for the next one that gets it."""
@@ -157,10 +139,6 @@ class CleanSession(Promise):
         struck = {session for landing in trace.landed for session in landing.struck}
         if (blind := _blind(trace)) is not None:
             return self.broken(f"a later request of {blind.actor} could not begin: needs_rollback was left", blind.step)
-        for call in _of_locks(trace, WANT):
-            if any(cause.sqlstate == SHUT_OUT for cause in call.chain):
-                return self.broken("a lock that an ended request had taken kept a later one out", call.step)
-            seen += call.ending == "ok"
         for each, look in looks(trace):
             alias = look.alias
             before = [call for call in trace.calls if call.begin < look.begin and _left(call, alias)]
@@ -200,11 +178,6 @@ def _blind(trace: Trace) -> Call | None:
         if marked and first is not None and first.failed and not any(map(sets, each.calls)):
             return first
     return None
-
-
-def _of_locks(trace: Trace, text: str) -> list[Call]:
-    """The calls of that statement, of a run in which nothing was struck."""
-    return [call for call in trace.calls if isinstance(call.plan, Sql) and call.plan.text == text and not trace.landed]
 
 
 def _left(call: Call, alias: str) -> bool:

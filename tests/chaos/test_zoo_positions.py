@@ -44,7 +44,6 @@ PASSED = {
     "sets_up_once_for_all": ("alias-separate", "the same login, another time zone", ""),
     "child_gives_nothing_back": ("bounded-sessions", "in a forked process", ""),
     "hands_on_unreset": ("clean-session", "a thread that ends", "in a request"),
-    "resets_at_checkout": ("clean-session", "advisory lock", "wanted by another request"),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from lab.judging.session_state import LEAVE
-from lab.promises.clean_session import TAKE, WANT
 from lab.records.plan import Autocommit, Begin, End, Enter, Look, Read, Set, SetName, Sql, Stop
-from unit.histories import Line, census, lost, ok, record, refused, session, skipped, strike, verdict
+from unit.histories import Line, census, lost, ok, record, session, skipped, verdict
 
 CLEAN = "clean-session"
 T = "t0"
@@ -103,14 +102,6 @@ def test_a_block_marked_for_rollback_that_was_never_left() -> None:
     begun = (*request(look("1@a")), *request(ok(Enter(T)), ok(Set(T, "needs_rollback"))))
     assert verdict(CLEAN, record(*begun, *request(lost(Look(T))))) == "broken"
     assert verdict(CLEAN, record(*begun, *request(look("1@a", needs_rollback=False)))) == "kept"
-
-
-@pytest.mark.parametrize(("told", "expected"), [("55P03", "broken"), ("57014", "unknown"), ("", "kept")])
-def test_a_lock_that_an_ended_request_holds_keeps_others_out(told: str, expected: str) -> None:
-    held = (ok(Begin("t1")), ok(Read("t1"), on="2@b"), *request(ok(Sql(T, TAKE))))
-    wanted = refused(Sql("t1", WANT), told) if told else ok(Sql("t1", WANT))
-    assert verdict(CLEAN, record(*held, wanted, ok(End("t1")))) == expected
-    assert verdict(CLEAN, record(*held, strike("sever-fin", "1@a"), wanted, ok(End("t1")))) == "unknown"
 
 
 def test_what_a_thread_had_that_ended_is_for_no_other_one() -> None:
