@@ -30,13 +30,17 @@ class LabProcess:
 
     def heard(self, name: str) -> str:
         """The value of its next line `name=value`."""
+        return self.heard_any(name)[1]
+
+    def heard_any(self, *names: str) -> tuple[str, str]:
+        """The next line `name=value`, whose name is one of these, and its value."""
         assert self.child.stdout is not None
         line = self.child.stdout.readline()
         found, _, value = line.strip().partition("=")
-        if found != name:
+        if found not in names:
             self.child.kill()
-            pytest.fail(f"the lab said {line!r}, not {name}=: {self.child.communicate()[1]}")
-        return value
+            pytest.fail(f"the lab said {line!r}, not {'= or '.join(names)}=: {self.child.communicate()[1]}")
+        return found, value
 
     def kill(self) -> None:
         """SIGKILL, as nothing can prepare for."""

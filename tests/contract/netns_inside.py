@@ -116,7 +116,7 @@ def test_dropped_answer_was_executed(open_line: OpenLine) -> None:
     line.client.ok("begin")
     line.client.ok("read")
     with fault.strike(line.site):
-        line.client.send("write", plan="lost", token="lost")
+        line.client.send("write", plan="lost", token="lost", by="")
         until = time.monotonic() + 3.0
         count = "SELECT count(*) FROM lab.token WHERE token = 'lost'"
         while line.rig.control().execute(count).fetchone() == (0,) and time.monotonic() < until:

@@ -105,7 +105,7 @@ def test_black_hole_swallows_and_ends_nothing(
     before = line.established()
     with BlackHole(stream=stream).strike(line.site) as seen:
         assert line.sight(seen)
-        line.client.send("write", token=stream)
+        line.client.send("write", token=stream, by="")
         assert line.client.quiet(0.3)
         assert line.established() == before
         held = line.rig.control().execute("SELECT count(*) FROM lab.token WHERE token = %s", (stream,)).fetchone()

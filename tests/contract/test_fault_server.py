@@ -86,10 +86,10 @@ def test_restart_tells_sessions_what_its_mode_says(fault: Fault, told: bool, ope
 def test_restart_loses_nothing_that_was_acknowledged(fault: Fault, open_line: OpenLine) -> None:
     line = open_line()
     line.client.connect()
-    line.client.ok("write", token="kept")
+    line.client.ok("write", token="kept", by="")
     line.client.ok("leave")
     line.client.ok("enter")
-    line.client.ok("write", token="not yet")
+    line.client.ok("write", token="not yet", by="")
     with fault.strike(line.site) as seen:
         assert line.sight(seen)
     found = "DELETE FROM lab.token WHERE token IN ('kept', 'not yet') RETURNING token"
