@@ -18,9 +18,9 @@ from lab.explore.threads import finish
 
 WIDE = 32
 """Threads of the lane for cases that wait. Every case takes a seat of the rig, which has 40: WIDE + NARROW must fit."""
-NARROW = min((os.cpu_count() or 1) + 2, 8)
-"""Threads of the lane for cases that compute: two more than processors, because each case waits for a server now and
-then, and some for seconds: for a session that outlives its process, or for a statement's end."""
+NARROW = min(4 * (os.cpu_count() or 1), 8)
+"""Threads of the lane for cases that compute: more than processors, because each case waits for a server now and then,
+and some for seconds: for a session that outlives its process, or for a statement's end."""
 SLOTS = 250
 """max_connections of a rig on which the lanes run: each of the WIDE + NARROW cases may need half a dozen."""
 STAGGER = 0.1
