@@ -21,7 +21,7 @@ WIDE = 32
 NARROW = min(4 * (os.cpu_count() or 1), 8)
 """Threads of the lane for cases that compute: more than processors, because each case waits for a server now and then,
 and some for seconds: for a session that outlives its process, or for a statement's end."""
-SLOTS = 250
+SLOTS = 320
 """max_connections of a rig on which the lanes run: each of the WIDE + NARROW cases may need half a dozen."""
 STAGGER = 0.1
 """Seconds between two beginnings in the wide lane. If all began at once, each would be so slow that the lab took its

@@ -257,3 +257,11 @@ def test_interrupt_counts_only_what_comes_after_it(open_line: OpenLine) -> None:
         with Interrupt().strike(line.site) as nobody:
             assert line.sight(nobody, 0.05) is None
         line.client.connect()
+
+
+def test_a_server_without_a_slot_left_gives_no_greeting_and_the_fault_says_so(open_line: OpenLine) -> None:
+    """Other plans may have all slots: the run is void then, and not the end of the check."""
+    line = open_line()
+    assert line.site.greeting() > 100
+    with line.site.server.fill(), pytest.raises(ServerNotReady, match="no session of its own"):
+        line.site.greeting()

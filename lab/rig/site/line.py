@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg2
 
+from lab.errors import ServerNotReady
 from lab.fault import Attempt, ConnectionState, Knock
 from lab.records.record import LineKind
 from lab.rig.direct import Direct
@@ -89,8 +90,15 @@ class Line:
         return "cut"
 
     def greeting(self, where: dict[str, Any], name: str) -> int:
-        """How many bytes the server sends through the line until a new session is ready."""
-        with self._connect(where, name) as connection, socket.socket(fileno=os.dup(connection.fileno())) as line:
+        """How many bytes the server sends through the line until a new session is ready.
+
+        Raises ServerNotReady where it gives none: other plans may have all its slots.
+        """
+        try:
+            connection = self._connect(where, name)
+        except psycopg2.OperationalError as refusal:
+            raise ServerNotReady(f"PostgreSQL gives the lab no session of its own: {refusal}") from refusal
+        with connection, socket.socket(fileno=os.dup(connection.fileno())) as line:
             info = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
             return int(TCP_BYTES_RECEIVED.unpack_from(info, TCP_BYTES_RECEIVED_AT)[0])
 
