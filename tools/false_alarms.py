@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.check.check import Options, check
+from lab.check.lanes import SLOTS
 from lab.promise import PROMISES
 from lab.records.result import PromiseResult
 from lab.records.variant import Driver, Variant
@@ -194,7 +195,7 @@ def main() -> int:
     engines = chosen.engines or correct()
     until = time.monotonic() + 60 * chosen.minutes if chosen.minutes else math.inf
     store = Store(chosen.store or Path(tempfile.mkdtemp(prefix="false-alarms-")))
-    with open_rig(prepare()) as rig, busy(0 if chosen.idle else os.cpu_count() or 1):
+    with open_rig(prepare(), max_connections=SLOTS) as rig, busy(0 if chosen.idle else os.cpu_count() or 1):
         for engine in engines:
             own = ran = 0
             for seed in range(chosen.seed, chosen.seed + chosen.times):

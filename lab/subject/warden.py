@@ -181,6 +181,8 @@ class Warden:
         if refused is None:
             _answer(listener, ANSWER.pack(identity, 0, 0, CONTINUE))
             return
+        if _has_gone(listener, identity):  # its process was ended, and then the lab took back what it may reach
+            return
         family, place, descriptor = refused
         connects = number == _call("connect")
         kind = "unix" if family == socket.AF_UNIX else _type(thread, descriptor) if connects else "udp"
@@ -325,6 +327,15 @@ def _hold() -> int:
 def _answer(listener: int, answer: bytes) -> None:
     with contextlib.suppress(OSError):  # it was interrupted meanwhile, and asks again
         fcntl.ioctl(listener, SEND, bytearray(answer))
+
+
+def _has_gone(listener: int, identity: int) -> bool:
+    """Whether nobody waits for an answer any more; False on a kernel that does not know the question."""
+    try:
+        fcntl.ioctl(listener, IS_VALID, bytearray(struct.pack("=Q", identity)))
+    except OSError as error:
+        return error.errno == errno.ENOENT
+    return False
 
 
 Target = tuple[int, tuple[str, int], int]
