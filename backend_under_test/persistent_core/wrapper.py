@@ -551,7 +551,7 @@ class PersistentWrapper(PostgresWrapper):
             if self.session is None or not self.session.lost():
                 raise
             committed = autocommit and self.run_commit_hooks_on_set_autocommit_on
-            if not committed:
+            if not committed or self.autocommit:  # Django notes it before it runs the hooks: the error is a hook's own
                 raise
             # psycopg2 may ask the server to leave a transaction's isolation level. COMMIT was acknowledged before
             # that: the work is kept, so its hooks run; only the session is lost.
