@@ -44,6 +44,7 @@ PASSED = {
     "sets_up_once_for_all": ("alias-separate", "the same login, another time zone", ""),
     "child_gives_nothing_back": ("bounded-sessions", "in a forked process", ""),
     "hands_on_unreset": ("clean-session", "a thread that ends", "in a request"),
+    "forgets_due_savepoint": ("aborts-cleanly", "a savepoint rolled back", "around one that wrote"),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

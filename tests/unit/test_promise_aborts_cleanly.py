@@ -10,6 +10,13 @@ T = "t0"
 WROTE = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a", xid=7))
 
 
+def test_a_savepoint_around_one_that_wrote() -> None:
+    inner = (ok(Enter(T)), ok(Enter(T)), ok(Write(T), on="1@a", xid=7), ok(Leave(T)), ok(Leave(T, "rollback")))
+    rest = (ok(Write(T), on="1@a", xid=7), ok(Leave(T)), ok(End(T)))
+    assert verdict(ABORTS, record(*WROTE, *inner, *rest, rows=[2, 8])) == "kept"
+    assert verdict(ABORTS, record(*WROTE, *inner, *rest, rows=[2, 5, 8])) == "broken"
+
+
 @pytest.mark.parametrize(
     "rest",
     [
