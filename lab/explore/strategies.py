@@ -33,6 +33,7 @@ from lab.records.plan import (
     Enter,
     Exit,
     Fail,
+    FailCause,
     FaultSpec,
     Finish,
     Fork,
@@ -66,11 +67,7 @@ CLOSE = st.just(Close(ANY))
 AUTOCOMMIT = st.builds(Autocommit, st.just(ANY), on=SELDOM)
 COMMIT = st.just(Commit(ANY))
 ROLLBACK = st.just(Rollback(ANY))
-CAUSES: tuple[Literal["unique", "statement_timeout", "serialization"], ...] = (
-    "unique",
-    "statement_timeout",
-    "serialization",
-)
+CAUSES: tuple[FailCause, ...] = get_args(FailCause)
 FAIL = st.builds(Fail, st.just(ANY), cause=st.sampled_from(CAUSES), swallow=SELDOM)
 LOOK = st.just(Look(ANY))
 SETS = [STATE[kind][0] for kind in ("SET", "temp table", "advisory lock")]

@@ -101,7 +101,9 @@ class Call:
     @property
     def meant(self) -> bool:
         """Whether the plan asked for this very error."""
-        return self.f == "fail" and any(cause.sqlstate in ("23505", "57014", "40001") for cause in self.chain)
+        return self.f == "fail" and any(
+            cause.sqlstate in ("23505", "57014", "40001", "40P01", "55P03") for cause in self.chain
+        )
 
 
 @dataclass

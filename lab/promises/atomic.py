@@ -73,6 +73,7 @@ class Atomic(Promise):
         yield self.plan(variant, "error swallowed", *restart, *query("t0"), title="restart")
         again = request("t0", Enter("t0"), Write("t0"), Fail("t0", "serialization"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "a serialization failure", *again, *query("t0"))
+        yield from self._deadlock(variant)
         late = request("t0", Sql("t0", LATE), Enter("t0"), Write("t0"), Sql("t0", TWICE), Leave("t0"))
         yield self.plan(variant, "COMMIT refused", *late, *query("t0"))
         closed = request("t0", Enter("t0"), Write("t0"), Close("t0"), Write("t0", swallow=True), Leave("t0"))
@@ -92,6 +93,12 @@ class Atomic(Promise):
         goes_on = request("t0", Enter("t0"), Write("t0"), *undone, Write("t0"), Leave("t0"))
         yield self.plan(variant, "statement error in a savepoint", *goes_on, *query("t0"), title="it goes on")
         yield from elapsed.in_block(self, variant)
+
+    def _deadlock(self, variant: Variant) -> Iterator[Plan]:
+        """Its victim, of which a backend may believe that to send it again is enough."""
+        again = request("t0", Enter("t0"), Write("t0"), Fail("t0", "deadlock"), Write("t0"), Leave("t0"))
+        yield self.plan(variant, "a deadlock", *again, *query("t0"))
+
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -7,19 +7,18 @@ for each, and a form that users fill in wrongly becomes a storm of connects.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from lab.judging.calls import FOREVER, Call, Request
 from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, keeps, kept_nothing, query, request
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Enter, Fail, Leave, Plan, Read, Rollback, Sql, Step, Write
+from lab.records.plan import Autocommit, Enter, Fail, FailCause, Leave, Plan, Read, Rollback, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.records.words import count
 
-CAUSES: tuple[Literal["unique", "statement_timeout"], ...] = ("unique", "statement_timeout")
+CAUSES: tuple[FailCause, ...] = ("unique", "statement_timeout")
 
 
 @promise
@@ -44,6 +43,10 @@ class KeepsHealthy(Promise):
         read = Read("t0")
         late = (read, Sql("t0", LATE), Enter("t0"), Sql("t0", TWICE), Leave("t0"))
         yield self.plan(variant, "unique, at COMMIT", *request("t0", *late), *query("t0"))
+        of_locks: tuple[FailCause, ...] = ("lock", "deadlock")
+        for why in of_locks:
+            refused = (Fail("t0", why, swallow=True), Enter("t0"), Write("t0"), Fail("t0", why))
+            yield self.plan(variant, why, *request("t0", read, *refused), *query("t0"))
         for why in CAUSES:
             fail, swallowed = Fail("t0", why), Fail("t0", why, swallow=True)
             forms: dict[str, tuple[Step, ...]] = {

@@ -46,6 +46,8 @@ OWN = {
     "unique": ("23505", "IntegrityError"),
     "statement_timeout": ("57014", "OperationalError"),
     "serialization": ("40001", "OperationalError"),
+    "deadlock": ("40P01", "OperationalError"),
+    "lock": ("55P03", "OperationalError"),
 }
 """The SQLSTATE with which the server refuses a `fail` step, and the class of PEP 249 for it."""
 ABORTED = "25P02"

@@ -123,15 +123,18 @@ class Read(_Step):
     alias: str = "default"
 
 
+FailCause = Literal["unique", "statement_timeout", "serialization", "deadlock", "lock"]
+
+
 class Fail(_Step):
     """A statement that the server refuses while the session stays healthy.
 
-    `serialization` is one that would succeed if it were sent once more: the server refuses it with 40001 the first time
-    alone, as the victim of a deadlock.
+    `serialization` (40001), `deadlock` (40P01) and `lock` (55P03, as of NOWAIT or lock_timeout) would succeed if they
+    were sent once more: the server refuses them the first time alone.
     """
 
     actor: str
-    cause: Literal["unique", "statement_timeout", "serialization"] = "unique"
+    cause: FailCause = "unique"
     swallow: bool = False
     alias: str = "default"
 

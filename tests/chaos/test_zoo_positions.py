@@ -45,6 +45,8 @@ PASSED = {
     "child_gives_nothing_back": ("bounded-sessions", "in a forked process", ""),
     "hands_on_unreset": ("clean-session", "a thread that ends", "in a request"),
     "forgets_due_savepoint": ("aborts-cleanly", "a savepoint rolled back", "around one that wrote"),
+    "retries_deadlock": ("atomic", "a deadlock", ""),
+    "locks_cost_sessions": ("keeps-healthy", "lock", ""),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

@@ -21,7 +21,7 @@ def test_no_statement_was_refused() -> None:
 
 
 def test_the_session_lives_on_or_does_not() -> None:
-    for sqlstate in ("23505", "57014"):
+    for sqlstate in ("23505", "57014", "55P03", "40P01"):
         assert verdict(HEALTHY, one(refused(Fail(T), sqlstate), then=LIVES)) == "kept"
         assert verdict(HEALTHY, one(refused(Fail(T), sqlstate), then=GONE)) == "broken"
 

@@ -60,12 +60,13 @@ DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_locks
                    WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = {key}) THEN
         PERFORM pg_catalog.pg_advisory_lock_shared({key});
-        RAISE EXCEPTION USING ERRCODE = 'serialization_failure';
+        RAISE EXCEPTION USING ERRCODE = '{condition}';
     END IF;
     PERFORM pg_catalog.pg_advisory_unlock_shared({key});
 END $$
 """
 """A ROLLBACK takes back all that a refused statement did but a lock of its session: that is how the next one knows."""
+CONDITIONS = {"serialization": "serialization_failure", "deadlock": "deadlock_detected", "lock": "lock_not_available"}
 
 
 class ViewRaised(Exception):
@@ -283,8 +284,8 @@ class Actor:
     def _do_fail(self, message: Message) -> Message:
         if message["cause"] == "unique":
             self._row(message, "INSERT INTO lab.uniq (token) VALUES ('twice'), ('twice')")
-        elif message["cause"] == "serialization":
-            self._row(message, REFUSED_ONCE.format(key=int(message["key"])))
+        elif condition := CONDITIONS.get(message["cause"]):
+            self._row(message, REFUSED_ONCE.format(key=int(message["key"]), condition=condition))
         else:
             self._row(message, "SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(5)")
         return {"refused": False}
