@@ -8,6 +8,9 @@ from typing import NamedTuple
 from lab.judging.calls import FOREVER, Call
 from lab.records.plan import Leave, Sql
 
+HOOKS = ("on-commit", "on-commit-query")
+"""Ways of use that register a hook."""
+
 
 @dataclass
 class Token:
@@ -218,7 +221,7 @@ class _Units:
         self._on_other(call)
 
     def _on_use(self, call: Call) -> None:
-        if self._unit is not None and getattr(call.plan, "how", "") == "on-commit" and not call.failed:
+        if self._unit is not None and getattr(call.plan, "how", "") in HOOKS and not call.failed:
             self._unit.hooks.append(Token(call, str(call.step)))
         self._on_other(call)
 

@@ -21,6 +21,7 @@ from lab.records.verdict import Finding
 from lab.records.words import count
 
 HOOK = Use("t0", "on-commit")
+ASKS = Use("t0", "on-commit-query")
 
 
 @promise
@@ -69,6 +70,9 @@ class HooksOnce(Promise):
         for name, at in (("never sent", "commit-sent+0"), ("answer lost", "commit-acked+0")):
             steps = (enter, write, HOOK, inject("cut-fin", moment=at), leave)
             yield self.plan(variant, f"COMMIT, {name}", *request("t0", *steps), Heal(), *after)
+        # The connection ends when COMMIT has been answered in full: the second hook's query meets that.
+        steps = (enter, write, HOOK, ASKS, HOOK, inject("cut-fin", moment="commit-ready"), leave)
+        yield self.plan(variant, "committed", *request("t0", *steps), Heal(), *after, title="a hook's query fails")
         steps = (enter, write, HOOK, Fail("t0", swallow=True), leave)
         # Last: what Django breaks itself must not settle the promise.
         yield self.plan(variant, "statement error swallowed", *request("t0", *steps), *after)

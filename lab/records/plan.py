@@ -173,6 +173,7 @@ UseName = Literal[
     "listen",
     "heard",
     "on-commit",
+    "on-commit-query",
     "savepoints",
     "for-update",
     "durable-inside",
@@ -199,8 +200,9 @@ class Use(_Step):
     `read-many`, `iterator`, `stream` (psycopg 3's), `copy-out`: `rows` rows, so many that a result can be cut;
     `copy-in`: 200 rows with the step's token. `rows`: a response whose generator has read a part of its rows;
     `rest-of-rows`: it reads on.
-    `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook; each answer says which hooks have
-    run before it. In a block: `savepoints` by name, `for-update`, and a `durable-inside`, which must be refused.
+    `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook, or one that first asks something
+    (`on-commit-query`); each answer says which hooks have run before it. In a block: `savepoints` by name,
+    `for-update`, and a `durable-inside`, which must be refused.
     `bulk-load`: COPY of 40 MB into a table whose trigger works for 10 seconds before the first row: so long nothing is
     read. `slow`: a statement that takes 0.7 seconds.
 

@@ -47,6 +47,7 @@ PASSED = {
     "forgets_due_savepoint": ("aborts-cleanly", "a savepoint rolled back", "around one that wrote"),
     "retries_deadlock": ("atomic", "a deadlock", ""),
     "locks_cost_sessions": ("keeps-healthy", "lock", ""),
+    "reruns_hooks": ("hooks-once", "committed", "a hook's query fails"),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

@@ -35,6 +35,13 @@ def test_a_commit_whose_end_is_not_known(hooks: tuple[int, ...], rows: list[int]
     assert verdict(HOOKS, record(*told, rows=rows)) == expected
 
 
+@pytest.mark.parametrize(("hooks", "expected"), [((3,), "kept"), ((3, 4), "kept"), ((3, 3, 4), "broken")])
+def test_a_hook_whose_own_query_fails(hooks: tuple[int, ...], expected: str) -> None:
+    asks = ok(Use(T, "on-commit-query"), whole=True)
+    told = (*BLOCK, asks, strike("cut-fin", "1@a"), ran(lost(Leave(T)), *hooks), ok(End(T)))
+    assert verdict(HOOKS, record(*told, rows=[2])) == expected
+
+
 def test_a_hook_of_a_savepoint_that_was_rolled_back() -> None:
     inner = (ok(Begin(T)), ok(Enter(T)), ok(Write(T)), ok(Enter(T)), ok(Write(T)), HOOK, ok(Leave(T, "rollback")))
     assert verdict(HOOKS, record(*inner, ok(Leave(T)), ok(End(T)), rows=[2])) == "kept"

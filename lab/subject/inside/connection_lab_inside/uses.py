@@ -168,6 +168,18 @@ class Uses:
         transaction.on_commit(lambda: self.ran.append(step), using=connection.alias)
         return True
 
+    def on_commit_query(self, connection: Any, message: Message) -> bool:
+        """A hook that asks the database, and then says that it has run."""
+        step = message["id"]
+
+        def hook() -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            self.ran.append(step)
+
+        transaction.on_commit(hook, using=connection.alias)
+        return True
+
     def savepoints(self, connection: Any, message: Message) -> bool | None:
         """Savepoints by name: what came after one that is rolled back is gone, what was before is there."""
         if not connection.in_atomic_block:
