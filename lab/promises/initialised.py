@@ -14,11 +14,26 @@ import msgspec
 
 from lab.judging import elapsed
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, keeps, looked_at, query, request, several
+from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, inject, keeps, looked_at, query, request, several
 from lab.judging.session_state import looks, sets
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Look, Plan, Read, Rollback, Step, Write
+from lab.records.plan import (
+    Autocommit,
+    Begin,
+    Close,
+    End,
+    Enter,
+    Fail,
+    Heal,
+    Leave,
+    Look,
+    Plan,
+    Read,
+    Rollback,
+    Step,
+    Write,
+)
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -104,6 +119,9 @@ class Initialised(Promise):
         yield self.plan(which, "server options, first session", *look, *look)
         inside = (*request("t0", Read("t0"), TERMINATE, Read("t0")), *look, *look)
         yield self.plan(which, "server options, replaced session", *inside, title="terminated in a request")
+        refused = (inject("refuse"), Begin("t0"), Read("t0", swallow=True), Heal(), End("t0"), *look, *look)
+        moment = "server options, replaced session"
+        yield self.plan(which, moment, *query("t0"), *refused, title="after a refused connect")
         if keeps(which, traits):
             idle = (*query("t0"), TERMINATE, *look, *look)
             yield self.plan(which, "server options, replaced session", *idle, title="terminated between requests")
@@ -134,6 +152,8 @@ class Initialised(Promise):
         block = (Enter("t0"), Write("t0"), FIN)
         commit = request("t0", *block, Leave("t0"))
         yield self.plan(which, moment, *commit, *look, init=init, title="dead at COMMIT")
+        refused = (inject("refuse"), Begin("t0"), Read("t0", swallow=True), Heal(), End("t0"))
+        yield self.plan(which, moment, *query("t0"), *refused, *look, init=init, title="after a refused connect")
         undone = request("t0", *block, Leave("t0", "rollback"), Look("t0"))
         yield self.plan(which, moment, *undone, *look, init=init, title="dead at ROLLBACK")
 
