@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from lab.judging.plan_parts import FIN, TERMINATE, at_once, block, keeps, query, request, several
 from lab.judging.session_state import leave
 from lab.promise import Promise
-from lab.records.plan import Elapse, Enter, Leave, Look, Plan, Read, Step, Write
+from lab.records.plan import Begin, Elapse, End, Enter, Leave, Look, Plan, Read, Step, Write
 from lab.records.variant import Traits, Variant
 
 MOMENT = "after a long time"
@@ -60,6 +60,20 @@ def in_block(promise: Promise, variant: Variant) -> Iterator[Plan]:
         for seconds in LATER:
             steps += request("t0", Enter("t0"), Write("t0"), Elapse(seconds), *last, Leave("t0"))
         yield promise.plan(variant, IN_BLOCK, *steps, *query("t0"), title=name)
+
+
+def beside(promise: Promise, variant: Variant) -> Iterator[Plan]:
+    """A request lasts so long that its session may be taken for one that was forgotten, and another one arrives."""
+    steps: tuple[Step, ...] = ()
+    for seconds in LATER:
+        steps += (Begin("t0"), Enter("t0"), Write("t0"), Elapse(seconds), *query("t1"), *block("t1"))
+        steps += (Write("t0"), Leave("t0"), End("t0"))
+    yield promise.plan(variant, MOMENT, *steps)
+    steps = ()
+    for seconds in LATER:
+        steps += (Begin("t0"), Read("t0"), Elapse(seconds), Begin("t1"), Read("t1"), Read("t0"), Read("t1"))
+        steps += (End("t0"), End("t1"))
+    yield promise.plan(variant, MOMENT, *steps, title="both in autocommit")
 
 
 def in_request(promise: Promise, variant: Variant) -> Iterator[Plan]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from lab.judging import elapsed
 from lab.judging.calls import FOREVER, Call, Request
 from lab.judging.plan_parts import FIN, at_once, inject, query, request, several
 from lab.judging.trace import Trace
@@ -84,6 +85,7 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "checked at the same time", *slow, Read("t0"), Read("t1"), *ends)
         for name, trouble in TROUBLE.items():
             yield self.plan(variant, "after an error", *request("t0", *trouble), *connected, title=name)
+        yield from elapsed.beside(self, variant)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -48,6 +48,7 @@ PASSED = {
     "retries_deadlock": ("atomic", "a deadlock", ""),
     "locks_cost_sessions": ("keeps-healthy", "lock", ""),
     "reruns_hooks": ("hooks-once", "committed", "a hook's query fails"),
+    "takes_back_the_abandoned": ("isolated-threads", "after a long time", "both in autocommit"),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lab.records.plan import Begin, Close, End, Enter, Leave, Read, Stop, Write
-from unit.histories import Line, asks, begins, finding, lost, ok, record, returns, strike, verdict
+from unit.histories import Line, asks, begins, elapses, finding, lost, ok, record, returns, strike, verdict
 
 ISOLATED = "isolated-threads"
 BOTH = (ok(Begin("t0")), ok(Begin("t1")))
@@ -18,6 +18,13 @@ def test_a_session_each() -> None:
 
 def test_one_session_for_both() -> None:
     assert verdict(ISOLATED, record(*BOTH, reads("t0", "1@a"), reads("t1", "1@a"), *ENDS)) == "broken"
+
+
+def test_one_that_has_lasted_long_still_has_its_session() -> None:
+    for on, expected in (("1@a", "broken"), ("2@b", "kept")):
+        begun = (ok(Begin("t0")), ok(Read("t0"), on="1@a"), elapses(), ok(Begin("t1")), ok(Read("t1"), on=on))
+        told = record(*begun, ok(Read("t0"), on="1@a"), ok(End("t0")), ok(End("t1")))
+        assert verdict("isolated-threads", told) == expected
 
 
 def test_one_transaction_for_both() -> None:
