@@ -111,6 +111,12 @@ class WorksUnfaulted(Promise):
         for why in ("unique", "statement_timeout"):
             twice = request("t0", Enter("t0"), Write("t0"), Fail("t0", why)) * 2
             yield self.plan(variant, "a statement refused", *query("t0"), *twice, *after, title=f"{why}, in a block")
+        beside = (Enter("t0"), Write("t0"), Fail("t0", swallow=True), *on("kin", Write("t0"), Read("t0")))
+        beside += (Leave("t0", "rollback"), *on("kin", Read("t0")))
+        # On the other alias there is no session yet: what is asked of the first one to make it is refused.
+        yield self.plan(
+            variant, "a statement refused", *request("t0", *beside), *after, title="another alias connects then"
+        )
         yield from self._forked(variant)
         yield from test_runs(self, variant, "a test database")
 
@@ -218,20 +224,28 @@ def _wrong(request: Request, *, manual: bool) -> tuple[Call, str] | None:
     """The first call with an error that is not its own, or with a result that is not whole.
 
     `manual`: autocommit is off in the settings, so that a refused statement aborts what follows to the request's end.
+    What aborts a block of one alias excuses nothing on another one.
     """
-    depth, aborted = int(manual), False
+    blocks: list[str] = []  # the aliases of those that were entered
+    aborted: set[str] = set()
     for call in request.calls:
         own = call.f in ("sql", "fail")
-        if call.failed and not own and not aborted:
+        alias = blocks[-1] if call.f == "leave" and blocks else call.alias
+        if call.failed and not own and alias not in aborted:
             return call, "there was an error"
-        if not aborted and (told := _told_by_another(call)):
+        if alias not in aborted and (told := _told_by_another(call)):
             return call, f"what the server had refused was told as {told}"
         if call.f == "use" and call.ending == "ok" and not call.value.get("whole"):
             return call, "a result was not whole"
-        depth += {"enter": 1, "leave": -1}.get(call.f, 0) if not call.failed or call.f == "leave" else 0
-        aborted = (aborted or (own and call.failed)) and depth > 0
+        if call.f == "enter" and not call.failed:
+            blocks.append(alias)
+        elif call.f == "leave" and blocks:
+            blocks.pop()
+        if own and call.failed:
+            aborted.add(alias)
+        aborted = {each for each in aborted if manual or each in blocks}
         if call.ends_blocks:
-            depth, aborted = int(manual), False
+            blocks, aborted = [], set()
     return None
 
 

@@ -49,6 +49,7 @@ PASSED = {
     "locks_cost_sessions": ("keeps-healthy", "lock", ""),
     "reruns_hooks": ("hooks-once", "committed", "a hook's query fails"),
     "takes_back_the_abandoned": ("isolated-threads", "after a long time", "both in autocommit"),
+    "asks_default_to_connect": ("works-unfaulted", "a statement refused", "another alias connects then"),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

@@ -66,6 +66,16 @@ def test_what_follows_in_an_aborted_block_is_its_own_too() -> None:
     assert told(*block, skipped(Leave(T)), ok(End(T)), *asks(T, "1@a")) == "kept"
 
 
+def test_an_aborted_block_excuses_nothing_on_another_alias() -> None:
+    block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), refused(Fail(T, swallow=True)))
+    rest = (skipped(Leave(T)), ok(End(T)), *asks(T, "1@a"))
+    assert told(*block, ok(Read(T, alias="kin"), on="2@b"), *rest) == "kept"
+    assert told(*block, refused(Read(T, alias="kin"), "25P02"), *rest) == "broken"
+    beside = (ok(Enter(T, alias="kin")), ok(Write(T, alias="kin"), on="2@b"), ok(Leave(T)))
+    assert told(*block, *beside, refused(Read(T, swallow=True), "25P02"), *rest) == "kept"
+    assert told(*block, *beside[:2], lost(Leave(T)), ok(End(T))) == "broken"
+
+
 def test_the_request_after_it_must_be_whole() -> None:
     block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), refused(Fail(T)), skipped(Leave(T)), ok(End(T)))
     assert told(*block, ok(Begin(T)), refused(Read(T), "25P02"), ok(End(T))) == "broken"
