@@ -35,6 +35,7 @@ WORDS: dict[UseName, str] = {
     "iterator-break": "iterator(), left early",
     "iterator-across-commit": "iterator() across a commit",
     "repeat": "a statement often repeated",
+    "execute-wrapper": "an execute wrapper",
     "pipeline-left": "a pipeline left early",
 }
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")

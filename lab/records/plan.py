@@ -163,6 +163,7 @@ UseName = Literal[
     "iterator-break",
     "iterator-across-commit",
     "repeat",
+    "execute-wrapper",
     "pipeline-left",
     "read-many",
     "stream",
@@ -195,7 +196,8 @@ class Use(_Step):
     `open-cursor`: rows are left unread in a cursor that nothing closes. `early-break`: a loop over a cursor is left
     early. `iterator`: a server-side cursor, as QuerySet.iterator() has it, is read to the end, left early
     (`iterator-break`), or read on after a block of its own was committed (`iterator-across-commit`). `repeat`: one
-    statement so often that a driver prepares it. `pipeline-left`: psycopg's pipeline mode is left by an exception.
+    statement so often that a driver prepares it. `execute-wrapper`: a query within `connection.execute_wrapper()`,
+    whose wrapper must be called, and gone afterwards. `pipeline-left`: psycopg's pipeline mode is left by an exception.
 
     `read-many`, `iterator`, `stream` (psycopg 3's), `copy-out`: `rows` rows, so many that a result can be cut;
     `copy-in`: 200 rows with the step's token. `rows`: a response whose generator has read a part of its rows;

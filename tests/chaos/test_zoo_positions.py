@@ -50,6 +50,7 @@ PASSED = {
     "reruns_hooks": ("hooks-once", "committed", "a hook's query fails"),
     "takes_back_the_abandoned": ("isolated-threads", "after a long time", "both in autocommit"),
     "asks_default_to_connect": ("works-unfaulted", "a statement refused", "another alias connects then"),
+    "loses_its_execute_wrapper": ("works-unfaulted", "an execute wrapper", "at the end"),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

@@ -180,6 +180,21 @@ class Uses:
         transaction.on_commit(hook, using=connection.alias)
         return True
 
+    def execute_wrapper(self, connection: Any, _: Message) -> bool:
+        """A wrapper around the statements of a `with` block, as for counting them. It sees no later ones."""
+        seen: list[str] = []
+
+        def wrapper(execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+            seen.append(str(sql))
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(wrapper), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        within = len(seen)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 2")
+        return bool(within and len(seen) == within)
+
     def savepoints(self, connection: Any, message: Message) -> bool | None:
         """Savepoints by name: what came after one that is rolled back is gone, what was before is there."""
         if not connection.in_atomic_block:
