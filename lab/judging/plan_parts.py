@@ -111,6 +111,15 @@ def interrupted_at_checkout(actor: str) -> tuple[Step, ...]:
     return (*query(actor), slow, Begin(actor), Read(actor), inject("interrupt"), Heal(), End(actor))
 
 
+def interrupted_at_return(actor: str, *steps: Step, **params: Any) -> tuple[Step, ...]:
+    """A request at whose end the answer to whatever tidies its session up is late, and a handler raises meanwhile.
+
+    Where nothing is sent at the end, no signal lands.
+    """
+    slow = inject("delay", moment="command-complete+0", delay_ms=DELAY_MS)
+    return (Begin(actor), *steps, slow, End(actor), inject("interrupt", **params), Heal(), *request(actor))
+
+
 def interrupted_at_close(actor: str) -> tuple[Step, ...]:
     """A request whose end commits what is pending, and a handler raises in that."""
     return (*request(actor, Autocommit(actor), Write(actor, hold="commit")), inject("interrupt"))

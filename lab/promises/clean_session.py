@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lab.judging import elapsed, lifecycles
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import TERMINATE, keeps, looked_at, on, request, several
+from lab.judging.plan_parts import TERMINATE, interrupted_at_return, keeps, looked_at, on, request, several
 from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -112,6 +112,11 @@ class CleanSession(Promise):
         inner = (Enter("t0"), Enter("t0"), *leave("t0", "SET", "temp table"), Leave("t0"), Leave("t0"))
         forked = (*look, Fork("t0"), Exit("c0.t0"), *request("t0", Look("t0"), *inner), *then)
         yield self.plan(variant, "all of it, in atomic()", *forked, title="after a fork, in a savepoint")
+        if keeps(variant, traits) and traits.own_close:
+            everything = (Look("t0"), *leave("t0", "SET", "temp table", "advisory lock"))
+            for raises in ("exception", "base"):
+                struck = interrupted_at_return("t0", *everything, raises=raises)
+                yield self.plan(variant, "SET", *look, *struck, *then, title=f"a signal at its end, {raises}")
         yield from self._threads(variant)
         for moment, left in OF_DRIVER.items():
             yield self.plan(variant, moment, *look, *request("t0", Look("t0"), *left), *then)

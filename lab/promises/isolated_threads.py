@@ -11,7 +11,7 @@ from itertools import combinations
 
 from lab.judging import elapsed
 from lab.judging.calls import FOREVER, Call, Request
-from lab.judging.plan_parts import FIN, at_once, inject, query, request, several
+from lab.judging.plan_parts import FIN, at_once, inject, interrupted_at_return, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import Begin, Close, End, Enter, Fail, Heal, Leave, Plan, Read, Step, Stop, Write
@@ -85,6 +85,9 @@ class IsolatedThreads(Promise):
         yield self.plan(variant, "checked at the same time", *slow, Read("t0"), Read("t1"), *ends)
         for name, trouble in TROUBLE.items():
             yield self.plan(variant, "after an error", *request("t0", *trouble), *connected, title=name)
+        if traits.own_close:
+            struck = interrupted_at_return("t0", Read("t0"))
+            yield self.plan(variant, "after an error", *struck, *connected, title="a signal at its end")
         yield from elapsed.beside(self, variant)
 
     def judge(self, record: Record) -> Finding:

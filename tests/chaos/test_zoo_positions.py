@@ -51,6 +51,8 @@ PASSED = {
     "takes_back_the_abandoned": ("isolated-threads", "after a long time", "both in autocommit"),
     "asks_default_to_connect": ("works-unfaulted", "a statement refused", "another alias connects then"),
     "loses_its_execute_wrapper": ("works-unfaulted", "an execute wrapper", "at the end"),
+    "keeps_half_reset": ("clean-session", "SET", "a signal at its end, base"),
+    "holds_what_it_gave_back": ("isolated-threads", "after an error", "a signal at its end"),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

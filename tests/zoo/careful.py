@@ -162,11 +162,20 @@ class Careful(Stock):
         lease = vars(self.leases).get("held", {}).pop(id(raw), None)
         if lease is not None:
             lease.raw = None
-        if not raw.closed and self.clean(raw):
+        try:
+            clean = not raw.closed and self.clean(raw)
+        except BaseException:
+            self.left_midway(raw)
+            raise
+        if clean:
             with self.lock:
                 self.shelf.append(raw)
         else:
             raw.close()
+
+    def left_midway(self, raw: Any) -> None:
+        """A signal's exception has ended the cleaning midway: nobody knows what is left there."""
+        raw.close()
 
     def clean(self, raw: Any) -> bool:
         """Undo what is open and what was set; False when the session must not be kept."""
