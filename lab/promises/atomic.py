@@ -15,7 +15,7 @@ from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TOLD_
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Finish, Heal, Leave, Plan, Read, Sql, Write
+from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Finish, Heal, Leave, Plan, Read, Sql, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -74,6 +74,7 @@ class Atomic(Promise):
         again = request("t0", Enter("t0"), Write("t0"), Fail("t0", "serialization"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "a serialization failure", *again, *query("t0"))
         yield from self._deadlock(variant)
+        yield from self._counted(variant)
         late = request("t0", Sql("t0", LATE), Enter("t0"), Write("t0"), Sql("t0", TWICE), Leave("t0"))
         yield self.plan(variant, "COMMIT refused", *late, *query("t0"))
         closed = request("t0", Enter("t0"), Write("t0"), Close("t0"), Write("t0", swallow=True), Leave("t0"))
@@ -99,6 +100,11 @@ class Atomic(Promise):
         again = request("t0", Enter("t0"), Write("t0"), Fail("t0", "deadlock"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "a deadlock", *again, *query("t0"))
 
+    def _counted(self, variant: Variant) -> Iterator[Plan]:
+        """What is counted by the statement, and renewed by that, has 120 of them in one transaction."""
+        many = (Write("t0"), *(Use("t0", "repeat"),) * 10, Write("t0"))
+        off = request("t0", Autocommit("t0"), *many, Commit("t0"), Autocommit("t0", on=True))
+        yield self.plan(variant, "autocommit off", *off * 2, *query("t0"), title="many statements")
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

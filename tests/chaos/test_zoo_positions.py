@@ -53,6 +53,7 @@ PASSED = {
     "loses_its_execute_wrapper": ("works-unfaulted", "an execute wrapper", "at the end"),
     "keeps_half_reset": ("clean-session", "SET", "a signal at its end, base"),
     "holds_what_it_gave_back": ("isolated-threads", "after an error", "a signal at its end"),
+    "renews_by_statements": ("steady-session", "after many statements", ""),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
 }
 

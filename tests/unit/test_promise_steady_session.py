@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from lab.judging.session_state import LEAVE
-from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Look, Read, Sql, Write
+from lab.records.plan import Begin, Close, End, Enter, Fail, Leave, Look, Read, Sql, Use, Write
 from lab.records.record import Record
 from unit.histories import Line, lost, ok, record, refused, strike, verdict
 
@@ -27,6 +27,13 @@ def test_nothing_was_set() -> None:
 
 def test_it_is_still_there() -> None:
     assert verdict(STEADY, one(look(), SET, look(mark="left"), ok(Write(T), on="1@a"), look(mark="left"))) == "kept"
+
+
+def test_after_many_statements() -> None:
+    many = ok(Use(T, "repeat"), whole=True)
+    assert verdict(STEADY, one(look(), SET, look(mark="left"), many, look(mark="left"))) == "kept"
+    assert verdict(STEADY, one(look(), SET, look(mark="left"), many, look())) == "broken"
+    assert verdict(STEADY, one(look(), SET, look(mark="left"), many, look("2@b"))) == "broken"
 
 
 def test_it_is_gone_at_once_or_later() -> None:
