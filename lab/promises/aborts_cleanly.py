@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import earlier
-from lab.judging.plan_parts import FIN, TERMINATE, TOLD_INSIDE, query, request, several
+from lab.judging.plan_parts import FIN, TERMINATE, TOLD_INSIDE, on, query, request, several
 from lab.judging.trace import Trace
 from lab.judging.transactions import Token, Unit
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Begin, Close, Enter, Fail, Leave, Plan, Rollback, Stop, Write
+from lab.records.plan import Autocommit, Begin, Close, Enter, Fail, Leave, Plan, Read, Rollback, Stop, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -48,6 +48,10 @@ class AbortsCleanly(Promise):
         idle = (Enter("t0"), Enter("t0"), Write("t0"), Leave("t0"), Leave("t0", "rollback"))
         around = request("t0", *wrote, *idle, Write("t0"), Leave("t0")) + request("t0", Enter("t0"), *idle, Leave("t0"))
         yield self.plan(variant, "a savepoint rolled back", *around, *query("t0"), title="around one that wrote")
+        beside = on("kin", Enter("t0"), Write("t0"), Leave("t0", "rollback"))
+        both = (Read("t0"), *on("kin", Read("t0")), *wrote, *beside, Write("t0"), Leave("t0"))
+        both = request("t0", *both, Write("t0"), *on("kin", Write("t0")))  # in autocommit again, each of them
+        yield self.plan(variant, "left with an exception", *both * 2, *query("t0"), title="within another alias's")
         manual = request("t0", Autocommit("t0"), Write("t0"), Rollback("t0"), Autocommit("t0", on=True))
         yield self.plan(variant, "rollback() by hand", *manual, *query("t0"))
         closed = request("t0", *wrote, Close("t0"), Leave("t0", "rollback"))
