@@ -14,7 +14,19 @@ import msgspec
 
 from lab.judging import elapsed
 from lab.judging.calls import Call
-from lab.judging.plan_parts import FIN, TERMINATE, autocommit_off, inject, keeps, looked_at, query, request, several
+from lab.judging.plan_parts import (
+    FIN,
+    TERMINATE,
+    WHILE_LOCKED,
+    autocommit_off,
+    inject,
+    keeps,
+    looked_at,
+    query,
+    request,
+    several,
+    unprepared,
+)
 from lab.judging.session_state import looks, sets
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -154,6 +166,11 @@ class Initialised(Promise):
         yield self.plan(which, moment, *commit, *look, init=init, title="dead at COMMIT")
         refused = (inject("refuse"), Begin("t0"), Read("t0", swallow=True), Heal(), End("t0"))
         yield self.plan(which, moment, *query("t0"), *refused, *look, init=init, title="after a refused connect")
+        if init and several(which):
+            fails = unprepared("t1", Begin("t0"), Read("t0", swallow=True), Heal(), End("t0"))
+            first = (WHILE_LOCKED, *init)
+            both = (Begin("t0"), Begin("t1"), Look("t0"), Look("t1"), End("t0"), End("t1"))  # whoever has got which
+            yield self.plan(which, f"{name}, once it has failed", *fails, *both, *look, init=first)
         undone = request("t0", *block, Leave("t0", "rollback"), Look("t0"))
         yield self.plan(which, moment, *undone, *look, init=init, title="dead at ROLLBACK")
 

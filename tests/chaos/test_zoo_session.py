@@ -77,6 +77,7 @@ BROKEN = (
     Broken("resets_setup_after_error", "initialised", "custom init, after a statement's error"),
     Broken("sets_up_once_per_request", "initialised", "custom init, after close()"),
     Broken("replaces_without_options", "initialised", "server options, replaced session"),
+    Broken("keeps_what_failed_to_set_up", "initialised", "custom init, once it has failed"),
     Broken("asks_for_less_when_refused", "initialised", "server options, replaced session"),
     Broken("leaks_half_made", "bounded-sessions", "set-up fails"),
     Broken("keeps_old_database", "alias-separate", "a test database"),
