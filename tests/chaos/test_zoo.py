@@ -109,6 +109,7 @@ BROKEN = (
     ),  # the log is written 5 times a second
     Broken("forgets_block_when_told", "durable", "close() inside atomic"),
     Broken("retries_serialization", "atomic", "a serialization failure"),
+    Broken("retries_serialization", "atomic", "a deadlock"),
     Broken("swallows_refused_commit", "atomic", "COMMIT refused"),
     Broken("savepoint_rollback_lost", "atomic", "in a savepoint"),
     Broken("restarts_transaction", "atomic", "statement error in a savepoint"),

@@ -46,7 +46,6 @@ PASSED = {
     "hands_on_unreset": ("clean-session", "a thread that ends", "in a request"),
     "forgets_due_savepoint": ("aborts-cleanly", "a savepoint rolled back", "around one that wrote"),
     "shares_autocommit_mark": ("aborts-cleanly", "left with an exception", "within another alias's"),
-    "retries_deadlock": ("atomic", "a deadlock", ""),
     "locks_cost_sessions": ("keeps-healthy", "lock", ""),
     "reruns_hooks": ("hooks-once", "committed", "a hook's query fails"),
     "takes_back_the_abandoned": ("isolated-threads", "after a long time", "both in autocommit"),
