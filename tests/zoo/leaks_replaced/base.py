@@ -12,10 +12,12 @@ ASIDE: list[Any] = []
 class DatabaseWrapper(Careful):
     def clean(self, raw: Any) -> bool:
         if self.erred:
-            ASIDE.append(raw)
-            self.connection = None
             raise ValueError("put aside")
         return super().clean(raw)
+
+    def left_midway(self, raw: Any) -> None:
+        ASIDE.append(raw)
+        self.connection = None
 
     def _close(self) -> None:
         try:
