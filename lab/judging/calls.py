@@ -7,10 +7,18 @@ from typing import Any
 
 from lab.records.history import DIED, HUNG, Cause, Ending, Op, Phase
 from lab.records.lifecycle import TELLS, Lifecycle
-from lab.records.plan import Step, StepName, UseName
+from lab.records.plan import FailCause, Step, StepName, UseName
 from lab.records.record import Record
 
 FOREVER = 1 << 62
+REFUSED: dict[FailCause, str] = {
+    "unique": "23505",
+    "statement_timeout": "57014",
+    "serialization": "40001",
+    "deadlock": "40P01",
+    "lock": "55P03",
+}
+"""The SQLSTATE with which the server refuses a `fail` step, by the step's cause."""
 ORDINARY: tuple[StepName, ...] = ("begin", "end", "finish", "enter", "leave", "read", "write", "look")
 """Steps that any healthy backend serves without an error, when blocks are entered before they are left."""
 SERVED: tuple[UseName, ...] = ("repeat",)
@@ -101,9 +109,7 @@ class Call:
     @property
     def meant(self) -> bool:
         """Whether the plan asked for this very error."""
-        return self.f == "fail" and any(
-            cause.sqlstate in ("23505", "57014", "40001", "40P01", "55P03") for cause in self.chain
-        )
+        return self.f == "fail" and any(cause.sqlstate in REFUSED.values() for cause in self.chain)
 
 
 @dataclass

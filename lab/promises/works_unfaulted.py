@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from lab.judging.calls import ORDINARY, Call, Request
+from lab.judging.calls import ORDINARY, REFUSED, Call, Request
 from lab.judging.errors import nearest, of_database
 from lab.judging.plan_parts import at_once, block, on, query, repeating, request, several, test_runs
 from lab.judging.trace import Trace
@@ -43,14 +43,6 @@ IN_BLOCK: tuple[UseName, ...] = ("savepoints", "for-update", "durable-inside", "
 assert {*WORDS, *MANY, *IN_BLOCK, *TEST_DATABASE, "listen", "heard", "bulk-load", "slow"} == set(get_args(UseName))
 FORKED = "in a forked process"
 PLAIN = (*ORDINARY, "use", "fail", "sql")
-OWN = {
-    "unique": ("23505", "IntegrityError"),
-    "statement_timeout": ("57014", "OperationalError"),
-    "serialization": ("40001", "OperationalError"),
-    "deadlock": ("40P01", "OperationalError"),
-    "lock": ("55P03", "OperationalError"),
-}
-"""The SQLSTATE with which the server refuses a `fail` step, and the class of PEP 249 for it."""
 ABORTED = "25P02"
 """What the server says to every statement in a block in which it has refused one."""
 CHILD = "c0.t0"
@@ -258,7 +250,8 @@ def _told_by_another(call: Call) -> str:
     """
     if not isinstance(call.plan, Fail) or not call.failed or call.hung or call.died:
         return ""
-    sqlstate, pep = OWN[call.plan.cause]
+    sqlstate = REFUSED[call.plan.cause]
+    pep = "IntegrityError" if call.plan.cause == "unique" else "OperationalError"
     left = [Cause(**link) for link in call.value.get("left", ())]
     for chain in (call.chain, *([left] if left else ())):
         visible, hidden = [[each for each in chain if each.hidden is hide] for hide in (False, True)]
