@@ -27,7 +27,7 @@ import msgspec
 
 from lab.errors import PlanInvalid
 from lab.records.census import Session
-from lab.records.plan import FaultSpec, Inject, Plan
+from lab.records.plan import FaultSpec, Fork, Inject, Plan
 from lab.records.words import DEFAULT_DELAY_MS, Direction, Sides, Way
 from lab.registry import Registry
 
@@ -464,8 +464,11 @@ def build(spec: FaultSpec) -> Fault:
 def spares_the_line(plan: Plan) -> bool:
     """Whether nothing in the plan strikes its line, or asks how many connections that has taken.
 
-    A fault that is meant for one alias wants lines that can be told apart, so that plan is none of these.
+    A fault that is meant for one alias wants lines that can be told apart, so that plan is none of these. Nor is one in
+    which a process forks: by the connections fork-safe tells a session that has just ended from one that is just made.
     """
+    if any(isinstance(step, Fork) for step in plan.steps):
+        return False
     struck = [step for step in plan.steps if isinstance(step, Inject)]
     return all(FAULTS.get(each.fault.kind).beside and not each.alias for each in struck)
 

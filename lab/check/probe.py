@@ -58,7 +58,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     plan = Plan(variant=variant, steps=steps, title="probe", source="probe")
     first = msgspec.structs.replace(plan, bound=BOUND)
     for _ in range(TRIES):
-        record = run(first, rig, zygote, liveness=False)
+        record = run(first, rig, zygote, liveness=False, counted=True)
         if not record.void and not any(op.chain for op in record.ops):
             break
         if not record.void and any(op.chain[:1] == (HUNG,) for op in record.ops):

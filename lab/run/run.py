@@ -50,6 +50,7 @@ def run(
     wire: bool = False,
     lean: bool = False,
     proxy: ProxyProtocol | None = None,
+    counted: bool = False,
 ) -> Record:
     """Run `plan` and record what happened; `watch` is called after each step of the safety phase with its index.
 
@@ -59,7 +60,8 @@ def run(
     makes clients wait, and of the census only the end of each request and of the whole are taken. `proxy` is one of the
     caller's, which nothing else uses meanwhile and no toxic ever touches, instead of one of the plan's own.
 
-    A plan that nothing strikes on its line has none with a proxy, where the rig has a way without.
+    Where nothing in the plan strikes its line, the subject connects to the server itself, if the rig allows that;
+    unless its connections are to be `counted`, which a proxy does.
 
     Never raises for what the variant does. A server of the rig that is lost makes the record void. A run in which the
     lab was held up counts for nothing and is begun again; the record is void where each of TRIES was so. Raises
@@ -71,7 +73,7 @@ def run(
     try:
         with rig.exclusive() if alone else rig.shared():
             for _ in range(TRIES):
-                a_run = Run(plan, rig, zygote, watch, liveness, wire, lean, proxy)
+                a_run = Run(plan, rig, zygote, watch, liveness, wire, lean, proxy, counted)
                 record = a_run.record()
                 if not a_run.held_up:
                     break
@@ -94,6 +96,7 @@ class Run:
         wire: bool,
         lean: bool,
         proxy: ProxyProtocol | None,
+        counted: bool,
     ) -> None:
         self._plan = plan
         self._rig = rig
@@ -103,6 +106,7 @@ class Run:
         self._wants_wire = wire
         self._lean = lean
         self._proxy = proxy
+        self._counted = counted
         self._id = uuid.uuid4().hex[:12]
         self._diary = Diary()
         self._actors = Actors(self._diary)
@@ -121,7 +125,7 @@ class Run:
         rows: tuple[Row, ...] = ()
         wire = self._wants_wire or any(each.family == "wire" for each in self._nemesis.faults)
         apart = any(isinstance(step, Inject) and step.alias for step in self._plan.steps)
-        direct = not wire and spares_the_line(self._plan)
+        direct = not wire and not self._counted and spares_the_line(self._plan)
         with (
             PULSE.felt() as longest_gap,
             open_site(

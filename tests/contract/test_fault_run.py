@@ -21,6 +21,7 @@ from lab.records.plan import (
     Begin,
     End,
     Enter,
+    Exit,
     FaultSpec,
     Fork,
     Heal,
@@ -113,6 +114,7 @@ def test_plan_sees_the_fault_land_and_its_requests_feel_it(kind: str, rig: Rig, 
         pytest.param([inject("terminate"), inject("read-only")], "direct", id="two that spare it"),
         pytest.param([inject("terminate"), inject("sever-fin")], "proxy", id="one that does not"),
         pytest.param([inject("lock-out")], "proxy", id="connections are counted"),
+        pytest.param([Fork("t0"), Exit("c0.t0")], "proxy", id="connections are counted where a process forks"),
         pytest.param([inject("crash")], "proxy", id="nothing listens for a while"),
         pytest.param([Inject(FaultSpec(kind="terminate"), alias="other")], "proxy", id="lines are told apart"),
         pytest.param([inject("cut-fin", moment="query-sent")], "tap", id="the tap acts"),
@@ -134,6 +136,13 @@ def test_plan_that_asks_for_a_journal_has_the_tap(rig: Rig, keeper: Zygote) -> N
     record = run(plan, rig, keeper, wire=True)
     assert record.line == "tap"
     assert record.journal
+
+
+def test_plan_whose_connections_are_counted_has_a_proxy(rig: Rig, keeper: Zygote) -> None:
+    plan = Plan(variant=keeper.variant, steps=(Begin("t0"), Read("t0"), End("t0")))
+    record = run(plan, rig, keeper, counted=True)
+    assert record.line == "proxy"
+    assert max(census.connects for census in record.census) == 1
 
 
 def test_proxy_of_the_caller_is_left_alone_where_none_is_needed(rig: Rig, keeper: Zygote) -> None:
