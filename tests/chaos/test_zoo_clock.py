@@ -24,6 +24,7 @@ TESTS = Path(__file__).resolve().parents[1]
 BROKEN = {
     "checks_with_age": "replaces-stale",
     "renews_in_a_block": "atomic",
+    "renews_by_date": "atomic",
     "renews_without_set_up": "initialised",
 }
 CORRECT = ("correct_ages_with_jitter", "correct_careful")

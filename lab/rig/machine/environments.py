@@ -16,13 +16,14 @@ from lab.errors import BadInput, ToolMissing
 from lab.rig.machine import cache, process
 from lab.rig.machine.install import remedy
 
-DRIVERS = ("psycopg2-binary", "psycopg[binary,pool]")
+HOLDS = ("psycopg2-binary", "psycopg[binary,pool]", "time-machine")
+"""Beside Django: both drivers, and what puts `datetime` forward in a subject."""
 VERSION = re.compile(r"\d+\.\d+")
 NAME = re.compile(r"django(?P<django>\d+\.\d+)-python(?P<python>\d+\.\d+)")
 PREFIX = "environment-"
 MOST = 40
 """Environments that stay, some 60 MB each: those that were used last, as long as they are used every month."""
-RECIPE = 1
+RECIPE = 2
 """Counts changes of what an environment holds: those of an older recipe are made anew."""
 TIMEOUT = 600.0
 SEARCH = 20.0
@@ -31,7 +32,7 @@ OLD = re.compile(r"(?:requires|depends on|satisfies) .?Python|Requires-Python|re
 
 @dataclass(frozen=True)
 class Environment:
-    """Django `django` ("5.2") under Python `python` ("3.11"), with both drivers."""
+    """Django `django` ("5.2") under Python `python` ("3.11"), with all that HOLDS."""
 
     django: str
     python: str
@@ -111,7 +112,7 @@ def make(environment: Environment, *, offline: bool = False) -> str:
     if offline and not environment.there:
         raise BadInput(f"there is no environment with {environment} yet", "leave --offline out once, to make it")
     if not environment.there:
-        install(environment.key, environment.python, [f"django=={environment.django}.*", *DRIVERS])
+        install(environment.key, environment.python, [f"django=={environment.django}.*", *HOLDS])
     cache.used(environment.key)
     return environment.executable
 

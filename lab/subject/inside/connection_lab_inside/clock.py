@@ -1,21 +1,30 @@
 """Puts the process's clocks forward, for what a variant does after minutes or hours: ages, idle times, pauses.
 
 What asks Python's `time` is told the later time: also code that takes one of its functions by name, because these are
-put in place before Django and the ENGINE are imported. Python's own waits, `datetime` and C libraries are not.
+put in place before Django and the ENGINE are imported. `datetime`, and with it django.utils.timezone.now(), asks the
+system in C: time-machine puts that forward, where the subject's interpreter has it. Python's own waits and C libraries
+are not told.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
+from importlib.util import find_spec
 
 NS = 1_000_000_000
-CLOCKS = ("time", "monotonic", "perf_counter")
+STEADY, WALL = ("monotonic", "perf_counter"), ("time",)
 _forward_ns: list[int] = []
+_travels: list[bool] = []
 
 
 def forward(seconds: float) -> None:
     """From now on every clock is that much later, in processes that are forked from here as well."""
+    if any(_travels):
+        import time_machine  # 25 ms, which few plans need
+
+        time_machine.travel(timedelta(seconds=seconds), tick=True).start()
     _forward_ns.append(round(seconds * NS))
 
 
@@ -38,6 +47,7 @@ class Clock:
 
 def install() -> None:
     """Once, before anything of the variant is imported."""
-    for name in CLOCKS:
+    _travels.append(find_spec("time_machine") is not None)
+    for name in STEADY if any(_travels) else (*STEADY, *WALL):
         setattr(time, name, Clock(getattr(time, name)))
         setattr(time, f"{name}_ns", Clock(getattr(time, f"{name}_ns")))
