@@ -26,6 +26,7 @@ from lab.report.terminal import console
 from lab.rig.base import BaseRig
 from lab.rig.rigs import apart, chosen, open_rig
 from lab.store import Store, default_root
+from lab.subject import nursery
 from lab.subject.handle import Zygote
 
 
@@ -75,6 +76,7 @@ class Lab:
                 self._rig = self._exit.enter_context(open_rig(chosen(), max_connections=SLOTS))
             except LabError as error:
                 pytest.exit(f"the lab has no rig: {error}", returncode=error.status)
+            self._exit.enter_context(nursery.kept(self._rig.folder, self._rig.environ()))
             self.versions = self._rig.versions()
         return self._rig
 

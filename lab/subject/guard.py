@@ -17,7 +17,7 @@ LONGEST_MESSAGE = 1 << 16
 FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 LIBRARIES = re.compile(
     r"/lib(64)?/python3[^/]*/(?!(site|dist)-packages/)|/(django|psycopg\w*|requests|urllib3|httpx|httpcore|botocore)/"
-    r"|/subject/inside/|^<frozen"
+    r"|/subject/(inside/|warden\.py)|^<frozen"
 )
 """Files that connect because others ask them to."""
 

@@ -23,11 +23,10 @@ from lab.fault import Raises
 from lab.records.codec import convert
 from lab.records.secret import KEYS, mask_text, mask_texts, masked, telling
 from lab.records.variant import Traits, Variant
+from lab.subject import nursery
 from lab.subject.guard import Guard, Place
 from lab.timing import SUBJECT_END, SUBJECT_FORK, SUBJECT_REAP, SUBJECT_START
 
-AGENT = Path(__file__).parent / "inside" / "start.py"
-WARDEN = Path(__file__).parent / "warden.py"
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_MESSAGE = 1 << 16
 HANDLED: dict[Raises, int] = {
@@ -245,7 +244,7 @@ class Child:
 class Zygote:
     """A process that has imported one variant and forks a child per plan. Threads of the lab share it.
 
-    Start it from the lab's main thread: its parent-death signal is tied to the thread that started it.
+    One with an interpreter of its own is started from a thread that lives on: its parent-death signal is tied to that.
     Raises EngineUnusable when the variant cannot be imported or configured.
     """
 
@@ -258,23 +257,11 @@ class Zygote:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.guard = Guard()
         executable = variant.python or sys.executable
+        driver = "" if variant.module else variant.driver  # a project's own modules come before Django's backend
         with theirs, self._log.open("wb") as log:
             control, tell = (end.fileno() for end in self.guard.theirs)
-            own = {
-                "argv": [executable, str(AGENT), str(theirs.fileno()), str(tell)],
-                "control": control,
-                "pass": [theirs.fileno(), tell],
-            }
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(WARDEN), json.dumps(own)],
-                pass_fds=[theirs.fileno(), control, tell],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                env={**os.environ, **(environ or {})},
-                start_new_session=True,  # Ctrl-C is for the lab, which then ends its subjects
-            )
+            ends = nursery.Ends(theirs.fileno(), tell, control, log.fileno())
+            self._process = nursery.start(ends, driver, folder, {**os.environ, **(environ or {})}, executable)
             self.guard.given()
         self.guard.started(SUBJECT_START.seconds)
         if self.guard.failed:

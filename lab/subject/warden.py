@@ -33,6 +33,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 LONGEST_MESSAGE = 1 << 16
@@ -91,6 +92,10 @@ PLACEHOLDER = ("127.0.0.1", 1)
 """What stands in a project's DATABASES until a plan has a server. The zygote that asks for it finds that down: an app
 may look into its database while it loads, and do without."""
 
+Start = Callable[[int, Callable[[], None]], int]
+"""Starts a zygote and gives its pid, or raises OSError. It gets the descriptor for stacks, and what a fork has
+to call before it runs anything."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -108,27 +113,29 @@ class Warden:
         self._zygote = 0
         self._readable = True
 
-    def run(self, argv: list[str], keep: list[int]) -> int:
-        """Hold this process, start the zygote, answer until one of both ends has gone; the exit status."""
+    def run(self, start: Start, keep: list[int]) -> int:
+        """Hold this process, start the zygote, answer until one of both ends has gone; the exit status.
+
+        What is in `keep` is the zygote's alone afterwards.
+        """
         try:
             listener, why = _hold(), ""
         except OSError as error:
             listener, why = -1, f"{error.strerror} ({platform.machine()}, Linux {platform.release()})"
         try:
-            process = subprocess.Popen(argv, pass_fds=keep, stdin=subprocess.DEVNULL)
+            pid = start(self._stack, lambda: self._let_go(listener))
         except OSError as error:
             self._tell(failed=error.strerror or str(error))
             return 1
         for descriptor in keep:
-            if descriptor != self._stack:
-                os.close(descriptor)
-        self._zygote = process.pid
+            os.close(descriptor)
+        self._zygote = pid
         try:
-            os.close(os.open(f"/proc/{process.pid}/mem", os.O_RDONLY))
+            os.close(os.open(f"/proc/{pid}/mem", os.O_RDONLY))
         except OSError as error:
             why, self._readable = why or f"its memory cannot be read: {error.strerror}", False
         self._tell(held=why)
-        ended = os.pidfd_open(process.pid)
+        ended = os.pidfd_open(pid)
         poll = select.poll()
         for descriptor in (self._control.fileno(), ended, *([listener] if listener >= 0 else [])):
             poll.register(descriptor, select.POLLIN)
@@ -136,12 +143,18 @@ class Warden:
             ready = {descriptor for descriptor, _ in poll.poll(100 if self._untold and not self._told else None)}
             self._tell_late()
             if self._control.fileno() in ready and not self._heard():
-                process.kill()
+                os.kill(pid, signal.SIGKILL)  # not yet reaped, it is still the zygote's number
             if listener in ready:
                 self._look(listener)
             if ended in ready:
-                status = process.wait()
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                 return SIGNALLED - status if status < 0 else status
+
+    def _let_go(self, listener: int) -> None:
+        """In a zygote that was forked: what is the warden's alone is not its."""
+        os.close(self._control.detach())
+        if listener >= 0:
+            os.close(listener)
 
     def _tell(self, **message: Any) -> None:
         with contextlib.suppress(OSError):  # the lab has gone, and with it everything
@@ -510,6 +523,14 @@ def _family(zygote: int) -> set[int]:
     return found
 
 
+def guard(control: int, keep: list[int], start: Start) -> int:
+    """Hold this process and what `start` starts, until that or the lab has ended; the exit status."""
+    stack = os.memfd_create("stack", 0)
+    fcntl.fcntl(stack, fcntl.F_SETFL, os.O_APPEND)
+    os.set_inheritable(stack, True)
+    return Warden(socket.socket(fileno=control), stack).run(start, keep)
+
+
 def main() -> int:
     """Run as the head says."""
     told = json.loads(sys.argv[1])
@@ -517,11 +538,15 @@ def main() -> int:
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return 1
-    stack = os.memfd_create("stack", 0)
-    fcntl.fcntl(stack, fcntl.F_SETFL, os.O_APPEND)
-    os.set_inheritable(stack, True)
-    warden = Warden(socket.socket(fileno=told["control"]), stack)
-    return warden.run([*told["argv"], str(stack)], [*told["pass"], stack])
+
+    def start(stack: int, _: Callable[[], None]) -> int:
+        started = subprocess.Popen(
+            [*told["argv"], str(stack)], pass_fds=[*told["pass"], stack], stdin=subprocess.DEVNULL
+        )
+        started.returncode = 0  # run() waits for it
+        return started.pid
+
+    return guard(told["control"], told["pass"], start)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from lab.records.plan import Begin, End, Plan, Read
 from lab.records.variant import Driver, Variant
 from lab.rig.embedded.rig import Rig
 from lab.run import run
-from lab.subject import handle
+from lab.subject import nursery
 from lab.subject.handle import Zygote
 
 PROJECTS = Path(__file__).resolve().parents[1] / "projects"
@@ -247,9 +247,9 @@ def test_a_project_may_reach_what_it_serves_itself(rig: Rig, foreign: Foreign, m
 @pytest.fixture
 def no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine for which the warden has no filter."""
-    text = handle.WARDEN.read_text(encoding="utf-8").replace('"x86_64": (', '"x": (').replace('"aarch64": (', '"y": (')
+    text = nursery.WARDEN.read_text(encoding="utf-8").replace('"x86_64": (', '"x": (').replace('"aarch64": (', '"y": (')
     (tmp_path / "warden.py").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(handle, "WARDEN", tmp_path / "warden.py")
+    monkeypatch.setattr(nursery, "WARDEN", tmp_path / "warden.py")
 
 
 @pytest.mark.parametrize(

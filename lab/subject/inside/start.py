@@ -1,7 +1,8 @@
-"""Starts the zygote: `python start.py CHANNEL TELL STACK`, each the number of an open descriptor.
+"""Starts a subject, `start.py zygote CHANNEL TELL STACK`, or what forks them, `start.py nursery CHANNEL WARDEN DRIVER`.
 
-This folder is on the path for as long as the lab's own package takes to be found, and then no more: what a project
-calls `start`, `config` or `agent` is the project's.
+CHANNEL, TELL and STACK are numbers of open descriptors, WARDEN is the path of warden.py. This folder is on the path for
+as long as the lab's own package takes to be found, and then no more: what a project calls `start`, `config` or `agent`
+is the project's.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from connection_lab_inside import agent
+        from connection_lab_inside import agent, nursery
     except ImportError as error:
         sys.exit(f"Django does not import under {sys.executable}: {error}")
     del sys.path[0]
-    agent.main(*map(int, sys.argv[1:]))
+    what, *given = sys.argv[1:]
+    if what == "nursery":
+        nursery.main(int(given[0]), *given[1:])
+    else:
+        agent.main(*map(int, given))

@@ -46,7 +46,9 @@ class Clock:
 
 
 def install() -> None:
-    """Once, before anything of the variant is imported."""
+    """Before anything of the variant is imported; a second time it changes nothing."""
+    if _travels:
+        return
     _travels.append(find_spec("time_machine") is not None)
     for name in STEADY if any(_travels) else (*STEADY, *WALL):
         setattr(time, name, Clock(getattr(time, name)))

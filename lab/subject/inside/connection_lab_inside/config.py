@@ -103,12 +103,17 @@ def prepare_process(config: dict[str, Any], notes: list[str]) -> None:
     sys.path[:0] = list(config["path"])
     sys.meta_path.append(_Bundled(config["root"]))
     driver = config["driver"]
-    if driver == "psycopg2":
-        sys.modules["psycopg"] = None  # type: ignore[assignment]  # Django prefers psycopg where it can import it
+    choose(driver)
     try:
         importlib.import_module(driver)
     except ImportError as error:
         raise Refused(f"driver {driver} does not import under {sys.executable}: {error}") from None
+
+
+def choose(driver: str) -> None:
+    """Django prefers psycopg where it can import it."""
+    if driver == "psycopg2":
+        sys.modules["psycopg"] = None  # type: ignore[assignment]
 
 
 def _listen_to_forks() -> None:

@@ -1,0 +1,95 @@
+"""Zygotes that are open at the same time come from one process, and have nothing of each other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab.errors import SubjectLost
+from lab.records.plan import Begin, End, Plan, Read
+from lab.records.variant import Variant
+from lab.rig.embedded.rig import Rig
+from lab.run import run
+from lab.subject import nursery
+from lab.subject.handle import Zygote
+
+pytestmark = pytest.mark.chaos
+
+STOCK = Variant(name="stock")
+PATCHES = """
+import django.db.backends.postgresql.base as stock
+if hasattr(stock, "patched"):
+    raise RuntimeError("another variant was here")
+stock.patched = True
+DatabaseWrapper = stock.DatabaseWrapper
+"""
+
+
+def _nursery(zygote: Zygote) -> psutil.Process:
+    """The process that has forked the zygote's warden."""
+    warden = zygote._process
+    assert isinstance(warden, nursery.Forked)
+    parent = psutil.Process(warden.pid).parent()
+    assert parent is not None
+    return parent
+
+
+def _serves(zygote: Zygote, rig: Rig) -> bool:
+    record = run(Plan(variant=zygote.variant, steps=(Begin("t0"), Read("t0"), End("t0"))), rig, zygote)
+    return [op.type for op in record.ops if op.f == "read" and op.type != "invoke"][:1] == ["ok"]
+
+
+def test_zygotes_share_one_and_the_last_one_ends_it(rig: Rig) -> None:
+    environ = {**rig.environ(), "LAB_TEST": "shared"}
+    with closing(Zygote(STOCK, rig.folder, environ)) as first:
+        shared = _nursery(first)
+        with closing(Zygote(STOCK, rig.folder, environ)) as second:
+            assert _nursery(second) == shared
+            assert _serves(second, rig)
+        assert shared.is_running()
+        assert _serves(first, rig)
+        for other in ({**environ, "LAB_TEST": "other"}, environ):  # another environment, another driver
+            driver = STOCK.driver if other is not environ else "psycopg"
+            with closing(Zygote(Variant(name="stock", driver=driver), rig.folder, other)) as third:
+                assert _nursery(third) != shared
+    assert not shared.is_running()
+
+
+def test_a_zygote_has_nothing_of_another_ones_engine(rig: Rig, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "base.py").write_text(PATCHES)
+            variant = Variant(name=name, engine=name, path=(str(tmp_path),))
+            zygote = stack.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
+            assert _serves(zygote, rig)
+
+
+def test_where_it_was_killed_its_zygotes_are_lost_and_the_next_one_starts(rig: Rig) -> None:
+    environ = {**rig.environ(), "LAB_TEST": "killed"}
+    with closing(Zygote(STOCK, rig.folder, environ)) as lost:
+        shared = _nursery(lost)
+        below = shared.children(recursive=True)
+        os.kill(shared.pid, signal.SIGKILL)
+        _, alive = psutil.wait_procs(below, timeout=10.0)
+        assert not alive
+        with pytest.raises(SubjectLost, match="does not answer"):
+            lost.fork({}, {})
+        with closing(Zygote(STOCK, rig.folder, environ)) as next_one:
+            assert _serves(next_one, rig)
+
+
+def test_an_interpreter_of_its_own_starts_below_its_warden(rig: Rig, tmp_path: Path) -> None:
+    """What it runs as it starts (sitecustomize, .pth files) is held by the kernel, as all that it imports is."""
+    own = tmp_path / "python"
+    own.symlink_to(os.path.realpath(sys.executable))
+    environ = {**rig.environ(), "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    with closing(Zygote(Variant(name="stock", python=str(own)), rig.folder, environ)) as zygote:
+        assert not isinstance(zygote._process, nursery.Forked)
+        assert _serves(zygote, rig)
