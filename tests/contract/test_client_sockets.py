@@ -21,11 +21,20 @@ class Pairs:
     """Connections to one port: the clients' ends and the server's."""
 
     def __init__(self, stack: ExitStack) -> None:
-        listener = stack.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
+        listener = stack.enter_context(closing(_unused_server()))
         self.port: int = listener.getsockname()[1]
         self.clients = [stack.enter_context(socket.create_connection(("127.0.0.1", self.port))) for _ in range(4)]
         self.servers = [stack.enter_context(closing(listener.accept()[0])) for _ in self.clients]
         self.ports = [client.getsockname()[1] for client in self.clients]
+
+
+def _unused_server() -> socket.socket:
+    """On a port to which no connection of another program is left in TIME_WAIT: a busy machine has thousands."""
+    while True:
+        server = socket.create_server(("127.0.0.1", 0))
+        if not tcp.clients(os.getpid(), server.getsockname()[1]):
+            return server
+        server.close()
 
 
 @contextmanager
