@@ -39,7 +39,9 @@ WORDS: dict[UseName, str] = {
     "pipeline-left": "a pipeline left early",
 }
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
-IN_BLOCK: tuple[UseName, ...] = ("savepoints", "for-update", "durable-inside", "on-commit", "on-commit-query")
+IN_BLOCK: tuple[UseName, ...] = (
+    *("savepoints", "for-update", "durable-inside", "on-commit", "on-commit-query", "on-commit-robust"),
+)
 assert {*WORDS, *MANY, *IN_BLOCK, *TEST_DATABASE, "listen", "heard", "bulk-load", "slow"} == set(get_args(UseName))
 FORKED = "in a forked process"
 PLAIN = (*ORDINARY, "use", "fail", "sql")

@@ -140,10 +140,14 @@ class Fail(_Step):
 
 
 class Sql(_Step):
-    """One statement by hand, such as BEGIN or SET ROLE; its first row is kept in the history."""
+    """One statement by hand, such as BEGIN or SET ROLE; its first row is kept in the history.
+
+    `raw`: by a cursor of the driver's own connection object, of which Django's wrapper and its cursors see nothing.
+    """
 
     actor: str
     text: str
+    raw: bool = False
     swallow: bool = False
     alias: str = "default"
 
@@ -175,6 +179,7 @@ UseName = Literal[
     "heard",
     "on-commit",
     "on-commit-query",
+    "on-commit-robust",
     "savepoints",
     "for-update",
     "durable-inside",
@@ -203,7 +208,8 @@ class Use(_Step):
     `copy-in`: 200 rows with the step's token. `rows`: a response whose generator has read a part of its rows;
     `rest-of-rows`: it reads on.
     `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook, or one that first asks something
-    (`on-commit-query`); each answer says which hooks have run before it. In a block: `savepoints` by name,
+    (`on-commit-query`); each answer says which hooks have run before it. `on-commit-robust`: a hook that raises, and is
+    registered with robust=True, so that the others run all the same. In a block: `savepoints` by name,
     `for-update`, and a `durable-inside`, which must be refused.
     `bulk-load`: COPY of 40 MB into a table whose trigger works for 10 seconds before the first row: so long nothing is
     read. `slow`: a statement that takes 0.7 seconds.
@@ -231,6 +237,8 @@ SetName = Literal[
     "type_loader",
     "notice_handler",
     "notify_handler",
+    "encoding",
+    "unread_notifications",
     "force_debug_cursor",
     "execute_wrappers",
     "run_on_commit",
@@ -242,6 +250,7 @@ SetName = Literal[
 class Set(_Step):
     """Change something that is not in the session: on the driver's connection object, or on Django's wrapper.
 
+    `encoding`: by the driver's own call, where it has one. `unread_notifications`: one has come, and is not asked for.
     The last five are the wrapper's: `force_debug_cursor` is switched on, an execute wrapper is entered and not left,
     and in a block an `on_commit` hook is registered, `set_rollback(True)` called, or a savepoint begun and not ended.
     Skipped where the driver has no such thing.

@@ -291,7 +291,10 @@ class Actor:
         return {"refused": False}
 
     def _do_sql(self, message: Message) -> Message:
-        with connections[message["alias"]].cursor() as cursor:
+        connection = connections[message["alias"]]
+        if message.get("raw"):
+            connection.ensure_connection()
+        with (connection.connection if message.get("raw") else connection).cursor() as cursor:
             cursor.execute(message["text"])
             row = cursor.fetchone() if cursor.description else None
         return {"row": [None if cell is None else str(cell) for cell in row or ()]}

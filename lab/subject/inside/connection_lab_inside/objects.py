@@ -49,6 +49,8 @@ def look(connection: Any) -> dict[str, Any]:
         "type_loader": _loads_dates(raw),
         "notice_handler": _hears(raw, "_notice_handlers", "notices"),
         "notify_handler": _hears(raw, "_notify_handlers", "notifies"),
+        "encoding": getattr(raw, "encoding", None),
+        "unread_notifications": len(_unread(raw)),
         "force_debug_cursor": connection.force_debug_cursor,
         "execute_wrappers": _pass in connection.execute_wrappers,
         "run_on_commit": any(_hook in entry for entry in connection.run_on_commit),
@@ -167,6 +169,18 @@ def _hears(raw: Any, of_psycopg: str, of_psycopg2: str) -> bool:
     return _hear in getattr(raw, of_psycopg, ()) or isinstance(getattr(raw, of_psycopg2, None), _Heard)
 
 
+def _unread(raw: Any) -> Any:
+    """The notifications that the driver has read and the application has not."""
+    listed = getattr(raw, "notifies", ())
+    return getattr(raw, "_notifies_backlog", ()) if callable(listed) else listed
+
+
+def _unread_notifications(raw: Any) -> None:
+    with raw.cursor() as cursor:
+        for statement in ("LISTEN lab_unread", "NOTIFY lab_unread", "UNLISTEN lab_unread"):
+            cursor.execute(statement)
+
+
 DRIVER: dict[str, Callable[[Any], Any]] = {
     "driver_autocommit": _attribute("autocommit", False),
     "driver_isolation_level": _isolation_level,
@@ -178,6 +192,8 @@ DRIVER: dict[str, Callable[[Any], Any]] = {
     "type_loader": _type_loader,
     "notice_handler": _notice_handler,
     "notify_handler": _notify_handler,
+    "encoding": lambda raw: raw.set_client_encoding("LATIN1"),
+    "unread_notifications": _unread_notifications,
 }
 WRAPPER: dict[str, Callable[[Any], Any]] = {
     "force_debug_cursor": lambda wrapper: setattr(wrapper, "force_debug_cursor", True),

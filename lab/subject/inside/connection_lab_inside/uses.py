@@ -51,6 +51,10 @@ def numbers(message: Message) -> list[int]:
     return list(range(1, many(message) + 1))
 
 
+class HookRaised(Exception):
+    """What a robust hook raises, for Django to log."""
+
+
 class Uses:
     """Of one actor; `ran` are the steps whose hooks have run since it was last emptied."""
 
@@ -180,6 +184,15 @@ class Uses:
         transaction.on_commit(hook, using=connection.alias)
         return True
 
+    def on_commit_robust(self, connection: Any, _: Message) -> bool:
+        """A hook that raises, which shall keep no other one from running."""
+
+        def hook() -> None:
+            raise HookRaised
+
+        transaction.on_commit(hook, using=connection.alias, robust=True)
+        return True
+
     def execute_wrapper(self, connection: Any, _: Message) -> bool:
         """A wrapper around the statements of a `with` block, as for counting them. It sees no later ones."""
         seen: list[str] = []
@@ -196,7 +209,10 @@ class Uses:
         return bool(within and len(seen) == within)
 
     def savepoints(self, connection: Any, message: Message) -> bool | None:
-        """Savepoints by name: what came after one that is rolled back is gone, what was before is there."""
+        """Savepoints by name: what came after one that is rolled back is gone, what was before is there.
+
+        The one that is rolled back is the innermost, and then one within which another is still open.
+        """
         if not connection.in_atomic_block:
             return None
         insert = "INSERT INTO lab.token (plan, token) VALUES ('unread', %s)"
@@ -207,6 +223,11 @@ class Uses:
             cursor.execute(insert, [message["token"]])
             transaction.savepoint_rollback(second, using=connection.alias)
             transaction.savepoint_commit(first, using=connection.alias)
+            outer = transaction.savepoint(using=connection.alias)
+            cursor.execute(insert, [message["token"]])
+            transaction.savepoint(using=connection.alias)
+            cursor.execute(insert, [message["token"]])
+            transaction.savepoint_rollback(outer, using=connection.alias)
             cursor.execute("SELECT count(*) FROM lab.token WHERE token = %s", [message["token"]])
             return bool(cursor.fetchone() == (1,))
 
