@@ -22,6 +22,7 @@ from lab.records.words import count
 
 HOOK = Use("t0", "on-commit")
 ASKS = Use("t0", "on-commit-query")
+RAISES = Use("t0", "on-commit-robust")
 
 
 @promise
@@ -54,6 +55,12 @@ class HooksOnce(Promise):
         }
         for moment, steps in inside.items():
             yield self.plan(variant, moment, *request("t0", *steps), *after)
+        committed: dict[str, tuple[Step, ...]] = {
+            "before the block's first statement": (enter, HOOK, write, leave),
+            "after a robust one that raises": (enter, write, RAISES, HOOK, leave),
+        }
+        for title, steps in committed.items():
+            yield self.plan(variant, "committed", *request("t0", *steps), *after, title=title)
         beside = on("twin", enter, write, HOOK, leave)
         yield self.plan(
             variant,
@@ -88,19 +95,20 @@ class HooksOnce(Promise):
                     continue
                 judged += 1
                 committed = any(trace.present.get(token.name) for token in writes)
-                if fault := _fault(ran[hook.call.step], committed, unit):
+                if fault := _fault(ran[hook.call.step], committed, unit, faults=bool(trace.landed)):
                     return self.broken(fault, hook.call.step)
         if not judged:
             return self.unknown("no hook was registered in a transaction that wrote something")
         return self.kept(f"{count(judged, 'hook')}, each run once where its transaction is committed, and else never")
 
 
-def _fault(times: int, committed: bool, unit: Unit) -> str:
+def _fault(times: int, committed: bool, unit: Unit, *, faults: bool) -> str:
     if times > 1:
         return f"a hook ran {times} times"
     if times and not committed:
         return "a hook ran, and its transaction is not committed"
-    told = unit.closer is not None and not unit.closer.failed and not unit.vague
+    # Without a fault COMMIT cannot have raised where the rows are there: what did was no part of the transaction.
+    told = unit.closer is not None and not (unit.closer.failed and faults) and not unit.vague
     if committed and told and not times:
         return "a transaction is committed, and its hook never ran"
     return ""

@@ -55,6 +55,8 @@ PASSED = {
     "holds_what_it_gave_back": ("isolated-threads", "after an error", "a signal at its end"),
     "renews_by_statements": ("steady-session", "after many statements", ""),
     "explains_slow": ("works-unfaulted", "a slow statement", ""),
+    "hooks_before_statements_lost": ("hooks-once", "committed", "before the block's first statement"),
+    "hooks_are_never_robust": ("hooks-once", "committed", "after a robust one that raises"),
     "names_savepoints_by_level": ("works-unfaulted", "many rows", "in atomic()"),
 }
 PSYCOPG2_ALONE = ("encoding",)

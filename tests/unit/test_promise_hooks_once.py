@@ -71,3 +71,10 @@ def test_a_hook_that_outlives_its_block() -> None:
 
 def test_nothing_at_stake() -> None:
     assert verdict(HOOKS, record(ok(Begin(T)), HOOK, ok(End(T)))) == "unknown"
+
+
+@pytest.mark.parametrize(("hooks", "expected"), [((3,), "kept"), ((), "broken")])
+def test_a_robust_hook_that_raises_keeps_no_other_one_from_running(hooks: tuple[int, ...], expected: str) -> None:
+    """Nothing was struck: what left the block is no error of COMMIT's."""
+    told = (*BLOCK, ok(Use(T, "on-commit-robust"), whole=True), ran(lost(Leave(T)), *hooks), ok(End(T)))
+    assert verdict(HOOKS, record(*told, rows=[2])) == expected
