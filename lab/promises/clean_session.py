@@ -30,6 +30,7 @@ from lab.records.plan import (
     Plan,
     Read,
     Set,
+    Sql,
     Step,
     Stop,
     Write,
@@ -101,9 +102,21 @@ class CleanSession(Promise):
         wrote = request("t0", Look("t0"), *leave("t0", "SET"), Enter("t0"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "SET", *wrote, *wrote, *then, title="twice, with a transaction")
 
+        # Nothing else in that request: what reads its statements for a sign of state must find none.
+        raw = (Sql("t0", LEAVE["SET"][0], raw=True), Sql("t0", LEAVE["LISTEN"][0], raw=True), Write("t0"))
+        yield self.plan(variant, "SET", *look, *request("t0", *raw), *then, title="by the driver's own cursor")
+        state = (Look("t0"), *leave("t0", "SET", "temp table"))
+        blocks = request("t0", Enter("t0"), Look("t0"), Write("t0"), Leave("t0")) * max(traits.pool_max, 1)
+        yield self.plan(variant, "SET", *look, *request("t0", *state), *blocks, title="atomic() first")
+
         if several(variant):
-            beside = (Begin("t1"), Read("t1"), *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), End("t1"))
+            waits: tuple[Step, ...] = (Begin("t0"), *state, Begin("t1"), Look("t1"), End("t0"), End("t1"))
             both = (Begin("t0"), Begin("t1"), Look("t0"), Look("t1"), End("t0"), End("t1"))
+            yield self.plan(variant, "SET", *look, *waits, *both, title="handed to one that waits")
+            taken: tuple[Step, ...] = (Begin("t0"), Read("t0"), Close("t0"), Begin("t1"), Read("t1"))
+            taken += (*state, End("t0"), Read("t1"), End("t1"))
+            yield self.plan(variant, "SET", *look, *taken, *both, title="closed by hand, then beside another request")
+            beside = (Begin("t1"), Read("t1"), *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), End("t1"))
             yield self.plan(variant, "SET", *look, *beside, *both, title="beside another request")
         kin = (*look, *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), *then)
         yield self.plan(variant, "SET", *on("kin", *kin), title="another alias")
@@ -120,6 +133,13 @@ class CleanSession(Promise):
         yield from self._threads(variant)
         for moment, left in OF_DRIVER.items():
             yield self.plan(variant, moment, *look, *request("t0", Look("t0"), *left), *then)
+        # One by one: a session that is given up for the other things' sake shows nothing.
+        alone = [Set("t0", "unread_notifications")]
+        alone += [Set("t0", "encoding")] if variant.driver == "psycopg2" else []  # psycopg has no call for it
+        for each in alone:
+            left = request("t0", Look("t0"), each)
+            moment, title = "the driver's connection: rows and handlers", each.what.replace("_", " ")
+            yield self.plan(variant, moment, *look, *left, *then, title=title)
         if keeps(variant, traits):
             yield from elapsed.left(self, variant)
         yield from lifecycles.clean_session(self, variant, traits)

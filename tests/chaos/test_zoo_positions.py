@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 TESTS = Path(__file__).resolve().parents[1]
 EARLIER = "whatever the request did earlier"
+OBJECTS = "the driver's connection: rows and handlers"
 PASSED = {
     "savepoint_after_close": ("aborts-cleanly", EARLIER, "a close(), another alias"),
     "second_savepoint_lost": ("aborts-cleanly", EARLIER, "nothing, the default alias"),
@@ -58,6 +59,11 @@ PASSED = {
     "hooks_before_statements_lost": ("hooks-once", "committed", "before the block's first statement"),
     "hooks_are_never_robust": ("hooks-once", "committed", "after a robust one that raises"),
     "names_savepoints_by_level": ("works-unfaulted", "many rows", "in atomic()"),
+    "resets_in_autocommit_only": ("clean-session", "SET", "atomic() first"),
+    "resets_what_it_has_seen": ("clean-session", "SET", "by the driver's own cursor"),
+    "resets_its_first_session": ("clean-session", "SET", "closed by hand, then beside another request"),
+    "forgets_what_was_read": ("clean-session", OBJECTS, "unread notifications"),
+    "forgets_encoding": ("clean-session", OBJECTS, "encoding"),
 }
 PSYCOPG2_ALONE = ("encoding",)
 

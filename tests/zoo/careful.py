@@ -58,7 +58,7 @@ def attributes(raw: Any) -> dict[str, Any]:
         handlers = raw._notice_handlers, raw._notify_handlers
         maps = [dict(each) for each in raw.adapters._loaders]
         return {**found, "maps": [*map(list, handlers), *maps]}
-    return {**found, "maps": [dict(raw.string_types), type(raw.notices), type(raw.notifies)]}
+    return {**found, "maps": [raw.encoding, dict(raw.string_types), type(raw.notices), type(raw.notifies)]}
 
 
 class Careful(Stock):
@@ -182,7 +182,10 @@ class Careful(Stock):
         try:
             self.roll_back(raw)
             self.reset(raw)
-            return self.restore(raw) and self.may_write(raw)
+            if not self.may_write(raw):
+                self.suspect_others()
+                return False
+            return self.restore(raw)
         except Database.Error:
             return False
 
@@ -196,6 +199,16 @@ class Careful(Stock):
     def reset(self, raw: Any) -> None:
         """Undo what was set."""
         raw.cursor().execute("DISCARD ALL")
+        unread = getattr(raw, "_notifies_backlog", raw.notifies)  # psycopg's `notifies` is a method
+        if not callable(unread):
+            unread.clear()
+
+    def suspect_others(self) -> None:
+        """The server takes no writes any more: those on the shelf are connected to the same one."""
+        with self.lock:
+            waiting = [self.shelf.pop() for _ in list(self.shelf)]
+        for raw in waiting:
+            raw.close()
 
     def may_write(self, raw: Any) -> bool:
         """Whether the server takes writes on it."""

@@ -12,7 +12,7 @@ from zoo.careful import Careful
 class DatabaseWrapper(Careful):
     def works(self, raw: Any) -> bool:
         try:
-            raw.cursor().execute("DISCARD ALL")
+            self.reset(raw)
             return self.may_write(raw)
         except Database.Error:
             return False
