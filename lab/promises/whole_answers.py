@@ -73,6 +73,9 @@ class WholeAnswers(Promise):
         begun = (Use("t0", "listen"), Read("t0", alias="twin"), news, heard)
         steps: tuple[Step, ...] = (*begun, ended, Read("t0", swallow=True), news, heard)
         yield self.plan(variant, "a consumer in a request", *request("t0", *steps), *after)
+        gap: tuple[Step, ...] = (*begun, ended, news, Read("t0", swallow=True), heard)
+        title = "the news comes before the next statement"
+        yield self.plan(variant, "a consumer in a request", *request("t0", *gap), *after, title=title)
         yield self.plan(variant, "a consumer in a command", *steps)
 
     def judge(self, record: Record) -> Finding:

@@ -64,6 +64,7 @@ PASSED = {
     "resets_its_first_session": ("clean-session", "SET", "closed by hand, then beside another request"),
     "forgets_what_was_read": ("clean-session", OBJECTS, "unread notifications"),
     "forgets_encoding": ("clean-session", OBJECTS, "encoding"),
+    "listens_again": ("whole-answers", "a consumer in a request", "the news comes before the next statement"),
 }
 PSYCOPG2_ALONE = ("encoding",)
 
