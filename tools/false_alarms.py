@@ -92,12 +92,15 @@ And Django's own wrapper with one thing changed, which is that a session ends wi
 """
 THERE = {
     "closes_outside": {"whole-answers": ("a consumer in a command",)},
-    "pings_everywhere": {"whole-answers": ("a consumer in a request", "a consumer in a command")},
+    "pings_everywhere": {
+        "whole-answers": ("a consumer in a request", "a consumer in a command"),
+        "steady-session": ("its session lost",),
+    },
     "queues": {"writable": ("several sessions",)},
 }
 """Moments at which a design does not make the promise: nothing listens where each statement has a session of its own,
-a session that is replaced in silence takes its LISTEN with it, and who finds one session that takes no writes does not
-look at the others that wait.
+a session that is replaced in silence takes its LISTEN and what was set on it along, and who finds one session that
+takes no writes does not look at the others that wait.
 """
 MAXIMUM = {"two_tiers": 17}
 """What no round of requests shows, because it depends on the number of threads: five may wait beside a crowd of twelve

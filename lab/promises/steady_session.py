@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from lab.judging import elapsed
 from lab.judging.calls import Call
-from lab.judging.plan_parts import request, several
+from lab.judging.plan_parts import TERMINATE, request, several
 from lab.judging.session_state import FIELDS, LEAVE, difference, leave, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -28,7 +28,10 @@ PAUSE = "SELECT pg_sleep(0.3)"
 
 @promise
 class SteadySession(Promise):
-    """At stake when a request looked at its session again after it had set something there, and no fault struck it."""
+    """At stake when a request looked at its session again after it had set something there, and no fault struck it.
+
+    Where a fault has ended that session, the request must be told by an error.
+    """
 
     id = "steady-session"
     sentence = (
@@ -60,6 +63,12 @@ class SteadySession(Promise):
         counted = request("t0", look, *leave("t0", "SET", "temp table"), look, *many, look)
         yield self.plan(variant, "after many statements", *counted, *counted)
         yield from elapsed.in_request(self, variant)
+        undone = (Enter("t0"), Enter("t0"), *leave("t0", "SET"), look, Leave("t0", "rollback"))
+        again = (look, *leave("t0", "SET"), look, Read("t0"), look, Leave("t0"), look)
+        yield self.plan(variant, "set in atomic()", *request("t0", look, *undone, *again), title="again, once undone")
+        kept = leave("t0", "SET", "temp table", "advisory lock")
+        lost = (look, *kept, look, TERMINATE, Look("t0", swallow=True), Look("t0", swallow=True))
+        yield self.plan(variant, "its session lost", *request("t0", *lost), *request("t0", look))
         if several(variant):
             rest = (Begin("t0"), look, *everything, look, *request("t1", Sql("t1", PAUSE)), look, End("t0"))
             yield self.plan(variant, "after a pause", *rest)
@@ -73,6 +82,9 @@ class SteadySession(Promise):
         for each in trace.requests:
             for alias in dict.fromkeys(call.alias for call in each.calls):
                 calls = [call for call in each.calls if call.alias == alias]
+                if (silent := _silently(trace, calls)) is not None:
+                    return self.broken("a request's session was lost, and what it had set is gone unsaid", silent.step)
+                compared += _told(trace, calls)
                 if (moved := _moved(trace, calls)) is not None:
                     return self.broken("a request without a fault ran on two sessions", moved.step)
                 ever = {field for call in calls for field in sets(call)}
@@ -83,6 +95,49 @@ class SteadySession(Promise):
         if not compared:
             return self.unknown("no request looked again at a session on which it had set something")
         return self.kept(f"{count(compared, 'time')} what a request had set was still there")
+
+
+def _after_loss(trace: Trace, calls: list[Call]) -> tuple[Call, list[Call]] | None:
+    """The last look at a session on which the request had set something, and its calls once that session was lost.
+
+    They end with the first one that raises: by that the request is told.
+    """
+    last: Call | None = None
+    dirty = False
+    for place, call in enumerate(calls):
+        if last is not None and any(
+            last.session in landing.struck and last.end < landing.time < call.begin for landing in trace.landed
+        ):
+            later = calls[place:]
+            told = next((number for number, each in enumerate(later, 1) if each.failed), len(later))
+            return last, later[:told]
+        if call.f in ("close", "fork", "exit"):
+            last, dirty = None, False
+        dirty |= bool(sets(call)) and call.ending == "ok"
+        if isinstance(call.plan, Look) and call.ending == "ok":
+            last = call if dirty else None
+    return None
+
+
+def _silently(trace: Trace, calls: list[Call]) -> Call | None:
+    """A look that goes well although its session is lost with what the request had set, and nothing has raised."""
+    if (lost := _after_loss(trace, calls)) is None:
+        return None
+    last, later = lost
+    ours = {field for call in calls if call.begin < last.begin for field in sets(call)}
+    was = {field: value for field, value in state(last).items() if field in ours}
+    for call in later:
+        if call.f in ("close", "fork", "exit"):
+            return None
+        if isinstance(call.plan, Look) and call.ending == "ok" and difference(was, state(call)):
+            return call
+    return None
+
+
+def _told(trace: Trace, calls: list[Call]) -> bool:
+    """Whether the request had set something on a session that was lost, and then a call of its own raised."""
+    lost = _after_loss(trace, calls)
+    return lost is not None and lost[1][-1].failed
 
 
 def _moved(trace: Trace, calls: list[Call]) -> Call | None:

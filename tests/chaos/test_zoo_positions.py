@@ -64,6 +64,8 @@ PASSED = {
     "resets_its_first_session": ("clean-session", "SET", "closed by hand, then beside another request"),
     "forgets_what_was_read": ("clean-session", OBJECTS, "unread notifications"),
     "forgets_encoding": ("clean-session", OBJECTS, "encoding"),
+    "sends_set_once": ("steady-session", "set in atomic()", "again, once undone"),
+    "replaces_between_statements": ("steady-session", "its session lost", ""),
     "listens_again": ("whole-answers", "a consumer in a request", "the news comes before the next statement"),
 }
 PSYCOPG2_ALONE = ("encoding",)

@@ -83,3 +83,17 @@ def test_a_default_isolation_level_that_the_request_has_set_must_stay() -> None:
         gone = look(default_isolation="read committed", in_atomic=inside)
         assert verdict(STEADY, one(look(), level, there, ok(Read(T), on="1@a"), there)) == "kept"
         assert verdict(STEADY, one(look(), level, there, ok(Enter(T)), gone)) == "broken"
+
+
+def test_a_session_that_is_lost_with_what_was_set_on_it() -> None:
+    begun = (look(), SET, look(mark="left"), strike("terminate", "1@a"))
+    assert verdict(STEADY, one(*begun, look("2@b"))) == "broken"
+    assert verdict(STEADY, one(*begun, ok(Read(T), on="2@b"), look("2@b"))) == "broken"
+    assert verdict(STEADY, one(*begun, look("2@b", mark="left"))) == "kept"
+    told = lost(Look(T, swallow=True))
+    assert verdict(STEADY, one(*begun, told, look("2@b"))) == "kept"
+    assert verdict(STEADY, one(*begun, ok(Close(T)), look("2@b"))) == "kept"
+
+
+def test_a_session_that_is_lost_with_nothing_set_on_it() -> None:
+    assert verdict(STEADY, one(look(), strike("terminate", "1@a"), look("2@b", mark="of a receiver"))) == "unknown"
