@@ -48,6 +48,9 @@ class AbortsCleanly(Promise):
         idle = (Enter("t0"), Enter("t0"), Write("t0"), Leave("t0"), Leave("t0", "rollback"))
         around = request("t0", *wrote, *idle, Write("t0"), Leave("t0")) + request("t0", Enter("t0"), *idle, Leave("t0"))
         yield self.plan(variant, "a savepoint rolled back", *around, *query("t0"), title="around one that wrote")
+        unmarked = (Enter("t0", savepoint=False), Write("t0"), Leave("t0", "rollback"))
+        undone = (*request("t0", *wrote, *unmarked, Leave("t0")), *query("t0"))
+        yield self.plan(variant, "left with an exception", *undone, title="an inner one, no savepoint")
         beside = on("kin", Enter("t0"), Write("t0"), Leave("t0", "rollback"))
         both = (Read("t0"), *on("kin", Read("t0")), *wrote, *beside, Write("t0"), Leave("t0"))
         both = request("t0", *both, Write("t0"), *on("kin", Write("t0")))  # in autocommit again, each of them

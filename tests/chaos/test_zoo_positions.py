@@ -59,6 +59,7 @@ PASSED = {
     "hooks_before_statements_lost": ("hooks-once", "committed", "before the block's first statement"),
     "hooks_are_never_robust": ("hooks-once", "committed", "after a robust one that raises"),
     "names_savepoints_by_level": ("works-unfaulted", "many rows", "in atomic()"),
+    "asks_driver_for_needs_rollback": ("aborts-cleanly", "left with an exception", "an inner one, no savepoint"),
     "resets_in_autocommit_only": ("clean-session", "SET", "atomic() first"),
     "resets_what_it_has_seen": ("clean-session", "SET", "by the driver's own cursor"),
     "resets_its_first_session": ("clean-session", "SET", "closed by hand, then beside another request"),
