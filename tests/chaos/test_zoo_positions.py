@@ -68,6 +68,7 @@ PASSED = {
     "sends_set_once": ("steady-session", "set in atomic()", "again, once undone"),
     "replaces_between_statements": ("steady-session", "its session lost", ""),
     "listens_again": ("whole-answers", "a consumer in a request", "the news comes before the next statement"),
+    "checks_client_cursors_only": ("replaces-stale", "terminated, query first", "by iterator()"),
 }
 PSYCOPG2_ALONE = ("encoding",)
 
