@@ -118,9 +118,11 @@ class Trace:
             return True
         if sessions or not beside:
             return False
-        return any(call.hung for other in beside for call in other.calls) or len(beside) >= self._served(
-            request.begin, alias
-        )
+        if any(call.hung for other in beside for call in other.calls):
+            return True
+        # One that is over has given its session back, one that only begins has none: what is handed on must work.
+        holding = [one for one in beside if one.end > error.end and any(_asked(call, error) for call in one.calls)]
+        return len(holding) >= self._served(request.begin, alias)
 
     def _occupied(self, request: Request, error: Call, alias: str) -> bool:
         """Whether other threads of its process may have as many sessions of the alias as the variant says it has."""
@@ -188,6 +190,11 @@ class Trace:
             started = any(call.begin < until and call.f in ("read", "write", "enter", "sql") for call in request.calls)
             used += len(known & sessions) if known else int(started)
         return used
+
+
+def _asked(call: Call, error: Call) -> bool:
+    """Whether the call may have taken a session before the error came up."""
+    return call.begin < error.end and call.f != "begin"
 
 
 def _sessions(request: Request, alias: str) -> list[int]:

@@ -107,9 +107,7 @@ class Recovers(Promise):
         never = request("t0", Enter("t0"), Write("t0"))
         yield self.plan(variant, "block never left", *never, *after)
         if several(variant):
-            both = (Begin("t0"), Begin("t1"), Read("t0"), Enter("t1"), Write("t1"), FIN, Read("t0"), Write("t1"))
-            ends = (Leave("t1"), End("t0"), End("t1"))
-            yield self.plan(variant, "in atomic", *both, *ends, *after, *block("t1"), title="two actors")
+            yield from self._two(variant)
         inside = request("t0", Read("t0"), ROTATE, TERMINATE, Read("t0"))
         yield self.plan(variant, "password rotated", *query("t0"), *inside, *after, *query("t0"))
         repeated = (Use("t0", "repeat"),)
@@ -120,6 +118,15 @@ class Recovers(Promise):
         yield from loss.recovers(self, variant)
         yield from lifecycles.recovers(self, variant)
         yield from situations.plans(self, variant)
+
+    def _two(self, variant: Variant) -> Iterator[Plan]:
+        """A fault meets two requests at once, or one whose session another one waits for."""
+        after = (*query("t0"), *block("t0"))
+        both = (Begin("t0"), Begin("t1"), Read("t0"), Enter("t1"), Write("t1"), FIN, Read("t0"), Write("t1"))
+        ends = (Leave("t1"), End("t0"), End("t1"))
+        yield self.plan(variant, "in atomic", *both, *ends, *after, *block("t1"), title="two actors")
+        lost = (Begin("t0"), Read("t0"), TERMINATE, Begin("t1"), Read("t1"), Read("t0"), End("t0"), End("t1"))
+        yield self.plan(variant, "idle in request", *lost, *after, *query("t1"), title="another one waits for it")
 
     def _past_django(self, variant: Variant) -> Iterator[Plan]:
         """What the application asks the driver itself: of an error there Django's wrapper learns nothing."""

@@ -67,6 +67,7 @@ PASSED = {
     "forgets_encoding": ("clean-session", OBJECTS, "encoding"),
     "sends_set_once": ("steady-session", "set in atomic()", "again, once undone"),
     "replaces_between_statements": ("steady-session", "its session lost", ""),
+    "hands_on_to_one_that_waits": ("recovers", "idle in request", "another one waits for it"),
     "listens_again": ("whole-answers", "a consumer in a request", "the news comes before the next statement"),
     "checks_client_cursors_only": ("replaces-stale", "terminated, query first", "by iterator()"),
 }

@@ -4,7 +4,23 @@ import msgspec
 
 from lab.judging.plan_parts import WHILE_LOCKED
 from lab.records.plan import Autocommit, Begin, End, Enter, Fail, Fork, Leave, Read, Sql, Stop, Use, Write
-from unit.histories import Line, asks, finding, heal, hung, lost, ok, record, refused, skipped, strike, verdict
+from unit.histories import (
+    Line,
+    asks,
+    begins,
+    finding,
+    heal,
+    hung,
+    lost,
+    ok,
+    raises,
+    record,
+    refused,
+    returns,
+    skipped,
+    strike,
+    verdict,
+)
 
 RECOVERS = "recovers"
 T = "t0"
@@ -154,3 +170,17 @@ def test_a_signal_that_found_no_call_says_nothing_where_who_came_last_was_refuse
         told = record(*story, void="not seen to land: interrupt")
         missed = tuple(msgspec.structs.replace(landing, nothing=True) for landing in told.landings)
         assert verdict(RECOVERS, msgspec.structs.replace(told, landings=missed)) == expected
+
+
+def test_what_is_handed_on_to_one_that_waits_must_work() -> None:
+    held = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("terminate", "1@a"), ok(Begin("t1")))
+    waits = begins(Read("t1"), waits=True)
+    over = (lost(Read(T)), ok(End(T)))
+    served = (returns("t1", on="2@b"), ok(End("t1")))
+    assert verdict(RECOVERS, record(*held, waits, *over, *served, *asks(T, "2@b"))) == "kept"
+    dead = (raises("t1"), ok(End("t1")))
+    assert verdict(RECOVERS, record(*held, waits, *over, *dead, *asks(T, "2@b"))) == "broken"
+    gives_up = (*held, waits, raises("t1"), *over, ok(End("t1")), *asks(T, "2@b"))
+    assert verdict(RECOVERS, record(*gives_up)) == "kept"
+    next_one = (*held, waits, *over, ok(Begin(T)), *dead, ok(Read(T), on="2@b"), ok(End(T)))
+    assert verdict(RECOVERS, record(*next_one)) == "broken"
