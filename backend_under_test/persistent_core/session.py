@@ -51,6 +51,8 @@ class Session:
         """The configuration it was made for; a wrapper with another one must not get it."""
         self.wrapper: ReferenceType[PersistentWrapper] | None = None
         """Whose it is while in use."""
+        self.alias = ""
+        """That of all its wrappers."""
         self.pid = os.getpid()
         self.born = self.parked_at = time.monotonic()
         self.deadline: float | None = None
@@ -191,6 +193,8 @@ class Session:
         Costs no round trip: the answer to the reset has usually arrived. What else waits on the socket, were it only
         the server's farewell or the end of the stream, means that this session is over.
         """
+        if self.doomed:  # while it was parked: another session of its server was refused a write
+            return False
         now = time.monotonic()
         if limits.max_age is not None and now - self.born >= limits.max_age:
             return False

@@ -65,9 +65,10 @@ SWALLOWED = (
 )
 REFERENCES = 2
 """To an object that one list alone refers to, as sys.getrefcount counts: the list's, and that of the count itself."""
-DOOMING = ("25006", "57P01", "57P02", "57P03", "08")
+READ_ONLY = "25006"
+DOOMING = (READ_ONLY, "57P01", "57P02", "57P03", "08")
 """SQLSTATEs (or their beginnings) after which a session must not serve another request. 25006: a failover may have left
-this one at a server that is read-only now. A transaction made read-only on purpose costs a session too: only the server
+this one at a server that is read-only now. A transaction made read-only on purpose costs sessions too: only the server
 could tell the two apart."""
 
 
@@ -117,6 +118,11 @@ class Guard(DatabaseErrorWrapper):
                 session.kill()
         if state is not None and state.startswith(DOOMING):
             session.doomed = True
+        if state == READ_ONLY:
+            # They are sessions of the same server, and each of them would cost another request the same error.
+            for other in dog.all():
+                if isinstance(other, Session) and other.alias == session.alias:
+                    other.doomed = True
         session.told = session.lost()
         if session.expired:
             wrapper.errors_occurred = True
@@ -311,6 +317,7 @@ class PersistentWrapper(PostgresWrapper):
 
     def _use(self, session: Session) -> None:
         self.session = session
+        session.alias = self.alias
         session.missed = session.told = False
         self.lease += 1
         begin_use(self, session)

@@ -54,6 +54,10 @@ class Writable(Promise):
             other = request("t1", Write("t1", swallow=True))
             idle = (*at_once("t0", "t1"), READ_ONLY, *request("t0", *swallowed), *other, *at_once("t0", "t1"))
             yield self.plan(variant, "several sessions", *idle, Heal(), *block("t0"), *block("t1"))
+            # The other sessions wait, and none of them has met the error yet.
+            one = (*at_once("t0", "t1"), READ_ONLY, *request("t0", *swallowed), *query("t0"), Heal())
+            title = "one of them has met the error"
+            yield self.plan(variant, "several sessions", *one, *block("t0"), *block("t1"), title=title)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -69,6 +69,7 @@ PASSED = {
     "replaces_between_statements": ("steady-session", "its session lost", ""),
     "hands_on_to_one_that_waits": ("recovers", "idle in request", "another one waits for it"),
     "listens_again": ("whole-answers", "a consumer in a request", "the news comes before the next statement"),
+    "doubts_one_session_alone": ("writable", "several sessions", "one of them has met the error"),
     "checks_client_cursors_only": ("replaces-stale", "terminated, query first", "by iterator()"),
 }
 PSYCOPG2_ALONE = ("encoding",)
