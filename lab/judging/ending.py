@@ -9,6 +9,9 @@ that it had. What the wire knows is kept in the op's value as `wire`:
     sent      it did, and no answer to it came back that far
     refused   the server answered with an error, or with ROLLBACK
     acked     the server said that it is done, whether or not the client was let hear it
+
+Where a COMMIT was `sent` and the caller was told that it is done, `asked` says that the backend has asked the server
+something on another connection before it said so: it may have looked up what became of the transaction.
 """
 
 from __future__ import annotations
@@ -63,7 +66,10 @@ def _settled(op: Op, steps: Sequence[Step], wires: _Wires) -> Op:
     ending = op.type
     if op.chain:
         ending = "fail" if wire in ("unsent", "refused") else "info"
-    return msgspec.structs.replace(op, type=ending, value={**op.value, "wire": wire})
+    value = {**op.value, "wire": wire}
+    if wire == "sent" and op.type == "ok" and wires.asked(op):
+        value["asked"] = True
+    return msgspec.structs.replace(op, type=ending, value=value)
 
 
 class _Wires:
@@ -98,6 +104,15 @@ class _Wires:
         certain = op.f in ("leave", "commit", "write") and not nested
         left = op.f == "leave" and op.value.get("depth") == 0 and op.type == "ok"
         return "unsent" if certain and (op.chain or left) else None
+
+    def asked(self, op: Op) -> bool:
+        """Whether a SELECT was answered on another connection than the one on which its statement was sent."""
+        begin, verb = self._begun.get((op.actor, op.step), op.time), VERBS[op.f]
+        between = [each for each in self._messages if begin <= each["at_ns"] < op.time]
+        own = {_line(each) for each in between if _sends(each, verb)}
+        lines = {_line(each) for each in between if _sends(each, "SELECT")} - own
+        done = [each for each in between if _line(each) in lines and "command-complete" in each.get("moments", ())]
+        return any(each.get("verb") == "SELECT" for each in done)
 
     def _next(self, op: Op, verb: str) -> int:
         later = (o for o in self._ops if o.type == "invoke" and o.actor == op.actor and o.step > op.step)

@@ -156,6 +156,8 @@ class HonestError(Promise):
             if not in_doubt and _quotes_the_attempt(call, kinds):
                 return self.unknown(f"the error of {call.f} has its cause in its text alone")
             seen.append(call.f + (f" ({call.value['wire']})" if call.value.get("wire") else ""))
+        if not seen and any(unit.closer and _looked_up(unit, trace, unit.closer) for unit in commits):
+            return self.kept("a COMMIT was lost, the server was asked what became of it, and holds all of it")
         if not seen and trace.landed and not _met(trace):
             return self.none("no call met the fault, and none raised: it was waited out, or the session replaced")
         if not seen:
@@ -277,12 +279,18 @@ def _feigned(unit: Unit, trace: Trace) -> bool:
         return False
     wire = closer.value.get("wire", "")
     if wire in ("acked", "sent", "refused"):
-        return bool(wire != "acked")
+        return bool(wire != "acked") and not _looked_up(unit, trace, closer)
     # Where no COMMIT was seen: it may be called otherwise, or a close() in the block has ended it and nothing was lost.
     met = trace.during(unit.begin, closer.end)
     meant = [token for token in unit.written if not token.undone]
     gone = bool(meant) and not any(trace.present.get(token.name) for token in meant)
     return bool(met) and gone and (bool(wire) or {landing.kind for landing in met} <= JUDGED)
+
+
+def _looked_up(unit: Unit, trace: Trace, closer: Call) -> bool:
+    """Whether the backend may know from the server what became of its COMMIT, and the server holds all of it."""
+    there = all(trace.present.get(token.name) for token in unit.written if not token.undone)
+    return there and bool(closer.value.get("asked"))
 
 
 def _first_errors(trace: Trace) -> list[Call]:

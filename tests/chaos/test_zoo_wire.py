@@ -128,3 +128,13 @@ def test_a_correct_backend_is_not_accused(rig: Rig, bench: Bench, engine: str, d
         or (each.promise == promise and each.verdict not in _welcome(plan))
     ]
     assert told == []
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+@pytest.mark.parametrize("moment", ["at COMMIT, never sent", "at COMMIT, sent", "at COMMIT, answer lost", "at COMMIT"])
+def test_a_commit_that_was_looked_up_is_told_as_it_is(rig: Rig, bench: Bench, moment: str, driver: Driver) -> None:
+    zygote = bench("zoo.correct_looks_up_commits", driver)
+    for plan in plans(rig, zygote, "honest-error", moment):
+        assert [each.verdict for each in findings(rig, zygote, plan) if each.promise == "honest-error"] == [
+            Verdict.KEPT
+        ]

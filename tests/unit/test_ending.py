@@ -120,3 +120,23 @@ def test_an_inner_block_commits_nothing() -> None:
 )
 def test_an_answer_alone(do: str, ending: str, states: list[str], expected: str) -> None:
     assert from_answer(do, ending, states) == expected
+
+
+ELSEWHERE = message(44, "upstream", "Query", 2, verb="SELECT")
+DONE = message(45, "downstream", "CommandComplete", 2, verb="SELECT", moments=("command-complete",))
+
+
+@pytest.mark.parametrize(
+    ("journal", "expected"),
+    [
+        ((SENT, ELSEWHERE, DONE), True),
+        ((SENT, ELSEWHERE), None),
+        ((SENT, {**ELSEWHERE, "verb": "SET"}, {**DONE, "verb": "SET"}), None),
+        ((SENT, {**ELSEWHERE, "connection": 1}, {**DONE, "connection": 1}), None),
+        ((SENT, ACKED, ELSEWHERE, DONE), None),
+    ],
+    ids=["asked", "not answered", "set up", "the same session", "not lost"],
+)
+def test_whether_the_server_was_asked_what_became_of_a_commit(journal: tuple[Any, ...], expected: bool | None) -> None:
+    (op,) = [op for op in settle(STEPS, history("ok", depth=0), (KEY, *journal)) if op.f == "leave" and op.value]
+    assert op.value.get("asked") is expected

@@ -228,6 +228,15 @@ def test_a_lost_commit_is_no_success(wire: str) -> None:
     assert (found.verdict, found.steps) == ("broken", (4,))
 
 
+@pytest.mark.parametrize(
+    ("asked", "rows", "expected"), [(True, [2], "kept"), (True, [], "broken"), (False, [2], "broken")]
+)
+def test_a_commit_of_which_the_server_was_asked(asked: bool, rows: list[int], expected: str) -> None:
+    value: dict[str, Any] = {"asked": True} if asked else {}
+    told = (*WROTE, strike("cut-fin", "1@a"), ok(Leave(T), depth=0, wire="sent", **value), ok(End(T)))
+    assert verdict(HONEST, record(*told, rows=rows)) == expected
+
+
 def test_where_no_commit_is_seen_and_nothing_is_lost_none_is_feigned() -> None:
     """A close() in the block had ended it, without any fault; or the backend says it in other words."""
     told = (*WROTE, ok(Close(T)), ok(Leave(T), depth=0, wire="unsent"), ok(End(T)))
