@@ -80,12 +80,14 @@ OF_ITS_DESIGN = {
     "closes_outside": ("bounded-sessions", "initialised", "recovers", "steady-session"),
     "closes_soon": ("reuses",),
     "closes_when_idle": ("reuses",),
+    "ends_after_five": ("reuses",),
+    "ends_at_random": ("reuses",),
     "opens_in_batches": ("writable",),
     "preopens": ("writable",),
     "refills_behind": ("writable",),
     "spares_per_thread": ("bounded-sessions",),
 }
-"""Sessions that end while a busy machine takes its time; threads that take turns, each with sessions of its own; spares
+"""Sessions that end while a busy machine takes its time, or after few requests; threads that take turns, each with sessions of its own; spares
 of which none is looked at when another one turns out to take no writes.
 
 And Django's own wrapper with one thing changed, which is that a session ends with each statement outside of requests.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate, zip_longest
@@ -13,7 +14,7 @@ from lab.judging.plan_parts import at_once, in_flight, query, request, several
 from lab.judging.trace import Trace
 from lab.records.history import HUNG
 from lab.records.lifecycle import Lifecycle
-from lab.records.plan import Autocommit, Close, Commit, End, Look, Plan, Read, Sql, Step, Write
+from lab.records.plan import Autocommit, Close, Commit, Elapse, End, Look, Plan, Read, Sql, Step, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.words import count
@@ -37,6 +38,11 @@ BOUND = 4.0
 UNCOUNTED = "how many sessions are kept is not known: the machine was held up at each look"
 TICK = 1.0
 """Seconds of rest in each half, in which a thread of the ENGINE's may open and close sessions."""
+SHORT, LONG = 16, 8
+"""Requests of one statement, then of several, in the look at how long a session lasts: one may count either."""
+LOOKED = SHORT + LONG + 1
+LATER = (1.5, 9.0)
+"""Seconds by which the clocks are then put forward, one after the other: more than what a plan takes."""
 
 
 class _AllVoid(Exception):
@@ -84,6 +90,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
             again = again or (idle > 1 and waiting)
         except _AllVoid:
             uncounted = True
+    serves, lasts = _lifetime(plan, rig, zygote, rests=rests) if again else (None, None)
     pending = (Autocommit("t0"), Write("t0"))
     closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
     closed = _taken(msgspec.structs.replace(plan, steps=closing), rig, zygote)
@@ -94,9 +101,75 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
         levels=levels,
         uncounted=uncounted,
         kept_outside=_kept_outside(record),
-        keeping=UNCOUNTED if uncounted else _in_words(record, requests, again, levels),
+        serves=serves,
+        lasts=lasts,
+        keeping=UNCOUNTED if uncounted else _in_words(record, requests, again, levels) + in_words(serves, lasts),
         commits=None if closed.void else bool(closed.rows),
     )
+
+
+def _lifetime(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> tuple[int | None, float | None]:
+    """Traits.serves and Traits.lasts, as a row of requests shows them, and what waits while time passes.
+
+    `rests`: the ENGINE has a thread of its own, which needs time to look at what waits.
+    """
+    # On another alias, so that it takes nothing of what waits.
+    rest = (
+        request("t1", Sql("t1", f"SELECT pg_sleep({TICK:g})", alias="twin")) if rests and several(plan.variant) else ()
+    )
+    steps = (*query("t0") * SHORT, *request("t0", *(Read("t0"),) * 5) * LONG)
+    for seconds in LATER:
+        steps += (*query("t0"), Elapse(seconds), *rest, *query("t0") * 2)
+    if not zygote.traits.autocommit:
+        steps = tuple(each for step in steps for each in _committed(step))
+    return lifetime(_taken(msgspec.structs.replace(plan, steps=steps), rig, zygote))
+
+
+def lifetime(record: Record) -> tuple[int | None, float | None]:
+    """How many requests each session of t0's served, and how many seconds each was there, without ending of itself.
+
+    0 where the numbers differ, None where the run says nothing.
+    """
+    if record.void or any(op.chain for op in record.ops):
+        return None, None
+    requests = [each for each in Trace(record).requests if each.actor == "t0" and each.sessions]
+    elapsed = [event.time for event in record.events if event.f == "elapse"]
+    if len(elapsed) < len(LATER):
+        return None, None
+    row = [each for each in requests if each.end < elapsed[0]]
+    served = Counter(session for each in row for session in each.sessions)
+    ended = {number for session, number in served.items() if _gone(record, session, row[-1])}
+    most = max(served.values())
+    regular = not ended or (len(ended) == 1 and most <= min(ended))
+    serves = (min(ended) - 1 if ended else most) if regular else 0
+    first, last = row[0].sessions, row[-1].sessions
+    lasts = (elapsed[0] - min(first.values())) / 1e9 if first.keys() == last.keys() else 0.0
+    for time, seconds in zip(elapsed, LATER, strict=True):
+        before = next(each for each in reversed(requests) if each.end < time)
+        second = [each for each in requests if each.begin > time][1]
+        lost = [session for session in before.sessions if _gone(record, session, second)]
+        # One that had served so many requests is not lost to time.
+        if any(not ended or sum(session in each.sessions for each in requests) <= serves for session in lost):
+            break
+        lasts += seconds
+    return serves, lasts
+
+
+def in_words(serves: int | None, lasts: float | None) -> str:
+    """What is said of it; "" where nobody has looked, and where no session ended of itself."""
+    if serves is None or lasts is None:
+        return ""
+    if serves == 0:
+        return ", which end after no fixed number of requests"
+    if serves < LOOKED:
+        return f", each for {count(serves + 1, 'request')}"
+    return ", which end after some seconds" if lasts < sum(LATER) else ""
+
+
+def _gone(record: Record, session: str, request: Request) -> bool:
+    """Whether the server had it no more when the request had ended."""
+    census = next(each for each in record.census if each.at == "end" and each.step == request.calls[-1].step)
+    return session not in {each.id for each in census.sessions}
 
 
 def _taken(plan: Plan, rig: RigProtocol, zygote: Zygote) -> Record:

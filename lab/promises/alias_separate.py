@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import FOREVER, Call
+from lab.judging.lifetime import WORN, worn
 from lab.judging.plan_parts import FIN, RST, TERMINATE, inject, keeps, on, only, request, several, test_runs
 from lab.judging.session_state import difference, leave, looks, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
+from lab.records.landing import Landing
 from lab.records.plan import (
     IN_TEST_DATABASE,
     TEST_DATABASE,
@@ -178,6 +180,7 @@ class AliasSeparate(Promise):
         meant = {landing.step: _meant(record, landing.step) for landing in record.landings}
         if not all(meant.values()):
             return None
+        of_itself = False
         for landing in trace.landed:
             alias = meant[landing.step]
             others = [call for call in trace.calls if call.alias not in (alias, *meant.values())]
@@ -194,9 +197,19 @@ class AliasSeparate(Promise):
             at_end = [census for census in record.census if census.time > landing.time and census.at != "after exit"]
             there = {each.id for each in at_end[-1].sessions} if at_end else set()
             renewed = trace.time_passed(0, FOREVER)
-            if before - there and one_each and _calm(others) and replaced and not renewed:
-                return self.broken(f"a fault on {alias} cost {after[0].alias} its session", after[0].step)
-        return None
+            if (lost := before - there) and one_each and _calm(others) and replaced and not renewed:
+                until = at_end[-1].time if at_end else after[0].begin
+                if not all(worn(trace, session, until) for session in lost):
+                    return self.broken(f"a fault on {alias} cost {after[0].alias} its session", after[0].step)
+                of_itself = of_itself or not lost <= _used_later(trace, landing, alias)
+        return self.unknown(WORN) if of_itself else None
+
+
+def _used_later(trace: Trace, landing: Landing, alias: str) -> set[str]:
+    """The sessions that a request had which began when the fault, and each error that it cost the alias, was over."""
+    errors = [call.end for call in trace.calls if call.alias == alias and call.failed and call.end > landing.time]
+    over = max(landing.time, landing.healed, *errors, 0)
+    return {session for each in trace.requests if each.begin > over for session in each.sessions}
 
 
 def _waited_too(trace: Trace, others: list[Call], alias: str, struck: int) -> Call | None:

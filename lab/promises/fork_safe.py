@@ -148,9 +148,13 @@ def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] |
 
 
 def _explained(trace: Trace, call: Call) -> bool:
-    """Whether other threads had all the sessions that there are."""
-    own = (each for each in trace.requests if call in each.calls and call in each.errors[:1])
-    return trace.crowded(call) or any(map(trace.crowded_out, own))
+    """Whether other threads had all the sessions that there are, or its request began in a block that was left open:
+    then Django closes the session, and refuses what comes until the block is left.
+    """
+    own = [each for each in trace.requests if call in each.calls]
+    if any(each.calls[0].value.get("in_atomic") or each.told_inside for each in own):
+        return True
+    return trace.crowded(call) or any(trace.crowded_out(each) for each in own if call in each.errors[:1])
 
 
 def _silent(record: Record, parent: str, child: str, acts: list[Call], until: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import FOREVER, Call, Request
+from lab.judging.lifetime import WORN, worn
 from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, keeps, kept_nothing, query, request
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -72,12 +73,16 @@ class KeepsHealthy(Promise):
         if trace.time_passed(0, FOREVER):
             return self.unknown("time passed, by which sessions may have been renewed")
         looked = 0
+        of_itself = False
         for each in trace.requests:
             refused = [call for call in each.calls if call.meant or _refused_at_commit(call)]
             if not refused or not each.sessions or not _tidy(each) or trace.during(each.begin, each.end):
                 continue
             gone = _gone(record, each)
             if gone is None:
+                continue
+            if gone and all(worn(trace, session, each.end) for session in gone):
+                of_itself = True
                 continue
             looked += 1
             # Only what came before excuses it: one error may make a backend part with every later session.
@@ -87,6 +92,8 @@ class KeepsHealthy(Promise):
             if gone:
                 cost = count(len(gone), "session")
                 return self.broken(f"an error of one statement cost {each.actor} {cost}", refused[0].step)
+        if not looked and of_itself:
+            return self.unknown(WORN)
         if not looked:
             return self.unknown("no statement was refused in a request that then ended")
         return self.kept(f"{count(looked, 'request')} with an error of one statement: each time the session lived on")

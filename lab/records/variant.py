@@ -62,6 +62,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     and so on, had stopped opening new ones; empty where there were never more sessions than requests,
     and where nobody has looked. `keeping` says it in words. `uncounted`: each look was void, so that more sessions than
     requests are no accusation.
+    `serves` and `lasts`: so many requests a kept session was seen to serve, and so many seconds to stay, without ending
+    of itself: 0 where sessions end now after one number, now after another; None where nobody has looked.
     `commits`: close() was seen to commit what was pending (None: it was not asked). `receivers` are the project's own
     of the signals that concern connections, and what of it runs in a forked process.
     """
@@ -83,6 +85,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     levels: tuple[int, ...] = ()
     keeping: str = ""
     uncounted: bool = False
+    serves: int | None = None
+    lasts: float | None = None
     commits: bool | None = None
 
     @property

@@ -6,15 +6,16 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from lab.check import probe as module
-from lab.check.probe import ROUNDS, TRIES, beside, level, probe
+from lab.check.probe import LOOKED, ROUNDS, TRIES, beside, in_words, level, lifetime, probe
 from lab.records.history import HUNG
 from lab.records.plan import Commit, End, Look, Plan, Read
 from lab.records.record import Record
 from lab.records.variant import Traits
-from unit.histories import KEEPS, Line, asks, census, lost, ok, record, session
+from unit.histories import KEEPS, Line, asks, census, elapses, lost, ok, record, session
 
 HALF = ROUNDS[1]
 
@@ -61,7 +62,7 @@ def test_a_run_that_is_void_or_fails_shows_no_level() -> None:
 def test_a_first_look_that_shows_nothing_is_taken_again(
     voids: int, kept: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = iter([run([1, 1], void="held up")] * voids + [run([1, 1])] * 2)
+    runs = iter([run([1, 1], void="held up")] * voids + [run([1, 1])] * 3)
     monkeypatch.setattr(module, "run", lambda *_, **__: next(runs))
     zygote: Any = SimpleNamespace(traits=Traits())
     rig: Any = None
@@ -185,3 +186,51 @@ def test_levels_are_of_requests_and_of_commands(
 def test_sessions_beside_those_that_were_asked_for(actors: str, sessions: int, seen: bool) -> None:
     asked = [line for actor in actors for line in asks(f"t{actor}", f"{actor}@a")]
     assert beside(record(*asked, census(*(session(f"{each}@s") for each in range(sessions))))) is seen
+
+
+def row(*names: str, later: tuple[str, ...] = ("1@a",) * 6) -> Record:
+    """A row of requests, each on that session, of which the server has only the one that comes next."""
+    lines: list[Line] = []
+    all_ = (*names, *later)
+    for number, (name, next_) in enumerate(zip(all_, (*all_[1:], all_[-1]), strict=True)):
+        if number - len(names) in (1, 3):
+            lines.append(elapses())
+        lines += (*asks("t0", name), census(session(next_)))
+    return record(*lines)
+
+
+@pytest.mark.parametrize(
+    ("names", "serves", "said"),
+    [
+        pytest.param(["1@a"] * (LOOKED - 1), LOOKED, "", id="all on one"),
+        pytest.param(["1@a"] * 5 + ["2@b"] * 5 + ["3@c"] * 3, 4, ", each for 5 requests", id="after five"),
+        pytest.param(["1@a"] * 5 + ["2@b"] * 3 + ["3@c"] * 3, 0, ", which end after no fixed number", id="irregular"),
+        pytest.param(["1@a"] * 5 + ["2@b"] * 8, 0, ", which end after no fixed number", id="one lasts longer"),
+    ],
+)
+def test_how_many_requests_a_session_serves(names: list[str], serves: int, said: str) -> None:
+    told = row(*names, later=(names[-1],) * 6)
+    assert lifetime(told)[0] == serves
+    assert in_words(*lifetime(told)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("later", "lasts", "said"),
+    [
+        (("1@a",) * 6, 10.5, ""),
+        (("1@a",) * 4 + ("2@b",) * 2, 1.5, ", which end after some seconds"),
+        (("1@a",) * 2 + ("2@b",) * 4, 0.0, ", which end after some seconds"),
+    ],
+)
+def test_how_long_a_session_lasts(later: tuple[str, ...], lasts: float, said: str) -> None:
+    told = row(*["1@a"] * (LOOKED - 1), later=later)
+    assert lifetime(told)[1] == pytest.approx(lasts, abs=0.001)
+    assert in_words(*lifetime(told)) == said
+
+
+def test_a_row_that_is_void_or_fails_tells_no_lifetime() -> None:
+    told = row(*["1@a"] * 3)
+    failed = msgspec.structs.replace(told, ops=(*told.ops, *record(lost(Read("t0"))).ops))
+    for each in (msgspec.structs.replace(told, void="held up"), failed):
+        assert lifetime(each) == (None, None)
+        assert in_words(*lifetime(each)) == ""

@@ -161,6 +161,22 @@ def test_who_keeps_nothing_or_a_pool_loses_no_session_to_a_fault() -> None:
     assert verdict(SEPARATE, record(*early)) == "broken", "nor is what was there before"
 
 
+def test_a_session_that_may_have_ended_of_itself_is_cost_by_no_fault() -> None:
+    """Sessions end after three requests. One that a request had when the fault was over was not cost by it."""
+    mine, theirs = ok(Read(T), on="1@a"), ok(Read(T, alias="twin"), on="2@b")
+    first = (ok(Begin(T)), mine, theirs, ok(End(T)))
+    asked = (ok(Begin(T)), mine, ok(End(T)))
+    after = (ok(Begin(T)), ok(Read(T), on="3@c"), ok(End(T)), census(session("3@c")))
+    three = Traits(serves=2, lasts=9.0)
+    assert verdict(SEPARATE, record(*first, *asked, *asked, strike_on("twin"), *after, traits=three)) == "unknown"
+    assert verdict(SEPARATE, record(*first, *asked, strike_on("twin"), *asked, *after, traits=three)) == "kept"
+    assert verdict(SEPARATE, record(*first, *asked, strike_on("twin"), *after, traits=three)) == "broken"
+    failed = (ok(Begin(T)), mine, lost(Read(T, swallow=True, alias="twin")), ok(End(T)))
+    noticed = record(*first, *asked, strike_on("twin"), *failed, *after, traits=three)
+    assert verdict(SEPARATE, noticed) == "unknown", "it may be the error that cost it"
+    assert verdict(SEPARATE, record(*first, strike_on("twin"), *failed, *after, traits=three)) == "broken"
+
+
 def test_an_error_before_the_fault_or_one_that_was_meant_is_not_its_doing() -> None:
     begun = (look("default", "1@a"), look("other", "2@b"))
     fault = _on_other(strike("sever-fin", "2@b"))

@@ -111,6 +111,14 @@ def test_a_statement_of_the_parent_fails_after_what_a_child_did() -> None:
     assert verdict(SAFE, record(*begun, ok(Exit(C)), lost(Read(T)), ok(End(T)))) == "broken"
 
 
+def test_a_request_that_begins_in_a_block_which_was_left_open_fails_without_any_child() -> None:
+    """Django closes the session at its begin, and says so at its first statement."""
+    begun = (ok(Enter(T)), ok(Write(T), on="1@a"), FORKS, HELD, ok(Read(C), on="2@b"))
+    for in_atomic, expected in ((True, "kept"), (False, "broken")):
+        again = (ok(Begin(T), in_atomic=in_atomic), lost(Read(T)), ok(End(T)))
+        assert verdict(SAFE, record(*begun, *again)) == expected
+
+
 def test_a_parent_that_goes_on_on_another_session_without_a_word() -> None:
     block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), FORKS, ok(Exit(C)))
     assert verdict(SAFE, record(*block, ok(Write(T), on="2@b"), ok(Leave(T)), ok(End(T)))) == "broken"

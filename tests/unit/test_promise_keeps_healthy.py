@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Read
 from lab.records.record import Record
-from lab.records.variant import Variant
-from unit.histories import Line, census, lost, ok, record, refused, session, strike, verdict
+from lab.records.variant import Traits, Variant
+from unit.histories import Line, asks, census, lost, ok, record, refused, session, slow, strike, verdict
 
 HEALTHY = "keeps-healthy"
 T = "t0"
@@ -64,3 +64,23 @@ def test_one_that_parts_with_sessions_without_any_error() -> None:
     assert verdict(HEALTHY, record(*failed, *calm, census(session("2@b")))) == "broken"
     struck = (*calm[:2], strike("terminate", "2@b"), calm[2], census())
     assert verdict(HEALTHY, record(*struck, *failed)) == "broken", "a fault had ended it"
+
+
+def test_one_that_had_served_as_many_requests_as_any_is_no_loss() -> None:
+    """Its sessions end of themselves: after three requests, or after a second, or now and then."""
+    failed = (ok(Begin(T)), READS, refused(Fail(T)), ok(End(T)), GONE)
+    third = (*asks(T, "1@a"), LIVES, *asks(T, "1@a"), LIVES, *failed)
+    for serves, first, after in ((2, "broken", "unknown"), (3, "broken", "broken"), (0, "unknown", "unknown")):
+        traits = Traits(serves=serves, lasts=9.0)
+        assert verdict(HEALTHY, record(*failed, traits=traits)) == first
+        assert verdict(HEALTHY, record(*third, traits=traits)) == after
+    late = (ok(Begin(T)), READS, slow(refused(Fail(T)), 2.0), ok(End(T)), GONE)
+    for lasts, expected in ((1.5, "unknown"), (9.0, "broken")):
+        assert verdict(HEALTHY, record(*late, traits=Traits(serves=25, lasts=lasts))) == expected
+    assert verdict(HEALTHY, record(*third)) == "broken", "nobody has looked how long they last"
+
+
+def test_a_close_by_hand_gives_a_session_back_as_well() -> None:
+    twice = (ok(Begin(T)), READS, ok(Close(T)), READS, ok(End(T)), LIVES)
+    failed = (ok(Begin(T)), READS, refused(Fail(T)), ok(End(T)), GONE)
+    assert verdict(HEALTHY, record(*twice, *failed, traits=Traits(serves=2, lasts=9.0))) == "unknown"
