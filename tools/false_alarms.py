@@ -87,8 +87,8 @@ OF_ITS_DESIGN = {
     "refills_behind": ("writable",),
     "spares_per_thread": ("bounded-sessions",),
 }
-"""Sessions that end while a busy machine takes its time, or after few requests; threads that take turns, each with sessions of its own; spares
-of which none is looked at when another one turns out to take no writes.
+"""Sessions that end while a busy machine takes its time, or after few requests; threads that take turns, each with
+sessions of its own; spares of which none is looked at when another one turns out to take no writes.
 
 And Django's own wrapper with one thing changed, which is that a session ends with each statement outside of requests.
 """

@@ -107,6 +107,8 @@ class Actor:
         self.rests_in = contextvars.copy_context()
         """The context variables that it had when it was last between two units of work."""
         self.uses = Uses()
+        self.last_answer: Message | None = None
+        """To its `stop` step: given by what joins its thread, because what the thread held goes with its very end."""
 
     def become(self, name: str, reply: Callable[[Message], None]) -> None:
         """In a forked child: the clone of the thread that forked, under a name of its own, with steps of its own."""
@@ -164,6 +166,9 @@ class Actor:
             self.rests_in = contextvars.copy_context()
         if self.uses.ran:
             answer["value"]["hooks"], self.uses.ran = self.uses.ran, []
+        if do == "stop" and not self._stays:
+            self.last_answer = answer
+            return
         self._reply(answer)
         if exiting:
             raise SystemExit(0)

@@ -176,6 +176,7 @@ class Stage:
         ends neither the process nor what daemon threads wait for (Python 3.11 to 3.14), so the reader does."""
         self._lock = threading.Lock()
         self._actors: dict[str, actors.Actor] = {}
+        self._threads: dict[str, threading.Thread] = {}
         self._main = actors.Actor("t0", self._reply, self._fork, self._aliases, stays=True)
         self._actors["t0"] = self._main
         if self._init:
@@ -231,7 +232,11 @@ class Stage:
                 clock.forward(float(message["seconds"]))
                 continue
             message["descriptors"] = descriptors
-            self._actor(message["actor"]).put(message)
+            actor = self._actor(message["actor"])
+            actor.put(message)
+            if message["do"] == "stop" and actor.name in self._threads:
+                # Not here: an end that waits for another actor must not keep that one's steps from it.
+                Own(target=self._join, args=(actor,), name="lab-joiner", daemon=True).start()
             if message["do"] == "exit" and self._off_main is not None:
                 self._off_main.join()
                 atexit._run_exitfuncs()  # noqa: SLF001  # nothing public runs them without ending the interpreter
@@ -241,6 +246,12 @@ class Stage:
         for actor in self._actors.values():
             actor.put(None)
 
+    def _join(self, actor: actors.Actor) -> None:
+        """Answer for an actor whose thread ends, once it has: what lay in its thread-local storage is gone then."""
+        self._threads[actor.name].join()
+        if actor.last_answer is not None:
+            self._reply(actor.last_answer)
+
     def _actor(self, name: str) -> actors.Actor:
         if name not in self._actors:
             self._actors[name] = actors.Actor(name, self._reply, self._fork, self._aliases)
@@ -249,6 +260,7 @@ class Stage:
             loop = self._actors[name].loop
             thread = Own(target=run, args=(loop,), name="worker", daemon=True)  # names are no identities
             thread.start()
+            self._threads[name] = thread
         return self._actors[name]
 
     def _fork(self, actor: actors.Actor, message: dict[str, Any]) -> int:
@@ -266,7 +278,7 @@ class Stage:
         self._lock = threading.Lock()  # a thread that is not here may have held the old one
         name = f"{message['child']}.t0"
         actor.become(name, self._reply)
-        self._main, self._actors, self._children = actor, {name: actor}, []
+        self._main, self._actors, self._threads, self._children = actor, {name: actor}, {}, []
         self._off_main = threading.current_thread() if off_main else None
         Own(target=self._read, name="lab-reader", daemon=True).start()
         return 0
