@@ -122,9 +122,15 @@ class Actor:
     def loop(self) -> None:
         """Obey until None or a `stop` step comes."""
         while (message := self._steps.get()) is not None:
+            ends = message["do"] == "stop" and not self._stays
+            if ends:
+                self._reply = self._keep
             self._obey(message)
-            if message["do"] == "stop" and not self._stays:
+            if ends:
                 return
+
+    def _keep(self, answer: Message) -> None:
+        self.last_answer = answer
 
     def _obey(self, message: Message) -> None:
         do = message["do"]
@@ -166,9 +172,6 @@ class Actor:
             self.rests_in = contextvars.copy_context()
         if self.uses.ran:
             answer["value"]["hooks"], self.uses.ran = self.uses.ran, []
-        if do == "stop" and not self._stays:
-            self.last_answer = answer
-            return
         self._reply(answer)
         if exiting:
             raise SystemExit(0)

@@ -247,8 +247,10 @@ class Stage:
             actor.put(None)
 
     def _join(self, actor: actors.Actor) -> None:
-        """Answer for an actor whose thread ends, once it has: what lay in its thread-local storage is gone then."""
-        self._threads[actor.name].join()
+        """Answer for an actor whose thread ends, once it has: what was the thread's, or its object's, is gone."""
+        thread = self._threads.pop(actor.name)
+        thread.join()
+        del thread
         if actor.last_answer is not None:
             self._reply(actor.last_answer)
 
