@@ -96,7 +96,8 @@ class Part(ABC):
         for promise in promises:
             if promise not in self.known:
                 self.known.add(promise)
-                self.progress.broken(self.variant.name, promise, where)
+                claimed = self.variant.claimed(promise)
+                self.progress.broken(self.variant.name, promise, where, claimed=claimed)
 
 
 class Explored(Part):

@@ -11,8 +11,8 @@ class Progress(Protocol):
     def part(self, name: str, done: int, of: int, seconds: float = 0.0) -> None:
         """A part of the campaign (a variant's kind): so many of its cases are done; `seconds`: what they took now."""
 
-    def broken(self, variant: str, promise: str, where: str) -> None:
-        """A promise was seen broken for the first time."""
+    def broken(self, variant: str, promise: str, where: str, *, claimed: bool) -> None:
+        """A promise was seen broken for the first time: where it is not `claimed`, that is a limit."""
 
     def workers(self, number: int) -> None:
         """So many workers take slices now."""
@@ -27,7 +27,7 @@ class Silent:
     def part(self, name: str, done: int, of: int, seconds: float = 0.0) -> None:
         """Nothing."""
 
-    def broken(self, variant: str, promise: str, where: str) -> None:
+    def broken(self, variant: str, promise: str, where: str, *, claimed: bool) -> None:
         """Nothing."""
 
     def workers(self, number: int) -> None:

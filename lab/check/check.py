@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from lab.check.cases import Case, Gathered, Lane, gather, lane
-from lab.check.claims import claiming, is_project, suspicion
+from lab.check.claims import claiming, is_project, known_limits, suspicion
 from lab.check.cuts import CutTrials, cut
 from lab.check.lanes import run_in_lanes
 from lab.check.part import Further, Part, conclude, keep
 from lab.check.progress import Progress, Silent
 from lab.check.search import Searched, search
 from lab.check.subjects import subjects
+from lab.check.tally import counts
 from lab.check.trial import NOT_RUN, Entry, Trial, Trials
 from lab.edition import edition
 from lab.errors import LabError, StoreUnwritable, SubjectLost
@@ -197,7 +198,7 @@ class _Check:
             self._progress.begins(part.entry.variant, plans, part.gathered.not_applicable)
             for other in part.others:
                 unknown = dict.fromkeys(other.case.promises, Verdict.UNKNOWN)
-                self._progress.done(part.entry.variant, other.case.title, unknown, (), "")
+                self._progress.done(part.entry.variant, other.case.title, unknown, {}, "")
         self._say_how_long()
         jobs = self._jobs()
         if any(self._lane(job) == "alone" for job in jobs) and (second := self._start_apart()) is not None:
@@ -247,7 +248,7 @@ class _Check:
         begun = time.monotonic()
         if self._options.brief and part.entry.settled(case):
             with self._lock:
-                self._progress.done(part.entry.variant, case.title, dict.fromkeys(case.promises, Verdict.NA), (), "")
+                self._progress.done(part.entry.variant, case.title, dict.fromkeys(case.promises, Verdict.NA), {}, "")
             return
         with self._lock:
             self._progress.starts(part.entry.variant, case.title)
@@ -306,13 +307,20 @@ class _Check:
             self._progress.say(f"{part.entry.variant.name}: no {name}: {error}")
 
     def _enter(self, part: _VariantPart, trial: Trial, begun: float) -> None:
-        broken = tuple(promise for promise in trial.broken if promise in part.entry.ids)
+        variant = part.entry.variant
+        known = known_limits(variant, part.entry.zygote.traits, part.entry.zygote.engine)
+        chosen = bool(self._options.claims)
+        broken = {
+            promise.id: counts(variant, promise, trial, known=known, chosen=chosen)
+            for promise in part.entry.promises
+            if promise.id in trial.broken
+        }
         note = trial.missing or (f"void {trial.void} of {trial.runs}" if trial.void else "")
         verdicts = {promise: trial.finding(promise).verdict for promise in trial.case.promises}
         with self._lock:
             part.begun = begun if part.begun is None else min(part.begun, begun)
             part.ended = time.monotonic()
-            self._progress.done(part.entry.variant, trial.case.title, verdicts, broken, note)
+            self._progress.done(variant, trial.case.title, verdicts, broken, note)
 
     def _left(self) -> float:
         """Seconds of the budget that are left."""

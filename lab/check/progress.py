@@ -25,10 +25,11 @@ class Progress(Protocol):
         """One more plan."""
 
     def done(
-        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: Mapping[str, bool], note: str
     ) -> None:
         """A plan is over: its verdict on the promises that it was made for, and all that it broke.
 
+        `broken` says of each whether that counts: the variant claims it there, and it is no limit (lab/check/tally.py).
         `note` says what else is remarkable, mostly "".
         """
 
@@ -52,7 +53,7 @@ class Silent:
         """Nothing."""
 
     def done(
-        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: Mapping[str, bool], note: str
     ) -> None:
         """Nothing."""
 

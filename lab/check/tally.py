@@ -79,6 +79,22 @@ def tally(
     return results
 
 
+def counts(
+    variant: Variant, promise: Promise, trial: Trial, *, known: Mapping[str, Collection[str]] | None, chosen: bool
+) -> bool:
+    """Whether what one trial broke is called broken, and no limit, where the promise holds elsewhere.
+
+    `known` and `chosen` as for `tally`.
+    """
+    view = _view(promise.id, trial)
+    if known is None:
+        own = {*djangos_own(variant, promise), *_by_django(variant, [view])}
+        return view.moment not in own and claimed(variant, promise.id, view.moment)
+    limits = {*known.get(promise.id, ()), *variant.limits.get(promise.id, ()), *_by_django(variant, [view])}
+    beyond = view.moment not in limits and (view.own or not limits)
+    return beyond and (variant.claimed(promise.id) or not chosen)
+
+
 def _changed(view: _View, variant: Variant) -> bool:
     """Whether its plan has settings that the lab has laid on the variant's own."""
     plan = view.trial.case.plan.variant

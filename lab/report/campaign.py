@@ -71,9 +71,9 @@ class CampaignProgress:
             parts = ", ".join(f"{each} {n} of {total}" for each, (n, total) in self._parts.items())
             self.say(f"{count(self._workers, 'worker')}: {parts}")
 
-    def broken(self, variant: str, promise: str, where: str) -> None:
-        """Say it."""
-        self.say(f"{variant}: {promise} is broken ({where})")
+    def broken(self, variant: str, promise: str, where: str, *, claimed: bool) -> None:
+        """Say it, in the word that the table has for it."""
+        self.say(f"{variant}: {promise} is {'broken' if claimed else 'a limit'} ({where})")
 
     def workers(self, number: int) -> None:
         """Say how many there are, when that has changed."""

@@ -32,6 +32,8 @@ class _Cell:
     planned: int = 0
     over: int = 0
     verdicts: set[Verdict] = field(default_factory=set)
+    counts: bool = False
+    """Whether it was broken where that is no limit."""
 
 
 class LiveMatrix:
@@ -79,7 +81,7 @@ class LiveMatrix:
             self._planned += 1
 
     def done(
-        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: Mapping[str, bool], note: str
     ) -> None:
         """Fill the cells of the promises that the plan was made for, and of those that it broke."""
         with self._lock:
@@ -88,8 +90,9 @@ class LiveMatrix:
                 cell = self._cells[variant.name, promise]
                 cell.over += 1
                 cell.verdicts.add(verdict)
-            for promise in broken:
+            for promise, counts in broken.items():
                 self._cells[variant.name, promise].verdicts.add(Verdict.BROKEN)
+                self._cells[variant.name, promise].counts |= counts
 
     def say(self, line: str) -> None:
         """Show the line below the table, until the next one."""
@@ -113,7 +116,8 @@ class LiveMatrix:
 
     def _cell(self, variant: str, promise: str) -> Mark | str:
         cell = self._cells[variant, promise]
-        if Verdict.BROKEN not in cell.verdicts and cell.over < cell.planned:
+        # A limit decides what nobody claims; what is claimed may yet be broken beyond it, or else be kept.
+        limit = Verdict.BROKEN in cell.verdicts and not self._variants[variant].claimed(promise)
+        if not (cell.counts or limit) and cell.over < cell.planned:
             return f"{cell.over}/{cell.planned}"
-        claimed = self._variants[variant].claimed(promise)
-        return mark(PromiseResult(verdict=worst(cell.verdicts), claimed=claimed))
+        return mark(PromiseResult(verdict=worst(cell.verdicts), claimed=cell.counts))

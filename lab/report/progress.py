@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -23,6 +23,7 @@ from lab.report.estimate import Estimate
 from lab.report.live import REFRESH, LiveMatrix
 from lab.report.pages.shelf import CheckEntry
 from lab.report.terminal import short
+from lab.report.verdict_mark import BROKEN, LIMIT
 
 EVERY = 5.0
 """Seconds between two lines in a log."""
@@ -34,12 +35,14 @@ class _Counts:
     def __init__(self) -> None:
         self.planned = self.over = self.void = 0
         self.broken: Counter[str] = Counter()
+        self.limits: Counter[str] = Counter()
 
-    def count(self, broken: Iterable[str], note: str) -> None:
+    def count(self, broken: Mapping[str, bool], note: str) -> None:
         """One plan is over."""
         self.over += 1
         self.void += note.startswith("void")
-        self.broken.update(broken)
+        self.broken.update(promise for promise, counts in broken.items() if counts)
+        self.limits.update(promise for promise, counts in broken.items() if not counts)
 
 
 class TerminalProgress:
@@ -94,7 +97,7 @@ class TerminalProgress:
             self._bars.update(self._tasks[variant.name], total=self._counts[variant.name].planned)
 
     def done(
-        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: Mapping[str, bool], note: str
     ) -> None:
         """Advance the variant's bar."""
         with self._lock:
@@ -115,13 +118,16 @@ class TerminalProgress:
                 void = sum(each.void for each in counts.values())
                 lines.append(f"{self._left.words(over, planned)}; {void} void")
             rest = [Text(line, "dim", no_wrap=True, overflow="ellipsis") for line in lines if line]
-            found = [_found(name, each, len(counts) > 1) for name, each in counts.items() if each.broken]
+            found = [line for name, each in counts.items() for line in _found(name if len(counts) > 1 else "", each)]
             return Group(*([self._bars] if counts else []), *rest, *found)
 
 
-def _found(name: str, counts: _Counts, several: bool) -> Text:
-    words = ", ".join(f"{promise} ({number})" for promise, number in counts.broken.most_common())
-    return Text.assemble((f"broken so far{f', {name}' if several else ''}: ", "red"), words)
+def _found(name: str, counts: _Counts) -> Iterator[Text]:
+    """What is broken, and what are limits, in the words and colours of the report's table."""
+    for word, mark, found in (("broken", BROKEN, counts.broken), ("limits", LIMIT, counts.limits)):
+        if found:
+            words = ", ".join(f"{promise} ({number})" for promise, number in found.most_common())
+            yield Text.assemble((f"{word} so far{f', {name}' if name else ''}: ", mark.style), words)
 
 
 class PlainProgress:
@@ -130,7 +136,7 @@ class PlainProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._total = self._count = 0
-        self._broken: set[tuple[str, str]] = set()
+        self._said: set[str] = set()
         self._last = time.monotonic()
 
     def __enter__(self) -> PlainProgress:
@@ -157,15 +163,15 @@ class PlainProgress:
         self._total += 1
 
     def done(
-        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: Mapping[str, bool], note: str
     ) -> None:
-        """Say which promises the plan is the first to break."""
+        """Say which promises the plan is the first to break where that counts, or where it is a limit."""
         self._count += 1
-        for promise in broken:
-            if (variant.name, promise) not in self._broken:
-                self._broken.add((variant.name, promise))
-                claim = "" if variant.claimed(promise) else ", not claimed"
-                self.say(f"{variant.name}: {promise} is broken ({title}){claim}")
+        for promise, counts in broken.items():
+            what = f"{variant.name}: {promise} is {'broken' if counts else 'a limit'}"
+            if what not in self._said:
+                self._said.add(what)
+                self.say(f"{what} ({title})")
         if note:
             self.say(f"{variant.name}: {title}: {note}")
         if time.monotonic() - self._last > EVERY:
@@ -216,5 +222,5 @@ def print_stopped(console: Console, folders: Iterable[Path], root: Path) -> None
         )
         if entry.broken:
             words = ", ".join(f"{promise} ({number})" for promise, number in entry.broken.items())
-            console.print(f"broken so far: {words}", markup=False, soft_wrap=True)
+            console.print(f"broken so far, claimed or not: {words}", markup=False, soft_wrap=True)
     console.print(f"as pages: lab report {short(str(root))}", markup=False, soft_wrap=True)

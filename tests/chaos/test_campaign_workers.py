@@ -188,7 +188,7 @@ def test_ctrl_c_in_a_campaign_over_versions_keeps_what_there_is_and_leaves_nothi
         *("--cases", "80", "--workers", "2"),
     )
     lab = terminal(*command)
-    lab.until(" is broken")
+    lab.until(" is a limit")
     started = psutil.Process(lab.pid).children(recursive=True)
     assert any("postgres" in each.name() for each in started)
     lab.type("\x03")

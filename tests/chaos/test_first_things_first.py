@@ -29,7 +29,7 @@ class Watching(Silent):
         """Nothing."""
 
     def done(
-        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: tuple[str, ...], note: str
+        self, variant: Variant, title: str, verdicts: Mapping[str, Verdict], broken: Mapping[str, bool], note: str
     ) -> None:
         self.over += 1
         for promise in broken:

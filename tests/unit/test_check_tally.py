@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from lab.check.cases import Case, gather, lane
 from lab.check.lanes import run_in_lanes
-from lab.check.tally import tally
+from lab.check.tally import counts, tally
 from lab.check.trial import NOT_RUN, Agreement, Trial
 from lab.promise import PROMISES, Promise
 from lab.records.plan import Begin, End, FaultSpec, Inject, Plan, Read, Step
@@ -57,6 +58,31 @@ def trial(number: int, made_for: str, moment: str, *findings: Finding, cause: st
         evidence=f"/store/{number}/plan.json" if broken else "",
         agreement={promise: Agreement(agree, 2) for promise in broken},
     )
+
+
+@pytest.mark.parametrize("djangos", [False, True])
+@pytest.mark.parametrize("made_for", ["alpha", "beta"])
+@pytest.mark.parametrize("moment", ["idle", "long", "in a limit", "of Django"])
+@pytest.mark.parametrize("claims", [None, ("alpha",), ("beta",)])
+@pytest.mark.parametrize("known", [None, {}, {"alpha": ["idle"]}])
+@pytest.mark.parametrize("chosen", [False, True])
+def test_what_one_trial_broke_is_called_what_the_table_calls_it(
+    djangos: bool,
+    made_for: str,
+    moment: str,
+    claims: tuple[str, ...] | None,
+    known: dict[str, list[str]] | None,
+    chosen: bool,
+) -> None:
+    variant = Variant(name="v", claims=claims, limits={"alpha": ("in a limit",)})
+    promise = Fake("alpha", "idle")
+    promise.of_django = ("of Django",)  # type: ignore[misc]
+    shown = trial(1, made_for, moment, msgspec.structs.replace(finding("alpha", BROKEN), djangos=djangos))
+    if made_for == "beta":
+        shown = replace(shown, findings=(finding("beta", KEPT), *shown.findings))
+    held = trial(2, "alpha", "held", finding("alpha", KEPT))
+    result = tally(variant, [promise], {}, [shown, held], known=known, chosen=chosen)["alpha"]
+    assert counts(variant, promise, shown, known=known, chosen=chosen) == result.claims(moment)
 
 
 def alpha(*trials: Trial) -> PromiseResult:

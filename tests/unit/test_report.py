@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -163,12 +164,14 @@ def test_plain_progress_says_what_is_new_and_no_more() -> None:
     with PlainProgress(Console(file=out, width=200)) as progress:
         progress.begins(MINE, [["recovers"]] * 30, [])
         progress.further(MINE)
-        progress.done(MINE, "recovers: idle", broken, ("recovers", "atomic"), "")
-        progress.done(MINE, "recovers: busy", broken, ("recovers",), "void 1 of 2")
+        progress.done(MINE, "recovers: a command", broken, {"recovers": False, "atomic": False}, "")
+        progress.done(MINE, "recovers: idle", broken, {"recovers": True, "atomic": False}, "")
+        progress.done(MINE, "recovers: busy", broken, {"recovers": True}, "void 1 of 2")
     assert out.getvalue().splitlines() == [
         "mine: 30 plans",
+        "mine: recovers is a limit (recovers: a command)",
+        "mine: atomic is a limit (recovers: a command)",
         "mine: recovers is broken (recovers: idle)",
-        "mine: atomic is broken (recovers: idle), not claimed",
         "mine: recovers: busy: void 1 of 2",
     ]
 
@@ -178,8 +181,19 @@ def test_terminal_progress_survives_brackets() -> None:
     mine = Variant(name="proj[default]", engine="my.engine")
     with TerminalProgress(out) as progress:
         progress.begins(mine, [["recovers"]], [])
-        progress.done(mine, "a [/] title", {"recovers": Verdict.KEPT}, (), "")
+        progress.done(mine, "a [/] title", {"recovers": Verdict.KEPT}, {}, "")
         progress.say("a [/line]")
+
+
+def test_terminal_progress_tells_limits_from_what_is_broken() -> None:
+    out = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with TerminalProgress(out) as progress:
+        progress.begins(MINE, [["recovers"]] * 3, [])
+        for broken in ({"recovers": True, "atomic": False}, {"recovers": False}, {"atomic": False}):
+            progress.done(MINE, "", {}, broken, "")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text(out))
+    assert "broken so far: recovers (1)" in shown
+    assert "limits so far: atomic (2), recovers (1)" in shown
 
 
 def rows(shown: LiveMatrix) -> dict[str, str]:
@@ -196,20 +210,31 @@ def test_live_matrix_decides_a_cell_by_the_first_that_breaks_it_or_by_the_last()
     with LiveMatrix(out) as shown:
         shown.begins(MINE, [["recovers"], ["recovers", "durable"], ["durable"], ["atomic"]], ["reuses"])
         assert rows(shown) == {"atomic": "0/1", "durable": "0/2", "recovers": "0/2", "reuses": str(NA)}
-        shown.done(MINE, "", kept, (), "")
+        shown.done(MINE, "", kept, {}, "")
         assert rows(shown)["recovers"] == "1/2"
-        shown.done(MINE, "", {**kept, **broken}, ("durable", "atomic"), "")
+        shown.done(MINE, "", {**kept, **broken}, {"durable": False, "atomic": False}, "")
         # "atomic" by a plan that was made for others; "durable" without its second plan.
         assert rows(shown) == {"atomic": str(LIMIT), "durable": str(LIMIT), "recovers": str(KEPT), "reuses": str(NA)}
-        shown.done(MINE, "", {"durable": Verdict.NA}, ("recovers",), "")
+        shown.done(MINE, "", {"durable": Verdict.NA}, {"recovers": True}, "")
         assert rows(shown)["recovers"] == str(BROKEN)
+
+
+def test_live_matrix_is_not_decided_by_a_limit_of_what_is_claimed() -> None:
+    """It may yet be broken beyond it, or held everywhere else."""
+    out = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with LiveMatrix(out) as shown:
+        shown.begins(MINE, [["recovers"]] * 3, [])
+        shown.done(MINE, "", {"recovers": Verdict.BROKEN}, {"recovers": False}, "")
+        assert rows(shown) == {"recovers": "1/3"}
+        shown.done(MINE, "", {"recovers": Verdict.BROKEN}, {"recovers": True}, "")
+        assert rows(shown) == {"recovers": str(BROKEN)}
 
 
 def test_live_matrix_that_has_no_room_shows_what_is_broken() -> None:
     out = Console(file=io.StringIO(), width=24, height=12, force_terminal=True)
     with LiveMatrix(out) as shown:
         shown.begins(MINE, [[name] for name in "abcde"], [])
-        shown.done(MINE, "", {"d": Verdict.BROKEN}, ("d",), "")
+        shown.done(MINE, "", {"d": Verdict.BROKEN}, {"d": False}, "")
         small = Console(file=io.StringIO(), width=20, height=12)
         small.print(shown)
     lines = [line for line in text(small).splitlines() if "│" in line]
