@@ -2,11 +2,11 @@
 
     .venv/bin/python tools/false_alarms.py --times 50 zoo.correct_queues zoo.correct_careful
 
-Without names it takes all of tests/zoo/correct_*; `--list` prints them as JSON, for a workflow's matrix. Each check has
-a seed of its own, from `--seed` on. What Django itself leaves open, and what all these backends inherit from it, is
-none of their claims; whatever else is said to be broken is a false alarm, told in one line with the plan that shows it.
-The exit status is 1 then, and 2 where time ran out (`--minutes`) before all checks had run. `--idle` leaves the machine
-as it is.
+Without names it takes all of tests/zoo/correct_*, or one part of them: `--shard 2/12`. Each check has a seed of its
+own, from `--seed` on, and a line that says what it came to: what is unknown is no accusation, and no proof. What Django
+itself leaves open, and what all these backends inherit from it, is none of their claims; whatever else is said to be
+broken is a false alarm, told in one line with the plan that shows it. The exit status is 1 then, and 2 where time ran
+out (`--minutes`) before all checks had run. `--idle` leaves the machine as it is.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lab.check.check import Options, check
 from lab.check.lanes import SLOTS
+from lab.errors import BadInput
 from lab.promise import PROMISES
-from lab.records.result import PromiseResult
+from lab.records.result import PromiseResult, Result
+from lab.records.shard import WHOLE, Shard, parse
 from lab.records.variant import Driver, Variant
 from lab.records.verdict import Verdict
+from lab.report.verdict_mark import mark
 from lab.rig.rigs import open_rig, prepare
 from lab.store import Store
 
@@ -92,7 +96,7 @@ sessions of its own; spares of which none is looked at when another one turns ou
 
 And Django's own wrapper with one thing changed, which is that a session ends with each statement outside of requests.
 """
-THERE = {
+THERE: dict[str, dict[str, tuple[str, ...]]] = {
     "closes_outside": {"whole-answers": ("a consumer in a command",)},
     "pings_everywhere": {
         "whole-answers": ("a consumer in a request", "a consumer in a command"),
@@ -115,9 +119,10 @@ STOCK = TESTS.parent / "backend_under_test" / "django_limits.json"
 """The moments at which stock Django was seen to break each promise, by what it keeps."""
 
 
-def correct() -> list[str]:
-    """The correct half of the zoo."""
-    return sorted(f"zoo.{path.name}" for path in (TESTS / "zoo").glob("correct_*"))
+def correct(shard: Shard = WHOLE) -> list[str]:
+    """The correct half of the zoo, or a shard of it: every `of`-th one, so that all shards are about as large."""
+    designs = sorted(f"zoo.{path.name}" for path in (TESTS / "zoo").glob("correct_*"))
+    return designs[shard.index - 1 :: shard.of]
 
 
 def variant(engine: str, driver: Driver) -> Variant:
@@ -127,7 +132,11 @@ def variant(engine: str, driver: Driver) -> Variant:
     made = FEW if design in SIMPLE else tuple(each.id for each in PROMISES.values())
     claims = tuple(each for each in made if each not in unclaimed)
     driver = "psycopg" if design in PSYCOPG else driver
-    limits = {**LIMITS, **(_of_the_wrapper(design in PSYCOPG) if design in SIMPLE else {}), **THERE.get(design, {})}
+    limits: dict[str, tuple[str, ...]] = {
+        **LIMITS,
+        **(_of_the_wrapper(design in PSYCOPG) if design in SIMPLE else {}),
+        **THERE.get(design, {}),
+    }
     return Variant(
         name=engine,
         engine=engine,
@@ -179,11 +188,20 @@ def accusations(promises: dict[str, PromiseResult], limits: dict[str, tuple[str,
             yield f"{name} at {', '.join(moments)}: {promise.summary} ({', '.join(promise.evidence[:1])})"
 
 
+def came_to(result: Result) -> str:
+    """How many promises came to each verdict, which of them are unknown, and how many runs proved nothing."""
+    words = Counter(str(mark(promise).word) for promise in result.promises.values())
+    unknown = [name for name, promise in result.promises.items() if promise.verdict is Verdict.UNKNOWN]
+    which = f" ({', '.join(unknown)})" if unknown else ""
+    counts = ", ".join(f"{words[word]} {word}{which if word == 'unknown' else ''}" for word in sorted(words))
+    return f"{counts}; {result.void} of {result.cases} runs void, {result.seconds:.0f} s"
+
+
 def main() -> int:
     """Run them; 1 when any was accused, 2 when not all were run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engines", nargs="*", metavar="ENGINE", help="default: all of tests/zoo/correct_*")
-    parser.add_argument("--list", action="store_true", help="print what there is, and check nothing")
+    parser.add_argument("--shard", default="", metavar="K/N", help="one of so many parts of the designs: 2/12")
     parser.add_argument("--times", type=int, default=50, help="checks of each (50)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first one (0)")
     parser.add_argument("--minutes", type=float, default=None, help="begin no check later; default: without limit")
@@ -193,11 +211,13 @@ def main() -> int:
     parser.add_argument("--store", type=Path, default=None, help="where evidence goes; default: a new folder")
     parser.add_argument("--idle", action="store_true", help="without the loops that keep the processors busy")
     chosen = parser.parse_args()
-    if chosen.list:
-        print(json.dumps(correct()))
-        return 0
+    if chosen.engines and chosen.shard:
+        parser.error("--shard is a part of all designs: name none")
+    try:
+        engines = chosen.engines or correct(parse(chosen.shard))
+    except BadInput as refusal:
+        parser.error(str(refusal))
     accused = checks = 0
-    engines = chosen.engines or correct()
     until = time.monotonic() + 60 * chosen.minutes if chosen.minutes else math.inf
     store = Store(chosen.store or Path(tempfile.mkdtemp(prefix="false-alarms-")))
     with open_rig(prepare(), max_connections=SLOTS) as rig, busy(0 if chosen.idle else os.cpu_count() or 1):
@@ -212,6 +232,7 @@ def main() -> int:
                 checked = variant(engine, chosen.driver)
                 (result,) = check([checked], rig, options, store)
                 ran += 1
+                print(f"{engine}, {checked.driver}, seed {seed}: {came_to(result)}", flush=True)
                 for accusation in accusations(result.promises, checked.limits):
                     own += 1
                     print(f"{engine}, seed {seed}: {accusation}", flush=True)
