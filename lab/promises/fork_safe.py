@@ -148,13 +148,25 @@ def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] |
 
 
 def _explained(trace: Trace, call: Call) -> bool:
-    """Whether other threads had all the sessions that there are, or its request began in a block that was left open:
-    then Django closes the session, and refuses what comes until the block is left.
-    """
+    """Whether other threads had all the sessions that there are, or a block of the same thread was left open."""
     own = [each for each in trace.requests if call in each.calls]
-    if any(each.calls[0].value.get("in_atomic") or each.told_inside for each in own):
+    if _left_open(trace, call):
         return True
     return trace.crowded(call) or any(trace.crowded_out(each) for each in own if call in each.errors[:1])
+
+
+def _left_open(trace: Trace, call: Call) -> bool:
+    """Whether its request, or one before it since the last good one, began, ended or told of an end within a block.
+
+    Django then closes the session and refuses what comes, whatever a child has done: recovers judges that.
+    """
+    before = [each for each in trace.requests if each.actor == call.actor and each.begin <= call.begin]
+    for each in reversed(before):
+        if each.calls[0].value.get("in_atomic") or each.told_inside or each.never_left:
+            return True
+        if not each.errors:
+            return False
+    return False
 
 
 def _silent(record: Record, parent: str, child: str, acts: list[Call], until: int) -> bool:

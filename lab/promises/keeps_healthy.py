@@ -8,26 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lab.judging.calls import FOREVER, Call, Request
+from lab.judging.calls import FOREVER, SERVED, Call, Request
 from lab.judging.lifetime import WORN, worn
 from lab.judging.plan_parts import LATE, NOTHING_KEPT, TWICE, autocommit_off, keeps, kept_nothing, query, request
+from lab.judging.session_state import LEAVE
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Enter, Fail, FailCause, Leave, Plan, Read, Rollback, Sql, Step, Write
+from lab.records.plan import Autocommit, Enter, Fail, FailCause, Leave, Plan, Read, Rollback, Set, Sql, Step, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.records.words import count
 
 CAUSES: tuple[FailCause, ...] = ("unique", "statement_timeout")
+LEFT = tuple(text for text, _, _ in LEAVE.values())
 
 
 @promise
 class KeepsHealthy(Promise):
     """At stake when the server refused a statement of a request that had a session, and the request then ended.
 
-    Whether the session lives is asked of the server. A request that closes by hand, leaves a block open or leaves
-    autocommit as the settings do not have it gives another reason to part with its session.
+    Whether the session lives is asked of the server. A request that closes by hand, leaves a block open, leaves
+    autocommit as the settings do not have it, or something else that would have to be undone, gives another reason to
+    part with its session.
     """
 
     id = "keeps-healthy"
@@ -122,6 +125,15 @@ def _tidy(request: Request) -> bool:
     for call in request.calls:
         if call.f == "close" or (call.failed and not call.meant and call.f not in ("leave", "end")):
             return False
+        if _leaves_something(call):
+            return False
         if isinstance(call.plan, Autocommit) and call.ending == "ok":
             left_off = not call.plan.on
     return request.calls[-1].f == "end" and not left_off and not request.never_left
+
+
+def _leaves_something(call: Call) -> bool:
+    """Whether it leaves what would have to be undone: state, a transaction begun by hand, a cursor, a driver's mark."""
+    if isinstance(call.plan, Sql):
+        return call.plan.text in LEFT or call.plan.text.upper().startswith(("BEGIN", "START TRANSACTION"))
+    return isinstance(call.plan, Set) or (isinstance(call.plan, Use) and call.plan.how not in SERVED)

@@ -111,12 +111,23 @@ def test_a_statement_of_the_parent_fails_after_what_a_child_did() -> None:
     assert verdict(SAFE, record(*begun, ok(Exit(C)), lost(Read(T)), ok(End(T)))) == "broken"
 
 
-def test_a_request_that_begins_in_a_block_which_was_left_open_fails_without_any_child() -> None:
+@pytest.mark.parametrize(("in_atomic", "expected"), [(True, "kept"), (False, "broken")])
+def test_a_request_that_begins_in_a_block_which_was_left_open_fails_without_any_child(
+    in_atomic: bool, expected: str
+) -> None:
     """Django closes the session at its begin, and says so at its first statement."""
     begun = (ok(Enter(T)), ok(Write(T), on="1@a"), FORKS, HELD, ok(Read(C), on="2@b"))
-    for in_atomic, expected in ((True, "kept"), (False, "broken")):
-        again = (ok(Begin(T), in_atomic=in_atomic), lost(Read(T)), ok(End(T)))
-        assert verdict(SAFE, record(*begun, *again)) == expected
+    again = (ok(Begin(T), in_atomic=in_atomic), lost(Read(T)), ok(End(T)))
+    assert verdict(SAFE, record(*begun, *again)) == expected
+
+
+@pytest.mark.parametrize(("never_left", "expected"), [(1, "kept"), (0, "broken")])
+def test_nor_does_one_after_a_block_that_was_never_left_need_a_child_to_fail(never_left: int, expected: str) -> None:
+    begun = (FORKS, HELD, ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), ok(End(T), never_left=never_left))
+    fails = (ok(Begin(T)), lost(Read(T)), ok(End(T)))
+    assert verdict(SAFE, record(*begun, *asks(C, "2@b"), *fails, *fails)) == expected
+    healed = record(*begun, *asks(C, "2@b"), *asks(T, "3@c"), *asks(C, "2@b"), *fails)
+    assert verdict(SAFE, healed) == "broken", "a good request came between"
 
 
 def test_a_parent_that_goes_on_on_another_session_without_a_word() -> None:

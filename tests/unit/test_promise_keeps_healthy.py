@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from lab.records.plan import Autocommit, Begin, Close, End, Enter, Fail, Leave, Read
+import pytest
+
+from lab.records.plan import ActorStep, Autocommit, Begin, Close, End, Enter, Fail, Leave, Read, Set, Sql, Use
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from unit.histories import Line, asks, census, lost, ok, record, refused, session, slow, strike, verdict
@@ -48,6 +50,21 @@ def test_another_reason_to_part_with_it() -> None:
         assert verdict(HEALTHY, one(error, reason, then=GONE)) == "unknown"
     back = (ok(Autocommit(T)), error, ok(Autocommit(T, on=True)))
     assert verdict(HEALTHY, one(*back, then=GONE)) == "broken"
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (Sql(T, "BEGIN"), "unknown"),
+        (Sql(T, "SET ROLE lab_other"), "unknown"),
+        (Set(T, "notice_handler"), "unknown"),
+        (Use(T, "open-cursor"), "unknown"),
+        (Use(T, "repeat"), "broken"),
+        (Sql(T, "SELECT pg_sleep(0.1)"), "broken"),
+    ],
+)
+def test_what_the_request_has_left_is_another_reason(step: ActorStep, expected: str) -> None:
+    assert verdict(HEALTHY, one(ok(step), refused(Fail(T)), then=GONE)) == expected
 
 
 def test_where_nothing_is_kept_nothing_is_lost() -> None:
