@@ -66,12 +66,19 @@ class Promise(ABC):
         """What the promise speaks of did not come about, and no other run of the plan would bring it."""
         return Finding(promise=self.id, verdict=Verdict.NA, summary=summary)
 
-    def broken(self, summary: str, *steps: int, djangos: bool = False) -> Finding:
+    def broken(self, summary: str, *steps: int, djangos: bool = False, by_chance: bool = False) -> Finding:
         """The run shows that it does not hold; `steps` are the indices of the steps that show it.
 
-        `djangos`: by Django's own code, whatever ENGINE that calls.
+        `djangos`: by Django's own code, whatever ENGINE that calls. `by_chance`: unless other runs do not show it.
         """
-        return Finding(promise=self.id, verdict=Verdict.BROKEN, summary=summary, steps=steps, djangos=djangos)
+        return Finding(
+            promise=self.id,
+            verdict=Verdict.BROKEN,
+            summary=summary,
+            steps=steps,
+            djangos=djangos,
+            by_chance=by_chance,
+        )
 
 
 PROMISES: Registry[Promise] = Registry("promise", "lab.promises")

@@ -38,7 +38,7 @@ BOUND = 4.0
 UNCOUNTED = "how many sessions are kept is not known: the machine was held up at each look"
 TICK = 1.0
 """Seconds of rest in each half, in which a thread of the ENGINE's may open and close sessions."""
-SHORT, LONG = 16, 8
+SHORT, LONG = 40, 10
 """Requests of one statement, then of several, in the look at how long a session lasts: one may count either."""
 LOOKED = SHORT + LONG + 1
 LATER = (1.5, 9.0)
@@ -111,8 +111,11 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
 def _lifetime(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> tuple[int | None, float | None]:
     """Traits.serves and Traits.lasts, as a row of requests shows them, and what waits while time passes.
 
-    `rests`: the ENGINE has a thread of its own, which needs time to look at what waits.
+    What Django itself keeps ends by its settings alone. `rests`: the ENGINE has a thread of its own, which needs time
+    to look at what waits.
     """
+    if not zygote.traits.overrides:
+        return None, zygote.traits.conn_max_age or None
     # On another alias, so that it takes nothing of what waits.
     rest = (
         request("t1", Sql("t1", f"SELECT pg_sleep({TICK:g})", alias="twin")) if rests and several(plan.variant) else ()

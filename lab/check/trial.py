@@ -267,12 +267,20 @@ def verdicts(findings: Iterable[Finding]) -> dict[str, Verdict]:
 
 
 def merge(runs: Sequence[tuple[Finding, ...]]) -> tuple[Finding, ...]:
-    """The findings of several runs of one plan as one: the first run's, unless a later one broke what it did not."""
+    """The findings of several runs of one plan as one: the first run's, unless a later one broke what it did not.
+
+    Where not all runs broke a promise, what may have come about by chance leaves it unknown.
+    """
     merged = {finding.promise: finding for finding in runs[0]}
     for findings in runs[1:]:
         for finding in findings:
             if finding.verdict is Verdict.BROKEN and merged[finding.promise].verdict is not Verdict.BROKEN:
                 merged[finding.promise] = finding
+    for promise in merged:
+        broken = [each for run in runs for each in run if each.promise == promise and each.verdict is Verdict.BROKEN]
+        if 0 < len(broken) < len(runs) and all(each.by_chance for each in broken):
+            why = f"{broken[0].summary}, but in {len(broken)} of {len(runs)} runs: it may have been by chance"
+            merged[promise] = Finding(promise=promise, verdict=Verdict.UNKNOWN, summary=why)
     return tuple(merged.values())
 
 

@@ -200,7 +200,8 @@ class AliasSeparate(Promise):
             if (lost := before - there) and one_each and _calm(others) and replaced and not renewed:
                 until = at_end[-1].time if at_end else after[0].begin
                 if not all(worn(trace, session, until) for session in lost):
-                    return self.broken(f"a fault on {alias} cost {after[0].alias} its session", after[0].step)
+                    what = f"a fault on {alias} cost {after[0].alias} its session"
+                    return self.broken(what, after[0].step, by_chance=True)
                 of_itself = of_itself or not lost <= _used_later(trace, landing, alias)
         return self.unknown(WORN) if of_itself else None
 

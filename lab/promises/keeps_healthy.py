@@ -94,7 +94,8 @@ class KeepsHealthy(Promise):
                 return self.none("a session had ended with a request without any error before")
             if gone:
                 cost = count(len(gone), "session")
-                return self.broken(f"an error of one statement cost {each.actor} {cost}", refused[0].step)
+                what = f"an error of one statement cost {each.actor} {cost}"
+                return self.broken(what, refused[0].step, by_chance=True)
         if not looked and of_itself:
             return self.unknown(WORN)
         if not looked:

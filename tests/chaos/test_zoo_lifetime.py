@@ -50,11 +50,11 @@ def _shown(zygote: Zygote, promise: str, rig: Rig) -> dict[str, list[Verdict]]:
 @pytest.mark.parametrize(
     ("name", "serves", "lasts", "said"),
     [
-        ("correct_careful", 25, 10.5, "kept across requests"),
+        ("correct_careful", 51, 10.5, "kept across requests"),
         ("correct_ends_after_five", 4, 10.5, "each for 5 requests"),
         ("correct_ends_at_random", 0, 10.5, "which end after no fixed number of requests"),
-        ("correct_ages_with_jitter", 25, 1.5, "which end after some seconds"),
-        pytest.param("correct_closes_when_idle", 25, 0.0, "which end after some seconds", marks=pytest.mark.slow),
+        ("correct_ages_with_jitter", 51, 1.5, "which end after some seconds"),
+        pytest.param("correct_closes_when_idle", 51, 0.0, "which end after some seconds", marks=pytest.mark.slow),
     ],
 )
 def test_how_long_sessions_last_is_seen(name: str, serves: int, lasts: float, said: str, rig: Rig) -> None:

@@ -90,6 +90,22 @@ def test_disagreement_is_looked_into_and_never_hidden(runs: list[str], entry: En
     assert str(done.agreement["alpha"]) == "only 2 of 5 runs agree: the lab is flaky here"
 
 
+def test_what_may_come_about_by_chance_is_broken_only_where_each_run_shows_it() -> None:
+    seen = Finding(promise="alpha", verdict=BROKEN, summary="a session ended", by_chance=True)
+    held = Finding(promise="alpha", verdict=KEPT)
+    for runs, verdict in (
+        ([seen], BROKEN),
+        ([seen, seen], BROKEN),
+        ([seen, held], Verdict.UNKNOWN),
+        ([held, seen], Verdict.UNKNOWN),
+        ([seen, held, msgspec.structs.replace(seen, by_chance=False)], BROKEN),
+    ):
+        (merged,) = trials.merge([(each,) for each in runs])
+        assert merged.verdict is verdict, runs
+    (merged,) = trials.merge([(seen,), (held,), (held,)])
+    assert merged.summary == "a session ended, but in 1 of 3 runs: it may have been by chance"
+
+
 def test_void_run_is_repeated_once_and_both_are_counted(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, VOID, KEPT)
     assert (done.runs, done.void, done.finding("alpha").verdict) == (2, 1, KEPT)
