@@ -6,6 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate, zip_longest
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,7 +41,6 @@ TICK = 1.0
 """Seconds of rest in each half, in which a thread of the ENGINE's may open and close sessions."""
 SHORT, LONG = 40, 10
 """Requests of one statement, then of several, in the look at how long a session lasts: one may count either."""
-LOOKED = SHORT + LONG + 1
 LATER = (1.5, 9.0)
 """Seconds by which the clocks are then put forward, one after the other: more than what a plan takes."""
 
@@ -90,7 +90,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
             again = again or (idle > 1 and waiting)
         except _AllVoid:
             uncounted = True
-    serves, lasts = _lifetime(plan, rig, zygote, rests=rests) if again else (None, None)
+    seen = _lifetime(plan, rig, zygote, rests=rests) if again else Lifetime()
     pending = (Autocommit("t0"), Write("t0"))
     closing = (*request("t0", *pending), *request("t0", *pending, Close("t0")))
     closed = _taken(msgspec.structs.replace(plan, steps=closing), rig, zygote)
@@ -101,21 +101,29 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
         levels=levels,
         uncounted=uncounted,
         kept_outside=_kept_outside(record),
-        serves=serves,
-        lasts=lasts,
-        keeping=UNCOUNTED if uncounted else _in_words(record, requests, again, levels) + in_words(serves, lasts),
+        serves=seen.serves,
+        lasts=seen.lasts,
+        keeping=UNCOUNTED if uncounted else _in_words(record, requests, again, levels) + seen.ends,
         commits=None if closed.void else bool(closed.rows),
     )
 
 
-def _lifetime(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> tuple[int | None, float | None]:
-    """Traits.serves and Traits.lasts, as a row of requests shows them, and what waits while time passes.
+class Lifetime(NamedTuple):
+    """Traits.serves and Traits.lasts, and in words when sessions end of themselves: "" where none was seen to."""
+
+    serves: int | None = None
+    lasts: float | None = None
+    ends: str = ""
+
+
+def _lifetime(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> Lifetime:
+    """How long sessions last, as a row of requests shows it, and what waits while time passes.
 
     What Django itself keeps ends by its settings alone. `rests`: the ENGINE has a thread of its own, which needs time
     to look at what waits.
     """
     if not zygote.traits.overrides:
-        return None, zygote.traits.conn_max_age or None
+        return Lifetime(lasts=zygote.traits.conn_max_age or None)
     # On another alias, so that it takes nothing of what waits.
     rest = (
         request("t1", Sql("t1", f"SELECT pg_sleep({TICK:g})", alias="twin")) if rests and several(plan.variant) else ()
@@ -128,17 +136,17 @@ def _lifetime(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> t
     return lifetime(_taken(msgspec.structs.replace(plan, steps=steps), rig, zygote))
 
 
-def lifetime(record: Record) -> tuple[int | None, float | None]:
+def lifetime(record: Record) -> Lifetime:
     """How many requests each session of t0's served, and how many seconds each was there, without ending of itself.
 
-    0 where the numbers differ, None where the run says nothing.
+    0 requests where the numbers differ, None where the run says nothing.
     """
     if record.void or any(op.chain for op in record.ops):
-        return None, None
+        return Lifetime()
     requests = [each for each in Trace(record).requests if each.actor == "t0" and each.sessions]
     elapsed = [event.time for event in record.events if event.f == "elapse"]
     if len(elapsed) < len(LATER):
-        return None, None
+        return Lifetime()
     row = [each for each in requests if each.end < elapsed[0]]
     served = Counter(session for each in row for session in each.sessions)
     ended = {number for session, number in served.items() if _gone(record, session, row[-1])}
@@ -155,18 +163,13 @@ def lifetime(record: Record) -> tuple[int | None, float | None]:
         if any(not ended or sum(session in each.sessions for each in requests) <= serves for session in lost):
             break
         lasts += seconds
-    return serves, lasts
+    else:
+        return Lifetime(serves, lasts, _counted_in_words(serves) if ended else "")
+    return Lifetime(serves, lasts, ", which end after some seconds")
 
 
-def in_words(serves: int | None, lasts: float | None) -> str:
-    """What is said of it; "" where nobody has looked, and where no session ended of itself."""
-    if serves is None or lasts is None:
-        return ""
-    if serves == 0:
-        return ", which end after no fixed number of requests"
-    if serves < LOOKED:
-        return f", each for {count(serves + 1, 'request')}"
-    return ", which end after some seconds" if lasts < sum(LATER) else ""
+def _counted_in_words(serves: int) -> str:
+    return f", each for {count(serves + 1, 'request')}" if serves else ", which end after no fixed number of requests"
 
 
 def _gone(record: Record, session: str, request: Request) -> bool:

@@ -95,8 +95,9 @@ def looked_at(variant: Variant, traits: Traits) -> tuple[Step, ...]:
     """A look at every session that may be kept. A pool that hands out its oldest session first has handed out each of
     them after as many requests as it has sessions.
     """
+    most = max(traits.pool_max, traits.level(1))
     actors = ("t0", "t1") if several(variant) else ("t0",)
-    return tuple(step for actor in actors for step in request(actor, Look(actor)) * max(traits.pool_max, 1))
+    return tuple(step for actor in actors for step in request(actor, Look(actor)) * most)
 
 
 def interrupted_while_connecting(actor: str, **params: Any) -> tuple[Step, ...]:

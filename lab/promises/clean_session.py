@@ -106,18 +106,22 @@ class CleanSession(Promise):
         raw = (Sql("t0", LEAVE["SET"][0], raw=True), Sql("t0", LEAVE["LISTEN"][0], raw=True), Write("t0"))
         yield self.plan(variant, "SET", *look, *request("t0", *raw), *then, title="by the driver's own cursor")
         state = (Look("t0"), *leave("t0", "SET", "temp table"))
-        blocks = request("t0", Enter("t0"), Look("t0"), Write("t0"), Leave("t0")) * max(traits.pool_max, 1)
+        blocks = request("t0", Enter("t0"), Look("t0"), Write("t0"), Leave("t0")) * max(
+            traits.pool_max, traits.level(1)
+        )
         yield self.plan(variant, "SET", *look, *request("t0", *state), *blocks, title="atomic() first")
 
         if several(variant):
             waits: tuple[Step, ...] = (Begin("t0"), *state, Begin("t1"), Look("t1"), End("t0"), End("t1"))
             both = (Begin("t0"), Begin("t1"), Look("t0"), Look("t1"), End("t0"), End("t1"))
-            yield self.plan(variant, "SET", *look, *waits, *both, title="handed to one that waits")
+            yield self.plan(variant, "SET", *look, *waits, *both, *then, title="handed to one that waits")
             taken: tuple[Step, ...] = (Begin("t0"), Read("t0"), Close("t0"), Begin("t1"), Read("t1"))
             taken += (*state, End("t0"), Read("t1"), End("t1"))
-            yield self.plan(variant, "SET", *look, *taken, *both, title="closed by hand, then beside another request")
+            yield self.plan(
+                variant, "SET", *look, *taken, *both, *then, title="closed by hand, then beside another request"
+            )
             beside = (Begin("t1"), Read("t1"), *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), End("t1"))
-            yield self.plan(variant, "SET", *look, *beside, *both, title="beside another request")
+            yield self.plan(variant, "SET", *look, *beside, *both, *then, title="beside another request")
         kin = (*look, *request("t0", Look("t0"), *leave("t0", "SET", "temp table")), *then)
         yield self.plan(variant, "SET", *on("kin", *kin), title="another alias")
         failed = (*look, *request("t0", Look("t0"), *leave("t0", "SET", "temp table"), Fail("t0")), *then)

@@ -82,6 +82,13 @@ def test_threads_that_take_turns_on_spares_that_they_share_are_not_accused(rig: 
         assert [each[2] for each in shown] == [Verdict.KEPT], shown
 
 
+@pytest.mark.parametrize("name", ["correct_spares_per_thread", "correct_keeps_idle_spares"])
+def test_what_is_left_on_a_session_that_comes_in_turn_is_looked_at(name: str, rig: Rig) -> None:
+    with closing(_zygote(name, rig)) as zygote:
+        shown = _shown(zygote, "clean-session", rig, "SET", "temp table")
+        assert {each[2] for each in shown} == {Verdict.KEPT}, shown
+
+
 def test_one_that_readies_the_next_session_is_seen_to_have_one_more_than_is_in_use(rig: Rig) -> None:
     with closing(_zygote("correct_readies_the_next", rig)) as zygote:
         traits = probe(zygote.variant, rig, zygote)

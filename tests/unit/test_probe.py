@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from lab.check import probe as module
-from lab.check.probe import LOOKED, ROUNDS, TRIES, beside, in_words, level, lifetime, probe
+from lab.check.probe import ROUNDS, TRIES, Lifetime, beside, level, lifetime, probe
 from lab.records.history import HUNG
 from lab.records.plan import Commit, End, Look, Plan, Read
 from lab.records.record import Record
@@ -202,16 +202,17 @@ def row(*names: str, later: tuple[str, ...] = ("1@a",) * 6) -> Record:
 @pytest.mark.parametrize(
     ("names", "serves", "said"),
     [
-        pytest.param(["1@a"] * (LOOKED - 1), LOOKED, "", id="all on one"),
+        pytest.param(["1@a"] * 9, 10, "", id="all on one"),
         pytest.param(["1@a"] * 5 + ["2@b"] * 5 + ["3@c"] * 3, 4, ", each for 5 requests", id="after five"),
         pytest.param(["1@a"] * 5 + ["2@b"] * 3 + ["3@c"] * 3, 0, ", which end after no fixed number", id="irregular"),
         pytest.param(["1@a"] * 5 + ["2@b"] * 8, 0, ", which end after no fixed number", id="one lasts longer"),
     ],
 )
 def test_how_many_requests_a_session_serves(names: list[str], serves: int, said: str) -> None:
-    told = row(*names, later=(names[-1],) * 6)
-    assert lifetime(told)[0] == serves
-    assert in_words(*lifetime(told)).startswith(said)
+    seen = lifetime(row(*names, later=(names[-1],) * 6))
+    assert seen.serves == serves
+    assert seen.ends.startswith(said)
+    assert bool(seen.ends) == bool(said)
 
 
 @pytest.mark.parametrize(
@@ -223,14 +224,13 @@ def test_how_many_requests_a_session_serves(names: list[str], serves: int, said:
     ],
 )
 def test_how_long_a_session_lasts(later: tuple[str, ...], lasts: float, said: str) -> None:
-    told = row(*["1@a"] * (LOOKED - 1), later=later)
-    assert lifetime(told)[1] == pytest.approx(lasts, abs=0.001)
-    assert in_words(*lifetime(told)) == said
+    seen = lifetime(row(*["1@a"] * 9, later=later))
+    assert seen.lasts == pytest.approx(lasts, abs=0.001)
+    assert seen.ends == said
 
 
 def test_a_row_that_is_void_or_fails_tells_no_lifetime() -> None:
     told = row(*["1@a"] * 3)
     failed = msgspec.structs.replace(told, ops=(*told.ops, *record(lost(Read("t0"))).ops))
     for each in (msgspec.structs.replace(told, void="held up"), failed):
-        assert lifetime(each) == (None, None)
-        assert in_words(*lifetime(each)) == ""
+        assert lifetime(each) == Lifetime(None, None, "")
