@@ -149,10 +149,10 @@ def lifetime(record: Record) -> Lifetime:
         return Lifetime()
     row = [each for each in requests if each.end < elapsed[0]]
     served = Counter(session for each in row for session in each.sessions)
-    ended = {number for session, number in served.items() if _gone(record, session, row[-1])}
+    ended = [number for session, number in served.items() if _gone(record, session, row[-1])]
     most = max(served.values())
-    regular = not ended or (len(ended) == 1 and most <= min(ended))
-    serves = (min(ended) - 1 if ended else most) if regular else 0
+    regular = not ended or most == min(ended)
+    serves = most - bool(ended) if regular else 0
     first, last = row[0].sessions, row[-1].sessions
     lasts = (elapsed[0] - min(first.values())) / 1e9 if first.keys() == last.keys() else 0.0
     for time, seconds in zip(elapsed, LATER, strict=True):
@@ -164,12 +164,14 @@ def lifetime(record: Record) -> Lifetime:
             break
         lasts += seconds
     else:
-        return Lifetime(serves, lasts, _counted_in_words(serves) if ended else "")
+        return Lifetime(serves, lasts, _counted_in_words(serves, len(ended)) if ended else "")
     return Lifetime(serves, lasts, ", which end after some seconds")
 
 
-def _counted_in_words(serves: int) -> str:
-    return f", each for {count(serves + 1, 'request')}" if serves else ", which end after no fixed number of requests"
+def _counted_in_words(serves: int, ended: int) -> str:
+    if not serves:
+        return ", which end after no fixed number of requests"
+    return f", {'each for' if ended > 1 else 'one of which ended after'} {count(serves + 1, 'request')}"
 
 
 def _gone(record: Record, session: str, request: Request) -> bool:

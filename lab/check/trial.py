@@ -25,7 +25,7 @@ from lab.subject.handle import Zygote
 CONFIRM = 1
 """Further runs of a plan that broke a promise."""
 DOUBT = 3
-"""Runs beyond CONFIRM where those runs do not all agree, or none of them counted."""
+"""Runs beyond CONFIRM where those runs do not all agree, none of them counted, or what broke may have been chance."""
 NOT_RUN = "not run: the budget was spent"
 
 
@@ -210,14 +210,15 @@ class Trials:
     def _confirm(
         self, plan: Plan, entry: Entry, first: tuple[Finding, ...]
     ) -> tuple[list[tuple[Finding, ...]], int, Record | None]:
-        """The findings of further runs, and how many of those were void: a few more where they disagree.
+        """The findings of further runs, and how many of those were void: a few more where they may yet disagree.
 
         The first of them runs behind the wire tap. Where every promise comes to the same there, that run is returned to
         be stored instead: the same evidence, with what crossed the wire.
         """
         counted: list[tuple[Finding, ...]] = []
         void = 0
-        wanted = CONFIRM
+        chance = any(each.by_chance and each.verdict is Verdict.BROKEN for each in first)
+        wanted = CONFIRM + DOUBT if chance else CONFIRM
         tapped: Record | None = None
         while len(counted) + void < wanted:
             tap = not counted and not void

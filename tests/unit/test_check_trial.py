@@ -106,6 +106,19 @@ def test_what_may_come_about_by_chance_is_broken_only_where_each_run_shows_it() 
     assert merged.summary == "a session ended, but in 1 of 3 runs: it may have been by chance"
 
 
+def test_what_may_come_about_by_chance_is_run_more_often_before_it_is_believed(
+    runs: list[str], entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(_: Alpha, record: Record) -> Finding:
+        return Finding(promise="alpha", verdict=Verdict(record.run), by_chance=True)
+
+    monkeypatch.setattr(Alpha, "judge", judged)
+    done = conclude(runs, entry, BROKEN, BROKEN, BROKEN, KEPT, BROKEN)
+    assert (done.finding("alpha").verdict, done.evidence) == (Verdict.UNKNOWN, "")
+    done = conclude(runs, entry, BROKEN, BROKEN, BROKEN, BROKEN, BROKEN)
+    assert (done.finding("alpha").verdict, str(done.agreement["alpha"])) == (BROKEN, "5 of 5 runs agree")
+
+
 def test_void_run_is_repeated_once_and_both_are_counted(runs: list[str], entry: Entry) -> None:
     done = conclude(runs, entry, VOID, KEPT)
     assert (done.runs, done.void, done.finding("alpha").verdict) == (2, 1, KEPT)

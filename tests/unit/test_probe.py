@@ -204,6 +204,7 @@ def row(*names: str, later: tuple[str, ...] = ("1@a",) * 6) -> Record:
     [
         pytest.param(["1@a"] * 9, 10, "", id="all on one"),
         pytest.param(["1@a"] * 5 + ["2@b"] * 5 + ["3@c"] * 3, 4, ", each for 5 requests", id="after five"),
+        pytest.param(["1@a"] * 7 + ["2@b"] * 2, 6, ", one of which ended after 7 requests", id="one"),
         pytest.param(["1@a"] * 5 + ["2@b"] * 3 + ["3@c"] * 3, 0, ", which end after no fixed number", id="irregular"),
         pytest.param(["1@a"] * 5 + ["2@b"] * 8, 0, ", which end after no fixed number", id="one lasts longer"),
     ],
