@@ -123,10 +123,10 @@ def clean_session(promise: Promise, variant: Variant, traits: Traits) -> Iterato
     for lifecycle in _possible(variant):
         own = _Own(promise, variant, lifecycle)
         a = own.actor
-        told: tuple[Step, ...] = () if lifecycle in TASKS else (Close(a),)
-        then = (*own.around(*request(a, Look(a)) * 2), *(looked_at(variant, traits) if lifecycle == "thread" else ()))
-        if lifecycle == "stream":
-            told = ()
+        told: tuple[Step, ...] = () if lifecycle in (*TASKS, "stream") else (Close(a),)
+        # As many as there may be idle sessions; each gives back what it had, as in a pool that hands them out in turn.
+        looks = request(a, Look(a), *told) * max(traits.level(1), 2)
+        then = (*own.around(*looks), *(looked_at(variant, traits) if lifecycle == "thread" else ()))
         first = own.around(*request(a, Look(a)))
         yield own.plan("closed", *first, *own.around(*request(a, Look(a), *leave(a, *STATE), *told)), *then)
 

@@ -186,7 +186,7 @@ def kept_nothing(record: Record) -> str:
     variant, traits = record.plan.variant, record.traits
     if variant.keeps is not None or traits.conn_max_age != 0 or not traits.own_close:
         return ""
-    if traits.pool_max and traits.kept != 0:  # a pool may hand out its sessions in turn
+    if (traits.pool_max or traits.levels) and traits.kept != 0:  # a pool may hand out its sessions in turn
         return ""
     used = [session for request in Trace(record).requests for session in request.sessions]
     return NOTHING_SEEN_KEPT if len(used) > 1 and len(set(used)) == len(used) else ""

@@ -72,6 +72,15 @@ def test_where_nothing_is_kept_nothing_is_lost() -> None:
     assert verdict(HEALTHY, told) == "n/a"
 
 
+@pytest.mark.parametrize(("levels", "expected"), [((), "n/a"), ((3, 4), "kept")])
+def test_sessions_that_come_in_turn_are_kept_though_no_request_gets_one_again(
+    levels: tuple[int, ...], expected: str
+) -> None:
+    failed = (ok(Begin(T)), READS, refused(Fail(T)), ok(End(T)), census(session("1@a"), session("2@b")))
+    traits = Traits(overrides=("_close",), kept=3 if levels else 1, levels=levels)
+    assert verdict(HEALTHY, record(*failed, *asks(T, "2@b"), variant=Variant(name="turns"), traits=traits)) == expected
+
+
 def test_one_that_parts_with_sessions_without_any_error() -> None:
     """It ends what is idle for some milliseconds: that one of them had seen an error says nothing."""
     failed = (ok(Begin(T)), READS, refused(Fail(T)), ok(End(T)), GONE)
