@@ -5,6 +5,7 @@ pytest_plugins = [
     "fix_scratch",
     "fix_order",
     "fix_lab",
+    "fix_zoo",
     "fix_fault",
     "fix_netns",
     "fix_docker",

@@ -11,6 +11,7 @@ from lab.application.case import Answer, CutCase, Tables, shown
 from lab.application.groups import groups
 from lab.application.judge import WORDS, Verdict
 from lab.records.own_test import Example
+from lab.records.words import count
 
 SHOWN: Final = 8
 """Cases of a group that are named."""
@@ -37,11 +38,6 @@ class Clean:
     statements: int
     differs: str = ""
     past: int = 0
-
-
-def count(number: int, noun: str) -> str:
-    """`1 cut`, `2 cuts`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def headline(clean: Clean, judged: Sequence[Judged], seconds: float) -> str:

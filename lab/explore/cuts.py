@@ -15,7 +15,7 @@ from lab.errors import UnknownName
 from lab.explore.engine import NOT_RUN, VOID, Class, Exploration, Explored, Outcome, Saw, Table, Target, unserved
 from lab.explore.points import Every, Point, Window, points
 from lab.records.history import HUNG
-from lab.records.plan import Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Sql, Step, Use, Write
+from lab.records.plan import NEWS, Begin, End, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Sql, Step, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Variant
 from lab.records.words import TOWARDS, Direction, Way
@@ -60,7 +60,7 @@ REQUESTS: dict[RequestName, tuple[Step, ...]] = {
         Use("t0", "durable-inside"),
         Leave("t0"),
         Use("t0", "listen"),
-        Sql("t0", "NOTIFY lab_news"),
+        Sql("t0", NEWS),
         Use("t0", "heard"),
         End("t0"),
     ),

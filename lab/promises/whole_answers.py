@@ -13,7 +13,7 @@ from lab.judging.calls import Call
 from lab.judging.plan_parts import FIN, TERMINATE, inject, query, request
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
-from lab.records.plan import Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Sql, Step, Use, UseName
+from lab.records.plan import NEWS, Enter, FaultSpec, Heal, Inject, Leave, Plan, Read, Sql, Step, Use, UseName
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -28,7 +28,6 @@ READS: tuple[tuple[str, UseName, str], ...] = (
     ("COPY out", "copy-out", "copy-data:3000+0"),
 )
 """Moment, how it is read, and the message before which the connection ends."""
-NOTIFY = "NOTIFY lab_news"
 
 
 @promise
@@ -66,7 +65,7 @@ class WholeAnswers(Promise):
         for name, fault in (("terminated", TERMINATE), ("FIN", FIN)):
             generated = request("t0", Use("t0", "rows"), fault, Use("t0", "rest-of-rows"))
             yield self.plan(variant, "a generated response", *generated, *after, title=name)
-        news = Sql("t0", NOTIFY, alias="twin")
+        news = Sql("t0", NEWS, alias="twin")
         heard = Use("t0", "heard", swallow=True)
         ended = Inject(FaultSpec("terminate"), alias="default")
         # After its session has ended the consumer goes on, as after a passing error, and then there is news again.

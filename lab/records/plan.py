@@ -160,6 +160,9 @@ class Look(_Step):
     alias: str = "default"
 
 
+NEWS = "NOTIFY lab_news"
+"""What a consumer that has begun to `listen` waits for."""
+
 UseName = Literal[
     "open-cursor",
     "early-break",

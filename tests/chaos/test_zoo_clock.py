@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -29,15 +28,6 @@ BROKEN = {
 }
 CORRECT = ("correct_ages_with_jitter", "correct_careful")
 DRIVERS: tuple[Driver, ...] = ("psycopg2", "psycopg")
-
-
-@pytest.fixture
-def zygote(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Zygote]:
-    name, driver = request.param
-    variant = Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),))
-    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
-        zygote.traits = probe(variant, rig, zygote)
-        yield zygote
 
 
 def _plans(zygote: Zygote, promise: str) -> list[Plan]:

@@ -6,16 +6,12 @@ plans of the promises concerned did not have the position.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from lab.check.probe import probe
 from lab.judging.judge import judge
 from lab.promise import PROMISES
-from lab.records.variant import Variant
 from lab.records.verdict import Finding, Verdict
 from lab.rig.embedded.rig import Rig
 from lab.run import run
@@ -73,15 +69,6 @@ PASSED = {
     "checks_client_cursors_only": ("replaces-stale", "terminated, query first", "by iterator()"),
 }
 PSYCOPG2_ALONE = ("encoding",)
-
-
-@pytest.fixture
-def zygote(request: pytest.FixtureRequest, rig: Rig) -> Iterator[Zygote]:
-    name, driver = request.param
-    variant = Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),))
-    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
-        zygote.traits = probe(variant, rig, zygote)
-        yield zygote
 
 
 def _shown(rig: Rig, zygote: Zygote, promise: str, moment: str, title: str) -> Finding:
