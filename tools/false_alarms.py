@@ -61,6 +61,7 @@ SIMPLE = (
         "keep_alive",
         "keeper",
         "keeps_nothing",
+        "looks_up_commits",
         "opens_at_import",
         "own_close",
         "own_pool",
