@@ -153,8 +153,7 @@ def lifetime(record: Record) -> Lifetime:
     most = max(served.values())
     regular = not ended or most == min(ended)
     serves = most - bool(ended) if regular else 0
-    first, last = row[0].sessions, row[-1].sessions
-    lasts = (elapsed[0] - min(first.values())) / 1e9 if first.keys() == last.keys() else 0.0
+    lasts = 0.0  # only of what the clocks were put forward, so that each look at the same ENGINE says the same
     for time, seconds in zip(elapsed, LATER, strict=True):
         before = next(each for each in reversed(requests) if each.end < time)
         second = [each for each in requests if each.begin > time][1]

@@ -534,10 +534,11 @@ def about(target: Target) -> About:
 def fingerprint(exploration: Exploration[C, T], cases: Sequence[C], variant: Variant, what: About, bound: float) -> str:
     """Another variant, another version of anything, other judges or other cases are another exploration.
 
-    The fields of an outcome are part of it: a ledger that was written with other fields is begun anew.
+    The fields of an outcome are part of it: a ledger that was written with other fields is begun anew. How long
+    sessions were seen to last is not: where they end at random, each look sees something else.
     """
     all_of_it = (
-        what.traits,
+        msgspec.structs.replace(what.traits, serves=None, lasts=None, keeping=""),
         what.versions,
         what.promises,
         [case.name for case in cases],

@@ -226,7 +226,7 @@ def test_how_many_requests_a_session_serves(names: list[str], serves: int, said:
 )
 def test_how_long_a_session_lasts(later: tuple[str, ...], lasts: float, said: str) -> None:
     seen = lifetime(row(*["1@a"] * 9, later=later))
-    assert seen.lasts == pytest.approx(lasts, abs=0.001)
+    assert seen.lasts == lasts
     assert seen.ends == said
 
 
