@@ -2,16 +2,17 @@
 
 What asks Python's `time` is told the later time: also code that takes one of its functions by name, because these are
 put in place before Django and the ENGINE are imported. `datetime`, and with it django.utils.timezone.now(), asks the
-system in C: time-machine puts that forward, where the subject's interpreter has it. Python's own waits and C libraries
-are not told.
+system in C: time-machine puts that forward, where the subject's interpreter has it, from 3.0 on. Python's own waits and
+C libraries are not told.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from importlib.util import find_spec
 
 NS = 1_000_000_000
 STEADY, WALL = ("monotonic", "perf_counter"), ("time",)
@@ -22,10 +23,25 @@ _travels: list[bool] = []
 def forward(seconds: float) -> None:
     """From now on every clock is that much later, in processes that are forked from here as well."""
     if any(_travels):
-        import time_machine  # 25 ms, which few plans need
-
-        time_machine.travel(timedelta(seconds=seconds), tick=True).start()
+        with _no_pytest():
+            import time_machine  # 25 ms, which few plans need
+        with suppress(RuntimeError):  # freezegun is active: the project has frozen its dates, which stay so
+            time_machine.travel(timedelta(seconds=seconds), tick=True).start()
+            time.time()  # its time passes from the first look on
     _forward_ns.append(round(seconds * NS))
+
+
+@contextmanager
+def _no_pytest() -> Iterator[None]:
+    """Nothing imports pytest here: time-machine would, for its fixture, and projects take that for a run of tests."""
+    before = "pytest" in sys.modules
+    if not before:
+        sys.modules["pytest"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if not before:
+            del sys.modules["pytest"]
 
 
 class Clock:
@@ -49,7 +65,18 @@ def install() -> None:
     """Before anything of the variant is imported; a second time it changes nothing."""
     if _travels:
         return
-    _travels.append(find_spec("time_machine") is not None)
+    _travels.append(_has_time_machine())
     for name in STEADY if any(_travels) else (*STEADY, *WALL):
         setattr(time, name, Clock(getattr(time, name)))
         setattr(time, f"{name}_ns", Clock(getattr(time, f"{name}_ns")))
+
+
+def _has_time_machine() -> bool:
+    """Whether there is one from 3.0 on. Those before replace time.monotonic() as well, which is told the date then, and
+    take a Clock that stands there for a function in C: SIGSEGV.
+    """
+    try:
+        import _time_machine  # type: ignore[import-not-found]  # of a C module nothing is declared
+    except ImportError:
+        return False
+    return not hasattr(_time_machine, "original_monotonic")
