@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -257,7 +257,7 @@ class Zygote:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.guard = Guard()
         executable = variant.python or sys.executable
-        driver = "" if variant.module else variant.driver  # a project's own modules come before Django's backend
+        driver = "" if variant.module or _has_driver(variant.path) else variant.driver
         with theirs, self._log.open("wb") as log:
             control, tell = (end.fileno() for end in self.guard.theirs)
             ends = nursery.Ends(theirs.fileno(), tell, control, log.fileno())
@@ -389,6 +389,11 @@ class Zygote:
             raise SubjectLost(f"the subject of {self.variant.name} does not answer: {self.last_words()}")
         answer: Message = json.loads(data)
         return answer
+
+
+def _has_driver(path: Iterable[str]) -> bool:
+    """Whether a driver, or a part of one, may come from there: then the lab's own is not imported in advance."""
+    return any(True for entry in path for _ in Path(entry).glob("psycopg*"))
 
 
 def _interpreter(variant: Variant, said: str = "") -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lab.errors import SubjectLost
+from lab.errors import EngineUnusable, SubjectLost
 from lab.records.plan import Begin, End, Plan, Read
 from lab.records.variant import Variant
 from lab.rig.embedded.rig import Rig
@@ -93,3 +93,10 @@ def test_an_interpreter_of_its_own_starts_below_its_warden(rig: Rig, tmp_path: P
     with closing(Zygote(Variant(name="stock", python=str(own)), rig.folder, environ)) as zygote:
         assert not isinstance(zygote._process, nursery.Forked)
         assert _serves(zygote, rig)
+
+
+def test_a_driver_on_the_variants_path_comes_before_the_labs_own(tmp_path: Path) -> None:
+    (tmp_path / "psycopg2.py").write_text("raise ImportError('the one of the path')")
+    variant = Variant(name="stock", path=(str(tmp_path),))
+    with pytest.raises(EngineUnusable, match="the one of the path"):
+        Zygote(variant, tmp_path)
