@@ -109,11 +109,26 @@ def _never_called() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit status. What fails says so in one line, never in a traceback."""
+    _open_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows another
     remember_interrupts()
     sys.exit(_status(arguments))
+
+
+def _open_standard_files() -> None:
+    """A standard file that was closed (`lab … >&-`) is /dev/null from now on.
+
+    Its number would become that of a pipe or a pidfd of the lab's, which a child that gets it finds overlaid by its own
+    output: the guardian then took the lab for ended.
+    """
+    for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
+            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w", closefd=False))  # noqa: SIM115
 
 
 def _status(arguments: list[str] | None) -> int:

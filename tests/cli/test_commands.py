@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fix_cli import ROOT, Lab
+from fix_cli import ROOT, Lab, caller_environ
 from lab.fault import FAULTS
 from lab.promise import PROMISES
 
@@ -61,6 +61,17 @@ def test_doctor_starts_the_servers_once(lab_command: Lab) -> None:
     done = lab_command("doctor")
     assert done.returncode == 0, done.stdout
     assert "servers ready after" in done.stdout
+
+
+@pytest.mark.chaos
+@pytest.mark.slow
+def test_servers_start_where_the_standard_files_are_closed(tmp_path: Path) -> None:
+    """Another file of the lab's must not get their numbers: the guardian took its own output for the lab's end."""
+    for closed in (">&-", "<&- >&- 2>&-"):
+        doctor = [sys.executable, "-m", "lab.cli", "doctor"]
+        environ = {**caller_environ(), "PYTHONPATH": str(ROOT), "LAB_STORE": str(tmp_path / "store")}
+        done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *doctor], env=environ, check=False)
+        assert done.returncode == 0, closed
 
 
 @pytest.mark.chaos
