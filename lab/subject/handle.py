@@ -358,9 +358,9 @@ class Zygote:
             status = self._process.wait(SUBJECT_REAP.seconds)
         except subprocess.TimeoutExpired:
             return ""
-        if status > SIGNALLED:
+        if status > SIGNALLED or status < 0:  # or its warden has ended by a signal, and it with that
             with suppress(ValueError):
-                return f" by {signal.Signals(status - SIGNALLED).name}"
+                return f" by {signal.Signals(status - SIGNALLED if status > 0 else -status).name}"
         return f" with status {status}"
 
     def _ended(self) -> bool:

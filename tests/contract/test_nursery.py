@@ -100,3 +100,10 @@ def test_a_driver_on_the_variants_path_comes_before_the_labs_own(tmp_path: Path)
     variant = Variant(name="stock", path=(str(tmp_path),))
     with pytest.raises(EngineUnusable, match="the one of the path"):
         Zygote(variant, tmp_path)
+
+
+def test_where_a_warden_was_killed_the_signal_is_named(tmp_path: Path) -> None:
+    (tmp_path / "orphaned").mkdir()
+    (tmp_path / "orphaned/base.py").write_text("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nsignal.pause()")
+    with pytest.raises(EngineUnusable, match="ended its interpreter by SIGKILL while it was imported"):
+        Zygote(Variant(name="orphaned", engine="orphaned", path=(str(tmp_path),)), tmp_path)
