@@ -34,7 +34,7 @@ CUT = 400
 """Characters: the end of a longer text may have been cut off, in the middle of a secret."""
 
 _KEYS = re.compile(KEYS)
-_URL = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^\s:/@'\"]*:)[^\s@/'\"]+(?=@)")
+_URL = re.compile(r"(?P<head>[\w+.-]://[^\s:/@'\"]*:)[^\s@/'\"]+(?=@)")
 _PAIR = re.compile(
     r"(?P<head>\b\w*(?:password|passwd|passphrase|secret|token|api_?key|credential)\w*['\"]?\s*(?:=|:)\s*)"
     r"(?P<value>'[^']*'|\"[^\"]*\"|[^\s,;)}\]]+)",

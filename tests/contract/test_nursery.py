@@ -107,3 +107,9 @@ def test_where_a_warden_was_killed_the_signal_is_named(tmp_path: Path) -> None:
     (tmp_path / "orphaned/base.py").write_text("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nsignal.pause()")
     with pytest.raises(EngineUnusable, match="ended its interpreter by SIGKILL while it was imported"):
         Zygote(Variant(name="orphaned", engine="orphaned", path=(str(tmp_path),)), tmp_path)
+
+
+def test_a_long_value_of_the_environment_delays_no_zygote(tmp_path: Path) -> None:
+    """One that is looked through for URLs with a password; the longest that Linux takes."""
+    with closing(Zygote(STOCK, tmp_path, {"LAB_TEST": "x" * 120_000})) as zygote:
+        assert zygote.engine == STOCK.engine

@@ -22,7 +22,7 @@ _SECRETS = (
         re.compile(r"(?i)\b((?:ssl)?pass(?:word|wd|file)?|secret)(['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)"),
         rf"\1\2{HIDDEN}",
     ),
-    (re.compile(r"(\w+://[^\s:/@]+):[^\s/@]+@"), rf"\1:{HIDDEN}@"),
+    (re.compile(r"(\w://[^\s:/@]+):[^\s/@]+@"), rf"\1:{HIDDEN}@"),
     # what PostgreSQL quotes of a row: unique violations, checks, parameters
     (re.compile(r"(?i)(\bKey \([^)]*\)\s*=\s*)\(.*?\)(?= |$)"), rf"\1({HIDDEN})"),
     (re.compile(r"(?i)(failing row contains )\(.*\)"), rf"\1({HIDDEN})"),

@@ -42,7 +42,8 @@ NUMBERS = ("CONN_MAX_AGE",)
 FLAGS = ("CONN_HEALTH_CHECKS", "AUTOCOMMIT", "ATOMIC_REQUESTS", "DISABLE_SERVER_SIDE_CURSORS")
 OURS = ("", "django", "psycopg", "psycopg2", "psycopg_pool", "connection_lab_inside")
 """Packages whose calls in a forked process are no doing of a project's."""
-CREDENTIALS = re.compile(r"[A-Za-z][\w+.-]*://[^\s:/@]*:([^\s@/]+)@")
+CREDENTIALS = re.compile(r"[\w+.-]://[^\s:/@]*:([^\s@/]+)@")
+"""In a URL. Of its scheme the last letter is enough: a search for all of one takes minutes in a long value without."""
 LIBRARY = re.compile(
     r"cannot open shared object file|Could not find the \w+ library|DLL load failed|\.so\b", re.IGNORECASE
 )
