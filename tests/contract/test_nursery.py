@@ -104,7 +104,8 @@ def test_a_driver_on_the_variants_path_comes_before_the_labs_own(tmp_path: Path)
 
 def test_where_a_warden_was_killed_the_signal_is_named(tmp_path: Path) -> None:
     (tmp_path / "orphaned").mkdir()
-    (tmp_path / "orphaned/base.py").write_text("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nsignal.pause()")
+    kills = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nsignal.pause()"
+    (tmp_path / "orphaned/base.py").write_text(kills)
     with pytest.raises(EngineUnusable, match="ended its interpreter by SIGKILL while it was imported"):
         Zygote(Variant(name="orphaned", engine="orphaned", path=(str(tmp_path),)), tmp_path)
 
