@@ -13,7 +13,7 @@ import pytest
 
 from lab.errors import EngineUnusable, SubjectLost
 from lab.records.plan import Begin, End, Plan, Read
-from lab.records.variant import Variant
+from lab.records.variant import Driver, Variant
 from lab.rig.embedded.rig import Rig
 from lab.run import run
 from lab.subject import nursery
@@ -28,6 +28,17 @@ if hasattr(stock, "patched"):
     raise RuntimeError("another variant was here")
 stock.patched = True
 DatabaseWrapper = stock.DatabaseWrapper
+"""
+REBASES = """
+import django.db.backends.base.base as base
+
+class Own(base.BaseDatabaseWrapper):
+    pass
+
+base.BaseDatabaseWrapper = Own
+from django.db.backends.postgresql.base import DatabaseWrapper
+if Own not in DatabaseWrapper.__mro__:
+    raise RuntimeError("Django's backend was there before")
 """
 
 
@@ -69,6 +80,16 @@ def test_a_zygote_has_nothing_of_another_ones_engine(rig: Rig, tmp_path: Path) -
             variant = Variant(name=name, engine=name, path=(str(tmp_path),))
             zygote = stack.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
             assert _serves(zygote, rig)
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_an_engine_may_replace_a_base_class_before_it_imports_djangos(driver: Driver, rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "rebased").mkdir()
+    (tmp_path / "rebased" / "base.py").write_text(REBASES)
+    variant = Variant(name="rebased", engine="rebased", driver=driver, path=(str(tmp_path),))
+    with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
+        assert isinstance(zygote._process, nursery.Forked)
+        assert _serves(zygote, rig)
 
 
 def test_where_it_was_killed_its_zygotes_are_lost_and_the_next_one_starts(rig: Rig) -> None:

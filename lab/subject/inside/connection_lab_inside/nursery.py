@@ -1,9 +1,11 @@
 """Forks zygotes that have Python, Django and the driver imported already, which costs 150 ms of CPU each time.
 
-Nothing of a variant is imported here, so that zygotes have nothing of each other: what is imported is what a zygote
-imports first in any case. Its channel is one end of a SOCK_SEQPACKET pair. Each message is `{"environ": what differs,
-"folder": …}` with the descriptors of a zygote: its channel, what its guard tells, its warden's control, its log. Or it
-is `{"reap": PID}`, of a warden that has ended.
+Nothing of a variant is imported here, so that zygotes have nothing of each other; and of Django's PostgreSQL backend
+nothing, because an ENGINE may put something else in the place of a base class before it imports that.
+
+Its channel is one end of a SOCK_SEQPACKET pair. Each message is `{"environ": what differs, "folder": …}` with the
+descriptors of a zygote: its channel, what its guard tells, its warden's control, its log. Or it is `{"reap": PID}`, of
+a warden that has ended.
 
 A fork lays the warden's filter on itself before it forks the zygote. The nursery itself has none: it runs no code but
 Django's and the driver's, under the lab's own interpreter.
@@ -27,6 +29,15 @@ from typing import Any, NoReturn
 from connection_lab_inside import agent, clock, config
 
 DESCRIPTORS = 4
+NEEDED = (
+    "django.core.serializers",
+    "django.db.models",
+    *(f"django.db.backends.base.{part}" for part in ("base", "creation", "introspection", "operations", "schema")),
+    "django.db.backends.ddl_references",
+)
+"""What Django's PostgreSQL backend imports: nearly all of its time goes there."""
+MORE = {"psycopg2": ("extras", "sql"), "psycopg": ("sql", "types.range", "types.multirange", "types.json")}
+"""And of the drivers."""
 
 
 def main(descriptor: int, warden: str, driver: str) -> None:
@@ -37,8 +48,8 @@ def main(descriptor: int, warden: str, driver: str) -> None:
     if driver:
         config.choose(driver)
         with contextlib.suppress(Exception):  # the zygote meets that, too, and says so
-            importlib.import_module(driver)
-            importlib.import_module("django.db.backends.postgresql.base")
+            for name in (driver, *NEEDED, *(f"{driver}.{part}" for part in MORE[driver])):
+                importlib.import_module(name)
     gc.collect()
     gc.freeze()
     channel.send(b"{}")
