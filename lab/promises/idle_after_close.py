@@ -96,4 +96,8 @@ def _ended(trace: Trace, census: Census, session: str) -> bool:
     users = [request for request in before if session in request.sessions]
     if users and users[-1].calls[-1].f == "stop":
         return False  # its thread died before the request ended: bounded-sessions judges what that leaves behind
-    return not running or bool(users and users[-1] not in running and all(request.sessions for request in running))
+    if not running:
+        return True
+    # One that still waits for a session may have been given that of a request which has ended.
+    have = all(any(used < census.time for used in request.sessions.values()) for request in running)
+    return bool(users) and users[-1] not in running and have

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lab.records.plan import Begin, End, Read
-from unit.histories import asks, census, lost, ok, record, session, strike, verdict
+from unit.histories import asks, begins, census, lost, ok, record, returns, session, strike, verdict
 
 IDLE = "idle-after-close"
 T = "t0"
@@ -34,6 +34,15 @@ def test_a_session_that_nobody_was_seen_to_use_may_be_that_of_a_request_in_fligh
     beside = (ok(Begin("t1")), ok(Read("t1"), on="3@c"), *asks(T, "2@b"))
     assert verdict(IDLE, record(*beside, census(OPEN))) == "kept"
     assert verdict(IDLE, record(*asks(T, "2@b"), census(OPEN))) == "broken"
+
+
+def test_a_request_that_waits_for_a_session_may_have_been_given_that_of_one_that_ended() -> None:
+    """A pool that looks at a session before it hands it out does so in a transaction."""
+    waits = (ok(Begin("t1")), begins(Read("t1")))
+    told = (*waits, *asks(T, "1@a"), census(OPEN), returns("t1", on="2@b"), ok(End("t1")))
+    assert verdict(IDLE, record(*told)) == "kept"
+    has = (ok(Begin("t1")), ok(Read("t1"), on="2@b"), *asks(T, "1@a"), census(OPEN), ok(End("t1")))
+    assert verdict(IDLE, record(*has)) == "broken"
 
 
 def test_no_request_has_ended() -> None:
