@@ -21,6 +21,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -57,6 +58,8 @@ class TapPort:
         self.upstream = upstream
         self._tap = tap
         self._listener: socket.socket | None = listener
+        self._held: socket.socket | None = None
+        """Keeps the port while nobody is let in: another program's connection would else take it as its own."""
         self._family, self._target = _resolve(upstream)
         self._journal = Journal(sink)
         self._arming = Arming()
@@ -120,15 +123,23 @@ class TapPort:
         self._tap.call(do)
 
     def refuse(self) -> None:
-        """Stop listening: the kernel refuses new connections from now on. Live connections stay."""
-        self._tap.call(self._stop_listening)
+        """Stop listening: the kernel refuses new connections from now on. Live connections stay; the port is kept."""
+
+        def do() -> None:
+            if self._listener is not None:
+                self._stop_listening()
+                with suppress(BadInput):  # another program's connection has taken it at this very moment
+                    self._held = _bound(self.host, self.port)
+
+        self._tap.call(do)
 
     def admit(self) -> None:
         """Listen again on the same port, after `refuse`."""
 
         def do() -> None:
             if self._listener is None and not self._closed:
-                self._listener = _listen(self.host, self.port)
+                bound, self._held = self._held or _bound(self.host, self.port), None
+                self._listener = _listening(bound)
                 self._listen()
 
         self._tap.call(do)
@@ -240,6 +251,8 @@ class TapPort:
     def _close(self) -> None:
         self._closed = True
         self._stop_listening()
+        if self._held is not None:
+            self._held.close()
         self._arming.disarm()
         for relay in list(self._relays.values()):
             relay.finish()
@@ -293,7 +306,7 @@ class Tap:
         `rules` are armed before a client can connect. `sink` is called in the tap's thread with each record of the
         journal. Raises BadInput when the address cannot be listened on or the upstream's name is not known.
         """
-        port = TapPort(self, upstream, _listen(listen_host, listen_port), sink)
+        port = TapPort(self, upstream, _listening(_bound(listen_host, listen_port)), sink)
         for rule in rules:
             port.prepare(rule)
         self._ports.add(port)
@@ -357,15 +370,28 @@ def _resolve(upstream: Upstream) -> tuple[socket.AddressFamily, object]:
     return found[0][0], found[0][4]
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+def _listening(bound: socket.socket) -> socket.socket:
+    try:
+        bound.listen(_BACKLOG)
+    except OSError as problem:
+        host, port = bound.getsockname()[:2]
+        bound.close()
+        raise _taken(host, port, problem) from None
+    return bound
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         # A port that a cut left in TIME_WAIT can be listened on again at once.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.setblocking(False)
     except (OSError, OverflowError) as problem:
-        listener.close()
-        raise BadInput(f"cannot listen on {host}:{port}: {problem}", "give a free port of this machine") from None
-    return listener
+        bound.close()
+        raise _taken(host, port, problem) from None
+    return bound
+
+
+def _taken(host: str, port: int, problem: Exception) -> BadInput:
+    return BadInput(f"cannot listen on {host}:{port}: {problem}", "give a free port of this machine")

@@ -306,6 +306,16 @@ def test_a_line_can_refuse_and_admit_again(lined: Callable[..., TapPort], dial: 
     dial(line.port)
 
 
+def test_a_port_that_refuses_is_given_to_no_other_program(lined: Callable[..., TapPort]) -> None:
+    line = lined()
+    line.refuse()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", line.port))
+    line.close()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", line.port))
+
+
 def test_the_second_connection_is_cut_before_the_server_hears_of_it(
     lined: Callable[..., TapPort], dial: Callable[[int], Pair], listener: socket.socket
 ) -> None:
