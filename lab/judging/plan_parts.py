@@ -92,12 +92,14 @@ def after_heal(actor: str) -> tuple[Step, ...]:
 
 
 def looked_at(variant: Variant, traits: Traits) -> tuple[Step, ...]:
-    """A look at every session that may be kept. A pool that hands out its oldest session first has handed out each of
-    them after as many requests as it has sessions.
-    """
-    most = max(traits.pool_max, traits.level(1))
+    """A look at every session that may be kept."""
     actors = ("t0", "t1") if several(variant) else ("t0",)
-    return tuple(step for actor in actors for step in request(actor, Look(actor)) * most)
+    return tuple(step for actor in actors for step in in_turn(traits, *request(actor, Look(actor))))
+
+
+def in_turn(traits: Traits, *steps: Step) -> tuple[Step, ...]:
+    """A request so often that each session has served it once, where a pool hands out its oldest session first."""
+    return steps * max(traits.pool_max, traits.level(1))
 
 
 def interrupted_while_connecting(actor: str, **params: Any) -> tuple[Step, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lab.judging import elapsed, lifecycles
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import TERMINATE, interrupted_at_return, keeps, looked_at, on, request, several
+from lab.judging.plan_parts import TERMINATE, in_turn, interrupted_at_return, keeps, looked_at, on, request, several
 from lab.judging.session_state import LEAVE, WRAPPER, difference, leave, looks, objects, sets, state
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -106,9 +106,7 @@ class CleanSession(Promise):
         raw = (Sql("t0", LEAVE["SET"][0], raw=True), Sql("t0", LEAVE["LISTEN"][0], raw=True), Write("t0"))
         yield self.plan(variant, "SET", *look, *request("t0", *raw), *then, title="by the driver's own cursor")
         state = (Look("t0"), *leave("t0", "SET", "temp table"))
-        blocks = request("t0", Enter("t0"), Look("t0"), Write("t0"), Leave("t0")) * max(
-            traits.pool_max, traits.level(1)
-        )
+        blocks = in_turn(traits, *request("t0", Enter("t0"), Look("t0"), Write("t0"), Leave("t0")))
         yield self.plan(variant, "SET", *look, *request("t0", *state), *blocks, title="atomic() first")
 
         if several(variant):

@@ -82,9 +82,11 @@ class SteadySession(Promise):
         for each in trace.requests:
             for alias in dict.fromkeys(call.alias for call in each.calls):
                 calls = [call for call in each.calls if call.alias == alias]
-                if (silent := _silently(trace, calls)) is not None:
-                    return self.broken("a request's session was lost, and what it had set is gone unsaid", silent.step)
-                compared += _told(trace, calls)
+                if (loss := _after_loss(trace, calls)) is not None:
+                    if (silent := _silently(calls, *loss)) is not None:
+                        what = "a request's session was lost, and what it had set is gone unsaid"
+                        return self.broken(what, silent.step)
+                    compared += loss[1][-1].failed  # by that call the request was told
                 if (moved := _moved(trace, calls)) is not None:
                     return self.broken("a request without a fault ran on two sessions", moved.step)
                 ever = {field for call in calls for field in sets(call)}
@@ -119,11 +121,8 @@ def _after_loss(trace: Trace, calls: list[Call]) -> tuple[Call, list[Call]] | No
     return None
 
 
-def _silently(trace: Trace, calls: list[Call]) -> Call | None:
-    """A look that goes well although its session is lost with what the request had set, and nothing has raised."""
-    if (lost := _after_loss(trace, calls)) is None:
-        return None
-    last, later = lost
+def _silently(calls: list[Call], last: Call, later: list[Call]) -> Call | None:
+    """Of those that came `later`, a look that goes well without what the request had set by its `last` look."""
     ours = {field for call in calls if call.begin < last.begin for field in sets(call)}
     was = {field: value for field, value in state(last).items() if field in ours}
     for call in later:
@@ -132,12 +131,6 @@ def _silently(trace: Trace, calls: list[Call]) -> Call | None:
         if isinstance(call.plan, Look) and call.ending == "ok" and difference(was, state(call)):
             return call
     return None
-
-
-def _told(trace: Trace, calls: list[Call]) -> bool:
-    """Whether the request had set something on a session that was lost, and then a call of its own raised."""
-    lost = _after_loss(trace, calls)
-    return lost is not None and lost[1][-1].failed
 
 
 def _moved(trace: Trace, calls: list[Call]) -> Call | None:
