@@ -45,14 +45,14 @@ class Session:
     reset is sent by the first and its answer read by the second, which makes the answer a health check that came free.
     """
 
-    def __init__(self, conn: Any, fingerprint: Any) -> None:
+    def __init__(self, conn: Any, alias: str, fingerprint: Any) -> None:
         self.conn = conn
+        self.alias = alias
+        """That of all wrappers which it may be given to."""
         self.fingerprint = fingerprint
         """The configuration it was made for; a wrapper with another one must not get it."""
         self.wrapper: ReferenceType[PersistentWrapper] | None = None
         """Whose it is while in use."""
-        self.alias = ""
-        """That of all its wrappers."""
         self.pid = os.getpid()
         self.born = self.parked_at = time.monotonic()
         self.deadline: float | None = None

@@ -296,7 +296,7 @@ class PersistentWrapper(PostgresWrapper):
         """Django's, wrapped into a session whose set-up is recorded and has a deadline."""
         conn = super().get_new_connection(conn_params)
         try:
-            session = Session(conn, self._fingerprint_to_keep())
+            session = Session(conn, self.alias, self._fingerprint_to_keep())
         except BaseException:
             conn.close()
             raise
@@ -317,7 +317,6 @@ class PersistentWrapper(PostgresWrapper):
 
     def _use(self, session: Session) -> None:
         self.session = session
-        session.alias = self.alias
         session.missed = session.told = False
         self.lease += 1
         begin_use(self, session)
