@@ -69,7 +69,8 @@ class Promise(ABC):
     def broken(self, summary: str, *steps: int, djangos: bool = False, by_chance: bool = False) -> Finding:
         """The run shows that it does not hold; `steps` are the indices of the steps that show it.
 
-        `djangos`: by Django's own code, whatever ENGINE that calls. `by_chance`: unless other runs do not show it.
+        `djangos`: by Django's own code, whatever ENGINE that calls. `by_chance`: it counts only where every run of the
+        plan shows it.
         """
         return Finding(
             promise=self.id,

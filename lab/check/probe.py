@@ -117,14 +117,14 @@ class Lifetime(NamedTuple):
 
 
 def _lifetime(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> Lifetime:
-    """How long sessions last, as a row of requests shows it, and what waits while time passes.
+    """How long sessions last, as a row of requests shows it, and whether an idle one survives while time passes.
 
     What Django itself keeps ends by its settings alone. `rests`: the ENGINE has a thread of its own, which needs time
-    to look at what waits.
+    to look at the idle sessions.
     """
     if not zygote.traits.overrides:
         return Lifetime(lasts=zygote.traits.conn_max_age or None)
-    # On another alias, so that it takes nothing of what waits.
+    # On another alias, so that it takes none of the idle sessions.
     rest = (
         request("t1", Sql("t1", f"SELECT pg_sleep({TICK:g})", alias="twin")) if rests and several(plan.variant) else ()
     )
@@ -137,9 +137,9 @@ def _lifetime(plan: Plan, rig: RigProtocol, zygote: Zygote, *, rests: bool) -> L
 
 
 def lifetime(record: Record) -> Lifetime:
-    """How many requests each session of t0's served, and how many seconds each was there, without ending of itself.
+    """How many requests and how many seconds t0's sessions survived in this run.
 
-    0 requests where the numbers differ, None where the run says nothing.
+    `serves` is 0 where sessions ended after different numbers; both are None where the run says nothing.
     """
     if record.void or any(op.chain for op in record.ops):
         return Lifetime()
@@ -153,7 +153,7 @@ def lifetime(record: Record) -> Lifetime:
     most = max(served.values())
     regular = not ended or most == min(ended)
     serves = most - bool(ended) if regular else 0
-    lasts = 0.0  # only of what the clocks were put forward, so that each look at the same ENGINE says the same
+    lasts = 0.0  # counts what the clocks were put forward, not real seconds: each look at the same ENGINE then agrees
     for time, seconds in zip(elapsed, LATER, strict=True):
         before = next(each for each in reversed(requests) if each.end < time)
         second = [each for each in requests if each.begin > time][1]

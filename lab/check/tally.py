@@ -82,7 +82,7 @@ def tally(
 def counts(
     variant: Variant, promise: Promise, trial: Trial, *, known: Mapping[str, Collection[str]] | None, chosen: bool
 ) -> bool:
-    """Whether what one trial broke is called broken, and no limit, where the promise holds elsewhere.
+    """Whether what one trial broke counts as broken and not as a limit, as if the promise held in all other trials.
 
     `known` and `chosen` as for `tally`.
     """

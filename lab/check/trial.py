@@ -210,7 +210,9 @@ class Trials:
     def _confirm(
         self, plan: Plan, entry: Entry, first: tuple[Finding, ...]
     ) -> tuple[list[tuple[Finding, ...]], int, Record | None]:
-        """The findings of further runs, and how many of those were void: a few more where they may yet disagree.
+        """The findings of further runs, and how many of those were void.
+
+        They are a few more where they disagree, or what broke may be chance.
 
         The first of them runs behind the wire tap. Where every promise comes to the same there, that run is returned to
         be stored instead: the same evidence, with what crossed the wire.
@@ -270,7 +272,7 @@ def verdicts(findings: Iterable[Finding]) -> dict[str, Verdict]:
 def merge(runs: Sequence[tuple[Finding, ...]]) -> tuple[Finding, ...]:
     """The findings of several runs of one plan as one: the first run's, unless a later one broke what it did not.
 
-    Where not all runs broke a promise, what may have come about by chance leaves it unknown.
+    A promise is unknown where not all runs broke it, and each of those that did says `by_chance`.
     """
     merged = {finding.promise: finding for finding in runs[0]}
     for findings in runs[1:]:

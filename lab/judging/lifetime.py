@@ -1,7 +1,7 @@
 """Sessions that end of themselves: after so many requests, after a time, or at random, whatever else happens.
 
-Where a session has served more than one was seen to serve in a run without any fault (lab/check/probe.py), or is older,
-its end is not held against a fault or a statement's error.
+Once a session has served more requests, or is older, than sessions were seen to survive in a run without any fault
+(lab/check/probe.py), its end is laid neither to a fault nor to a statement's error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ WORN = "a session ended that may have ended of itself, as this ENGINE's do"
 
 
 def worn(trace: Trace, session: str, until: int) -> bool:
-    """Whether the session may have ended of itself by then; False where nobody has looked how long sessions last."""
+    """Whether the session may have ended of itself before `until`; False where no look has told how long they last."""
     traits = trace.record.traits
     uses = [call for call in trace.calls if call.session == session and call.begin < until]
     if not uses:

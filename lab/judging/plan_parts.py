@@ -98,7 +98,7 @@ def looked_at(variant: Variant, traits: Traits) -> tuple[Step, ...]:
 
 
 def in_turn(traits: Traits, *steps: Step) -> tuple[Step, ...]:
-    """A request so often that each session has served it once, where a pool hands out its oldest session first."""
+    """The steps of a request, once for each session that may be kept: a pool may hand out its oldest session first."""
     return steps * max(traits.pool_max, traits.level(1))
 
 

@@ -58,7 +58,7 @@ class SteadySession(Promise):
         )
         beside = request("t0", look, Look("t0", alias="other"), *everything, look, Look("t0", alias="other"))
         yield self.plan(variant, "beside another alias", *beside)
-        # 12 statements each time: what is counted by the statement is renewed within the request, or in a transaction.
+        # 12 statements in each: an ENGINE that renews its session after so many statements does so within the request.
         many = (Use("t0", "repeat"),) * 10
         counted = request("t0", look, *leave("t0", "SET", "temp table"), look, *many, look)
         yield self.plan(variant, "after many statements", *counted, *counted)
@@ -122,7 +122,7 @@ def _after_loss(trace: Trace, calls: list[Call]) -> tuple[Call, list[Call]] | No
 
 
 def _silently(calls: list[Call], last: Call, later: list[Call]) -> Call | None:
-    """Of those that came `later`, a look that goes well without what the request had set by its `last` look."""
+    """The first look in `later` that goes well and no longer shows what the request had set before its `last` look."""
     ours = {field for call in calls if call.begin < last.begin for field in sets(call)}
     was = {field: value for field, value in state(last).items() if field in ours}
     for call in later:

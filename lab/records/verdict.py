@@ -29,7 +29,7 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one promise's judge says of one run: the verdict, why in one sentence, and the steps that show it.
 
     `djangos`: it is Django's own code that has broken it, which no ENGINE's method decides. `by_chance`: what was seen
-    may come about of itself now and then, so that only runs which all show it say that it was an effect.
+    may also happen without any fault, so that it counts only where all runs show it, and is unknown otherwise.
     """
 
     promise: str

@@ -1,8 +1,8 @@
-"""Where zygotes come from: a process of their own, or a fork of one that has Python, Django and the driver imported.
+"""Starts zygotes: each as a process of its own, or as a fork of a nursery, a process that has imported Django already.
 
-Zygotes of the lab's own interpreter that are open at the same time share such a nursery, where they have the same
-environment. An interpreter of a project's gets a process of its own: what runs when that starts (sitecustomize, a .pth
-file) must be held by the warden. What runs when the lab's own starts has run in the lab already.
+Zygotes under the lab's own interpreter that are open at the same time, with the same environment and driver, share a
+nursery. An interpreter of a project's has none: what runs when it starts (sitecustomize, a .pth file) must be held by
+the warden already. What runs when the lab's own interpreter starts has run in the lab before.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Forked:
     def __init__(self, nursery: Nursery, pid: int) -> None:
         self._nursery = nursery
         self.pid = pid
-        self._pidfd = os.pidfd_open(pid)  # only we have it reaped, so that it is still this one's number
+        self._pidfd = os.pidfd_open(pid)  # nobody else reaps it, so that its number is still its own
         self._status: int | None = None
 
     def poll(self) -> int | None:
@@ -80,7 +80,7 @@ class Forked:
 
 
 class Nursery:
-    """One such process, started when it is first needed; it ends with its channel, and all that it forked with it."""
+    """A nursery, started when first needed. When its channel is closed it ends, and all that it forked with it."""
 
     def __init__(self, driver: str, folder: Path, environ: dict[str, str]) -> None:
         self.users = 0
@@ -113,7 +113,7 @@ class Nursery:
             return Forked(self, self._call(message, SUBJECT_FORK.seconds, *astuple(ends))["pid"])
 
     def reap(self, pid: int) -> int:
-        """The status of a warden that has ended, negative for a signal; -9 where the nursery has gone with it."""
+        """The status of a warden that has ended, negative for a signal; -9 where it ended with its nursery."""
         try:
             with self._lock:
                 status = self._call(json.dumps({"reap": pid}).encode(), SUBJECT_REAP.seconds)["status"]
@@ -153,7 +153,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Ends:
-    """Descriptors that become the zygote's (its channel, what its guard tells), its warden's, and the log of both."""
+    """Descriptors: `channel` and `tell` (its guard) are the zygote's, `control` is its warden's, `log` serves both."""
 
     channel: int
     tell: int
@@ -164,7 +164,7 @@ class Ends:
 def start(ends: Ends, driver: str, folder: Path, environ: dict[str, str], python: str) -> Warden:
     """A warden and its zygote under that interpreter; without a driver none is imported in advance."""
     if python == sys.executable:
-        with suppress(SubjectLost):  # what ails it, a process of its own tells in its log
+        with suppress(SubjectLost):  # why a nursery fails is told by the process of its own that comes next, in its log
             return _fork(ends, driver, folder, environ)
     return _spawn(ends, folder, environ, python)
 

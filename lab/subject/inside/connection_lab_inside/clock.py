@@ -27,7 +27,7 @@ def forward(seconds: float) -> None:
             import time_machine  # 25 ms, which few plans need
         with suppress(RuntimeError):  # freezegun is active: the project has frozen its dates, which stay so
             time_machine.travel(timedelta(seconds=seconds), tick=True).start()
-            time.time()  # its time passes from the first look on
+            time.time()  # its clock ticks from the first look on
     _forward_ns.append(round(seconds * NS))
 
 
@@ -62,7 +62,7 @@ class Clock:
 
 
 def install() -> None:
-    """Before anything of the variant is imported; a second time it changes nothing."""
+    """Replace them, before anything of the variant is imported; a second call does nothing."""
     if _travels:
         return
     _travels.append(_has_time_machine())
@@ -72,8 +72,8 @@ def install() -> None:
 
 
 def _has_time_machine() -> bool:
-    """Whether there is one from 3.0 on. Those before replace time.monotonic() as well, which is told the date then, and
-    take a Clock that stands there for a function in C: SIGSEGV.
+    """Whether time-machine 3.0 or later is there. Older ones replace time.monotonic() as well, which then tells the
+    date, and take a Clock that stands there for a function in C: SIGSEGV.
     """
     try:
         import _time_machine  # type: ignore[import-not-found]  # of a C module nothing is declared

@@ -7,8 +7,8 @@ Its channel is one end of a SOCK_SEQPACKET pair. Each message is `{"environ": wh
 descriptors of a zygote: its channel, what its guard tells, its warden's control, its log. Or it is `{"reap": PID}`, of
 a warden that has ended.
 
-A fork lays the warden's filter on itself before it forks the zygote. The nursery itself has none: it runs no code but
-Django's and the driver's, under the lab's own interpreter.
+Each fork is a warden: it lays the filter on itself, then forks the zygote. The nursery itself has no filter: it runs no
+code but Django's and the driver's, under the lab's own interpreter.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ NEEDED = (
 )
 """What Django's PostgreSQL backend imports: nearly all of its time goes there."""
 MORE = {"psycopg2": ("extras", "sql"), "psycopg": ("sql", "types.range", "types.multirange", "types.json")}
-"""And of the drivers."""
+"""The modules of each driver that it imports."""
 
 
 def main(descriptor: int, warden: str, driver: str) -> None:
-    """Import, say so, then fork on demand until the lab goes away; without a driver nothing but the agent."""
+    """Import, say so, then fork on demand until the lab goes away; where `driver` is empty, import the agent alone."""
     channel = socket.socket(fileno=descriptor)
     clock.install()
     held_by = _load(warden)
     if driver:
         config.choose(driver)
-        with contextlib.suppress(Exception):  # the zygote meets that, too, and says so
+        with contextlib.suppress(Exception):  # the zygote meets the same error, and reports it
             for name in (driver, *NEEDED, *(f"{driver}.{part}" for part in MORE[driver])):
                 importlib.import_module(name)
     gc.collect()
