@@ -412,6 +412,15 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """The exit status of a process that it ends, negative for a signal; None: it ends none."""
         return None
 
+    @property
+    def keeps_sessions(self) -> bool:
+        """Whether a session may be there for longer than its client has a connection, while it is at work.
+
+        What is on the line may keep the end from the server, what makes others wait may keep the session itself, and a
+        process that is killed may leave one that has a statement to run.
+        """
+        return self.waits or self.fatal or not self.beside
+
     def prepare(self, site: Site) -> None:
         """What must be in place before the subject's first connection; nothing by default."""
 

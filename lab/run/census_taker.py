@@ -27,13 +27,13 @@ LONGEST_LOOK = 0.02
 
 
 class CensusTaker:
-    """Writes censuses into the diary. `fault_at_work` says whether a fault may keep sessions from ending."""
+    """Writes censuses into the diary. `kept` says whether a fault may keep sessions from ending now."""
 
-    def __init__(self, site: PlanSite, diary: Diary, actors: Actors, fault_at_work: Callable[[], bool]) -> None:
+    def __init__(self, site: PlanSite, diary: Diary, actors: Actors, kept: Callable[[], bool]) -> None:
         self._site = site
         self._diary = diary
         self._actors = actors
-        self._fault_at_work = fault_at_work
+        self._kept = kept
         self._known: tuple[int, int] | None = None
         self._inherited: dict[str, frozenset[int]] = {}
         self._said: dict[int, Talk] = {}  # on inherited sockets, at the last census
@@ -53,7 +53,7 @@ class CensusTaker:
         if at == "fork":
             process = actor.rpartition(".")[0]
             self._inherited[process] = self._inherited.get(process, frozenset()) | self._site.connected(process)
-        elif "." in actor and not self._fault_at_work() and not self._actors.pending:
+        elif "." in actor and not self._kept() and not self._actors.pending:
             self._wait_until_heard()
         try:
             sessions = self._settled() if settle else self._site.sessions()
@@ -159,7 +159,7 @@ class CensusTaker:
         """
         if any(session.state == "idle" and not session.wait for session in sessions):
             return True
-        return not self._fault_at_work() and len(sessions) > self._site.open_files()
+        return not self._kept() and len(sessions) > self._site.open_files()
 
 
 def _pauses() -> Iterator[float]:

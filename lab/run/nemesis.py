@@ -55,9 +55,9 @@ class Nemesis:
     # -- what others ask ----------------------------------------------------------------------------------------------
 
     @property
-    def at_work(self) -> bool:
-        """Whether any fault was applied and not healed."""
-        return bool(self._struck)
+    def keeps_sessions(self) -> bool:
+        """Whether a fault is at work that may keep a session whose client has left it."""
+        return any(struck.fault.keeps_sessions for struck in self._struck)
 
     @property
     def lasting(self) -> bool:

@@ -134,7 +134,7 @@ class Run:
             site.test_databases() if self._plan.makes_databases() else nullcontext(),
             self._nemesis.healed_on_exit(),
         ):
-            census = CensusTaker(site, self._diary, self._actors, lambda: self._nemesis.at_work)
+            census = CensusTaker(site, self._diary, self._actors, lambda: self._nemesis.keeps_sessions)
             self._site = site
             self._nemesis.prepare(site, census.take)
             gates = Gates(self._plan, site, self._id)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from lab.fault import FAULTS
 from lab.records.census import Session
 from lab.records.plan import Begin, End
 from lab.run import census_taker
@@ -28,8 +29,10 @@ class Taken:
         self.waits = 1  # the look from which on it waits for its client
         self.diary = Diary()
         self.actors = Actors(self.diary)
-        site: Any = SimpleNamespace(sessions=self._sessions, connects=lambda: 1, open_files=lambda: 1)
-        self.taker = CensusTaker(site, self.diary, self.actors, lambda: False)
+        self.files = 1
+        self.kept = False
+        site: Any = SimpleNamespace(sessions=self._sessions, connects=lambda: 1, open_files=lambda: self.files)
+        self.taker = CensusTaker(site, self.diary, self.actors, lambda: self.kept)
 
     def _sessions(self) -> tuple[Session, ...]:
         self.looks += 1
@@ -121,3 +124,18 @@ def test_an_idle_session_that_does_not_wait_for_its_client_may_be_ending(taken: 
     busy.request()
     busy.taker.take("end", 1, "t0", settle=True)
     assert (busy.looks, busy.diary.census[-1].sessions) == (3, (IDLE,))
+
+
+@pytest.mark.parametrize(("kept", "looks", "left"), [(False, 6, ()), (True, 1, (IDLE,))])
+def test_a_session_that_its_client_has_closed_is_about_to_end(
+    kept: bool, looks: int, left: tuple[Session, ...], taken: Taken
+) -> None:
+    taken.files, taken.ends, taken.kept = 0, 6, kept
+    taken.request()
+    taken.taker.take("end", 1, "t0", settle=True)
+    assert (taken.looks, taken.diary.census[-1].sessions) == (looks, left)
+
+
+def test_faults_that_keep_no_session_are_known() -> None:
+    kinds = {fault.kind for fault in FAULTS.values() if not fault().keeps_sessions}
+    assert kinds == {"idle-in-transaction-timeout", "interrupt", "read-only", "rotate-password", "terminate"}
