@@ -1,4 +1,4 @@
-"""What a slowing fault compares its line with: answers from before it, on a machine that may be held up for a moment."""
+"""What a slowing fault compares its line with: answers from before it, on a machine that may be held up at times."""
 
 from __future__ import annotations
 
