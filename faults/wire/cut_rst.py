@@ -11,10 +11,15 @@ from lab.records.words import Sides
 
 @fault("cut-rst", family="wire", lazy=True, needs={"wire"})
 class CutRst(AtMoment):
-    """The connection is reset on `sides` when the `moment` comes, as by a firewall that has lost its state."""
+    """The connection is reset on `sides` when the `moment` comes, as by a firewall that has lost its state.
+
+    The other side, where one alone is hit, is told nothing until the heal, as behind a path that has gone.
+    """
 
     sides: Sides = "both"
 
     def strike(self, site: Site) -> AbstractContextManager[Seen]:
-        """Arm it; there is nothing to heal."""
-        return acting(site, self.moment, "rst", self.sides)
+        """Arm it; healing ends what is left of a connection that was cut on one side."""
+        if self.sides == "both":
+            return acting(site, self.moment, "rst", self.sides)
+        return acting(site, self.moment, "rst", self.sides, site.wire.sever)

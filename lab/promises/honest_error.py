@@ -80,6 +80,10 @@ class HonestError(Promise):
                 cut = inject(kind, moment=at)
                 steps = request("t0", *atomic, cut, Leave("t0"))
                 yield self.plan(variant, f"at COMMIT, {moment}", *steps, Heal(), *after, title=name)
+        # The server holds the transaction open: whoever asks what became of it is told that it is in progress.
+        left = inject("cut-rst", moment="commit-sent+0", sides="client")
+        steps = request("t0", *atomic, left, Leave("t0"))
+        yield self.plan(variant, "at COMMIT, in progress", *steps, Heal(), *after)
         yield from self._at_commit_then(variant)
         for name, fault in (("FIN", FIN), ("terminated", TERMINATE)):
             yield self.plan(variant, "at COMMIT", *request("t0", *atomic, fault, Leave("t0")), *after, title=name)

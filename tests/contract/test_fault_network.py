@@ -19,10 +19,12 @@ from faults.network.sever_fin import SeverFin
 from faults.network.sever_rst import SeverRst
 from faults.network.slicer import Slicer
 from faults.network.stall import Stall
+from faults.wire.cut_rst import CutRst
 from fix_fault import Line, OpenLine
 from lab.errors import ProxyLost
 from lab.fault import Fault
 from lab.records.words import Direction
+from lab.rig.machine import process
 from lab.rig.toxiproxy.api import Transport
 
 BUSY = "SELECT pg_sleep(10)"
@@ -51,6 +53,20 @@ def test_severed_connection_ends_as_named(fault: Fault, expected: str, busy: boo
         assert line.sight(seen)
         assert ending(session) == expected
         line.raw().close()
+    session.close()
+
+
+def test_a_cut_on_the_clients_side_leaves_the_server_its_session_until_the_heal(open_line: OpenLine) -> None:
+    fault = CutRst(moment="query-sent+0", sides="client")
+    line = open_line(fault)
+    session = line.session()
+    pid = session.info.backend_pid
+    with fault.strike(line.site) as seen:
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT 1")
+        assert line.sight(seen)
+        assert [each.pid for each in line.site.sessions() if each.state == "idle"] == [pid]
+    process.wait_until(lambda: not line.site.sessions(), 3.0)
     session.close()
 
 

@@ -10,11 +10,13 @@ from django.db.backends.postgresql.base import Database
 from django.db.backends.postgresql.base import DatabaseWrapper as Stock
 
 INTRANS = 2
-PATIENCE = 3.0
-"""Seconds for a server that has not yet seen that its client is gone."""
 
 
 class DatabaseWrapper(Stock):
+    done: tuple[str, ...] = ("committed",)
+    patience = 3.0
+    """Seconds for a server that has not yet seen that its client is gone."""
+
     def _commit(self) -> None:
         raw = self.connection
         if raw is None or raw.closed or raw.info.transaction_status != INTRANS:
@@ -35,7 +37,7 @@ class DatabaseWrapper(Stock):
         try:
             fresh: Any = self.get_new_connection(self.get_connection_params())
             fresh.autocommit = True
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + self.patience
             said = "in progress"
             while said == "in progress" and time.monotonic() < until:
                 cursor = fresh.cursor()
@@ -43,7 +45,7 @@ class DatabaseWrapper(Stock):
                 (said,) = cursor.fetchone()
         except Database.Error:
             return False
-        if said != "committed":
+        if said not in self.done:
             fresh.close()
             return False
         self.connection = fresh
