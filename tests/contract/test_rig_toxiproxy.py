@@ -74,14 +74,20 @@ def test_refuse_refuses_until_accept(rig: Rig) -> None:
 def test_toxics_are_there_before_the_first_connection_and_gone_after_recreate(rig: Rig) -> None:
     slow = Installed(toxic.Latency(150), "downstream")
     with rig.shared(), rig.proxy("slow", [slow]) as proxy:
-        start = time.monotonic()
-        ask(proxy).close()
-        assert time.monotonic() - start >= 0.15
+        assert _fastest_of_three(proxy) >= 0.15
         proxy.recreate()
         assert proxy.toxics == ()
+        assert _fastest_of_three(proxy) < 0.15
+
+
+def _fastest_of_three(proxy: Proxy) -> float:
+    """Seconds for an answer; a machine that is held up for a moment makes one late."""
+    took = []
+    for _ in range(3):
         start = time.monotonic()
         ask(proxy).close()
-        assert time.monotonic() - start < 0.15
+        took.append(time.monotonic() - start)
+    return min(took)
 
 
 @pytest.mark.parametrize(
