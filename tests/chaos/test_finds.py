@@ -11,7 +11,6 @@ from lab.explore.search import Found
 from lab.promise import PROMISES
 from lab.pytest_plugin.session import Lab
 from lab.records.codec import decode_plan
-from lab.records.plan import Begin, Inject
 from lab.records.verdict import Verdict
 
 pytestmark = pytest.mark.chaos
@@ -37,8 +36,8 @@ def _bundled(lab: Lab) -> None:
 def test_published_backend_stays_dead_after_losing_its_connection(lab: Lab) -> None:
     found = _found(lab, "published_threadlocal", "recovers")
     steps = found.plan.steps
-    assert len(steps) <= 6
-    assert [type(step) for step in steps if isinstance(step, Begin | Inject)] == [Begin, Inject]
+    assert len(steps) <= 6, steps
+    assert len(found.plan.faults()) == 1, steps
     assert found.agreed == found.replays
 
 
