@@ -8,7 +8,6 @@ repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from lab.judging import lifecycles
 from lab.judging.calls import Call
@@ -16,7 +15,7 @@ from lab.judging.plan_parts import LOSE_ANSWER, TERMINATE, after_heal, commits_a
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Commit, Enter, Heal, Leave, Plan, Read, Step, Write
+from lab.records.plan import Autocommit, Close, Commit, Enter, Heal, Leave, Plan, Read, Step, Write, WriteWay
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -24,6 +23,11 @@ from lab.records.words import count
 
 ENDS = ("cut-fin", "cut-rst")
 ANSWERED = "command-complete+0"
+WAYS: tuple[tuple[str, WriteWay], ...] = (
+    *(("a SELECT that writes", "with"), ("a SELECT that writes", "function")),
+    *(("UPDATE, answer lost", "update"), ("executemany(), answer lost", "many")),
+)
+"""Statements that are not plain INSERTs, at which moments. What an UPDATE does may add up, as `n = n + 1` does."""
 
 
 @promise
@@ -53,10 +57,9 @@ class ExactlyOnce(Promise):
             lost = (Write("t0", hold="statement"), inject(kind, moment=ANSWERED))
             first = (*query("t0"), *request("t0", *lost), Heal(), *after_heal("t0"))
             yield self.plan(variant, "INSERT, first in its request", *first, title=kind)
-        ways: tuple[Literal["with", "function"], ...] = ("with", "function")
-        for way in ways:
+        for moment, way in WAYS:
             selected = request("t0", Read("t0"), inject("cut-fin", moment=ANSWERED), Write("t0", by=way), Heal())
-            yield self.plan(variant, "a SELECT that writes", *selected, *after_heal("t0"), title=way)
+            yield self.plan(variant, moment, *selected, *after_heal("t0"), title=way)
         yield from lifecycles.exactly_once(self, variant)
         if commits_at_close(variant, traits):
             closed = request("t0", *manual, LOSE_ANSWER, Close("t0"), Heal())

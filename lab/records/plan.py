@@ -99,17 +99,21 @@ class Leave(_Step):
     outcome: Literal["commit", "rollback"] = "commit"
 
 
+WriteWay = Literal["", "with", "function", "update", "many"]
+
+
 class Write(_Step):
     """Insert a token of its own into `lab.token`.
 
     `hold` keeps the server inside the statement, or inside whichever COMMIT makes the row durable, until the
     actor's next step is due. `swallow`: the application catches the error and carries on. `by`: a statement that does
-    not begin with INSERT, and writes all the same: WITH ... SELECT, or the SELECT of a function.
+    not begin with INSERT, and writes all the same: WITH ... SELECT, the SELECT of a function, an UPDATE; or
+    executemany(), of which the token is the first row.
     """
 
     actor: str
     hold: Literal["", "statement", "commit"] = ""
-    by: Literal["", "with", "function"] = ""
+    by: WriteWay = ""
     swallow: bool = False
     alias: str = "default"
 

@@ -55,6 +55,20 @@ CREATE FUNCTION lab.write(plan text, token text, gate bigint) RETURNS SETOF lab.
     LANGUAGE sql
     AS $$ INSERT INTO lab.token (plan, token, gate) VALUES (plan, token, gate) RETURNING * $$;
 
+-- An UPDATE that writes a row each time that it is sent: that it may be sent again, its first word does not say either.
+CREATE VIEW lab.latest AS
+    SELECT NULL::text AS plan, NULL::text AS token, NULL::bigint AS gate, NULL::text AS session, NULL::xid8 AS xid;
+CREATE FUNCTION lab.write_latest() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO lab.token (plan, token, gate) VALUES (NEW.plan, NEW.token, NEW.gate)
+        RETURNING token.session, token.xid INTO NEW.session, NEW.xid;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER latest_written INSTEAD OF UPDATE ON lab.latest FOR EACH ROW EXECUTE FUNCTION lab.write_latest();
+
 -- For errors of single statements.
 CREATE TABLE lab.uniq (token text PRIMARY KEY);
 CREATE TABLE lab.counter (id integer PRIMARY KEY, n integer NOT NULL);

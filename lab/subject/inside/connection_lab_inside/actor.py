@@ -47,12 +47,14 @@ FEW, CHUNK, MANY, OFTEN = 1000, 100, 5000, 12
 
 
 INSERT = "INSERT INTO lab.token (plan, token, gate) VALUES (%s, %s, %s) RETURNING token, session, xid::text"
+INSERT_MANY = "INSERT INTO lab.token (plan, token, gate) VALUES (%s, %s, %s)"
 WRITES = {
     "": INSERT,
     "with": f"WITH made AS ({INSERT}) SELECT * FROM made",  # noqa: S608
     "function": "SELECT token, session, xid::text FROM lab.write(%s, %s, %s)",
+    "update": "UPDATE lab.latest SET (plan, token, gate) = (%s, %s, %s) RETURNING token, session, xid::text",
 }
-"""Ways to write a row: what begins with SELECT or WITH is no read for that."""
+"""Ways to write a row: what begins with SELECT or WITH is no read for that, and an UPDATE may not be sent again."""
 
 
 REFUSED_ONCE = """
@@ -273,6 +275,10 @@ class Actor:
                 *values,
                 gate,
             )
+        elif message["by"] == "many":
+            with connections[message["alias"]].cursor() as cursor:
+                cursor.executemany(INSERT_MANY, [values, ("unread", *values[1:])])
+            return {"token": message["token"]}
         else:
             row = self._row(message, WRITES[message["by"]], *values)
         return dict(zip(("token", "session", "xid"), row, strict=True))
