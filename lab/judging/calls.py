@@ -21,7 +21,7 @@ REFUSED: dict[FailCause, str] = {
 """The SQLSTATE with which the server refuses a `fail` step, by the step's cause."""
 ORDINARY: tuple[StepName, ...] = ("begin", "end", "finish", "enter", "leave", "read", "write", "look")
 """Steps that any healthy backend serves without an error, when blocks are entered before they are left."""
-SERVED: tuple[UseName, ...] = ("repeat", "iterator")
+SERVED: tuple[UseName, ...] = ("repeat", "iterator", "counted")
 """Uses of which the same is true."""
 NO_WORK: tuple[StepName, ...] = ("finish", "stop", "fork", "exit")
 """Steps that are no unit of work by themselves where they come outside of one."""

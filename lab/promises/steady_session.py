@@ -62,6 +62,9 @@ class SteadySession(Promise):
         many = (Use("t0", "repeat"),) * 10
         counted = request("t0", look, *leave("t0", "SET", "temp table"), look, *many, look)
         yield self.plan(variant, "after many statements", *counted, *counted)
+        editors: tuple[Step, ...] = (Use("t0", "schema-editor"), look, Use("t0", "schema-editor-refused"), look)
+        migrated = request("t0", look, *leave("t0", "SET", "temp table"), look, *editors)
+        yield self.plan(variant, "after a migration's statements", *migrated)
         yield from elapsed.in_request(self, variant)
         undone = (Enter("t0"), Enter("t0"), *leave("t0", "SET"), look, Leave("t0", "rollback"))
         again = (look, *leave("t0", "SET"), look, Read("t0"), look, Leave("t0"), look)
@@ -158,7 +161,7 @@ def _pairs(trace: Trace, calls: list[Call]) -> Iterator[tuple[Call, Call, list[C
 def _harmless(call: Call) -> bool:
     if call.meant:
         return not call.value.get("in_atomic")
-    if getattr(call.plan, "how", "") == "repeat":
+    if getattr(call.plan, "how", "") in ("repeat", "schema-editor", "schema-editor-refused"):
         return call.ending == "ok"
     rollback = isinstance(call.plan, Leave) and call.plan.outcome == "rollback"
     return call.ending == "ok" and call.f in ("read", "write", "enter", "leave", "sql") and not rollback
@@ -167,12 +170,13 @@ def _harmless(call: Call) -> bool:
 def _lost(before: Call, after: Call, between: list[Call], ever: set[str]) -> str:
     """What is not as it was before, or as it was set in between; "" when all is. `ever`: all that the request has set.
 
-    Whether a block's isolation level, which the request has not touched, is the session's default or comes with BEGIN
-    depends on the driver: psycopg2 chooses by autocommit. That a block has it is what initialised judges.
+    What a block has that the request has not touched may come with its BEGIN: its isolation level, for which psycopg2
+    sets the session's default or not, by autocommit, and what a backend sets by SET LOCAL. That a block has what was
+    configured is what initialised judges.
     """
     expected, found = state(before), state(after)
-    if "default_isolation" not in ever and before.value.get("in_atomic") != after.value.get("in_atomic"):
-        del found["default_isolation"]
+    if before.value.get("in_atomic") != after.value.get("in_atomic"):
+        found = {field: value for field, value in found.items() if field in ever}
     for call in between:
         for text, field, value in LEAVE.values():
             if isinstance(call.plan, Sql) and call.plan.text == text:

@@ -42,9 +42,12 @@ MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows
 IN_BLOCK: tuple[UseName, ...] = (
     *("savepoints", "for-update", "durable-inside", "on-commit", "on-commit-query", "on-commit-robust"),
 )
-assert {*WORDS, *MANY, *IN_BLOCK, *TEST_DATABASE, "listen", "heard", "bulk-load", "slow"} == set(get_args(UseName))
+OTHERS: tuple[UseName, ...] = ("counted", "rowcounts", "no-transaction", "schema-editor", "schema-editor-refused")
+ELSEWHERE = ("listen", "heard", "bulk-load", "slow")
+assert {*WORDS, *MANY, *IN_BLOCK, *OTHERS, *TEST_DATABASE, *ELSEWHERE} == set(get_args(UseName))
 FORKED = "in a forked process"
 PLAIN = (*ORDINARY, "use", "fail", "sql")
+INTEGRITY = "django.db.utils.IntegrityError"
 ABORTED = "25P02"
 """What the server says to every statement in a block in which it has refused one."""
 CHILD = "c0.t0"
@@ -94,6 +97,10 @@ class WorksUnfaulted(Promise):
         yield self.plan(variant, "many rows", *request("t0", *many), *after)
         inside = (Enter("t0"), Write("t0"), *many, *(Use("t0", how) for how in IN_BLOCK), Write("t0"), Leave("t0"))
         yield self.plan(variant, "many rows", *request("t0", *inside), *after, title="in atomic()")
+        others = tuple(Use("t0", how) for how in OTHERS)
+        yield self.plan(variant, "other statements", *request("t0", *others), *after)
+        inside = (Enter("t0"), Write("t0"), *others[:-1], Write("t0"), Leave("t0"))
+        yield self.plan(variant, "other statements", *request("t0", *inside), *after, title="in atomic()")
         refused = (*request("t0", Fail("t0", swallow=True), Read("t0")), *request("t0", Enter("t0"), Fail("t0")))
         yield self.plan(variant, "a statement refused", *refused, *after)
         slow = Use("t0", "slow")
@@ -248,7 +255,8 @@ def _told_by_another(call: Call) -> str:
     """Where what leaves a refused statement, or then leaves all blocks, is not that statement's error: what it is.
 
     A backend's own class for it is the statement's, and so is an error that says nothing else. An SQLSTATE that the
-    server gave to another statement is not, nor is a driver's own error in the place of the refusal.
+    server gave to another statement is not, nor is a driver's own error in the place of the refusal. Where Django's
+    or the driver's classes tell of what is there already, it is Django's IntegrityError: by that get_or_create() goes.
     """
     if not isinstance(call.plan, Fail) or not call.failed or call.hung or call.died:
         return ""
@@ -258,6 +266,8 @@ def _told_by_another(call: Call) -> str:
     for chain in (call.chain, *([left] if left else ())):
         visible, hidden = [[each for each in chain if each.hidden is hide] for hide in (False, True)]
         if any(each.sqlstate == sqlstate for each in visible):
+            if pep == "IntegrityError" and of_database(visible[0]) and nearest(visible[0]) != INTEGRITY:
+                return nearest(visible[0])
             continue
         others = [each.sqlstate for each in visible if each.sqlstate]
         replaced = any(each.sqlstate == sqlstate for each in hidden)

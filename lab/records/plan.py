@@ -192,6 +192,11 @@ UseName = Literal[
     "durable-inside",
     "bulk-load",
     "slow",
+    "counted",
+    "rowcounts",
+    "no-transaction",
+    "schema-editor",
+    "schema-editor-refused",
     "create-test-database",
     "clone-test-database",
     "keep-test-database",
@@ -220,6 +225,11 @@ class Use(_Step):
     `for-update`, and a `durable-inside`, which must be refused.
     `bulk-load`: COPY of 40 MB into a table whose trigger works for 10 seconds before the first row: so long nothing is
     read. `slow`: a statement that takes 0.7 seconds.
+
+    `counted`: a query within CaptureQueriesContext, whose cursors Django makes as under DEBUG. `rowcounts`: how many
+    rows a SELECT, an UPDATE and a DELETE have met. `no-transaction`, outside of blocks: VACUUM, which the server
+    refuses in a transaction. `schema-editor`: a migration's statements; `schema-editor-refused`: one is refused, and
+    the application goes on.
 
     What a test run does, by `connection.creation`: `create-test-database` (with keepdb where one was kept), of which
     `clone-test-database` makes and drops a copy as for parallel tests; `destroy-test-database`, and

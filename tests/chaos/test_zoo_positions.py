@@ -67,6 +67,13 @@ PASSED = {
     "listens_again": ("whole-answers", "a consumer in a request", "the news comes before the next statement"),
     "doubts_one_session_alone": ("writable", "several sessions", "one of them has met the error"),
     "checks_client_cursors_only": ("replaces-stale", "terminated, query first", "by iterator()"),
+    "checks_plain_cursors_only": ("replaces-stale", "terminated, query first", "by a cursor of DEBUG"),
+    "sends_updates_again": ("exactly-once", "UPDATE, answer lost", "update"),
+    "begins_many_again": ("exactly-once", "executemany(), answer lost", "many"),
+    "counts_its_notice": ("works-unfaulted", "other statements", ""),
+    "sends_two_at_once": ("works-unfaulted", "other statements", ""),
+    "tells_by_another_class": ("works-unfaulted", "a statement refused", ""),
+    "leaves_migrations_timeouts": ("steady-session", "after a migration's statements", ""),
 }
 PSYCOPG2_ALONE = ("encoding",)
 
@@ -92,7 +99,11 @@ def test_a_position_that_takes_several_things_is_taken(zygote: Zygote, rig: Rig)
     assert found.verdict is Verdict.BROKEN, found
 
 
-@pytest.mark.parametrize("zygote", [("correct_careful", driver) for driver in ("psycopg2", "psycopg")], indirect=True)
+@pytest.mark.parametrize(
+    "zygote",
+    [(name, driver) for name in ("correct_careful", "correct_sets_local") for driver in ("psycopg2", "psycopg")],
+    indirect=True,
+)
 def test_a_correct_backend_is_accused_at_none_of_them(zygote: Zygote, rig: Rig) -> None:
     without = () if zygote.variant.driver == "psycopg2" else PSYCOPG2_ALONE
     found = [_shown(rig, zygote, *where) for where in PASSED.values() if where[-1] not in without]

@@ -85,6 +85,23 @@ def test_a_default_isolation_level_that_the_request_has_set_must_stay() -> None:
         assert verdict(STEADY, one(look(), level, there, ok(Enter(T)), gone)) == "broken"
 
 
+def test_what_a_backend_sets_for_its_blocks_is_its_own_matter() -> None:
+    inside = look(mark="left", statement_timeout="30s", in_atomic=True)
+    begun = (look(statement_timeout="0"), SET, look(mark="left", statement_timeout="0"), ok(Enter(T)), inside)
+    assert verdict(STEADY, one(*begun, ok(Leave(T)), look(mark="left", statement_timeout="0"))) == "kept"
+    own = ok(Sql(T, LEAVE["statement_timeout"][0]))
+    there = look(statement_timeout="77s")
+    assert verdict(STEADY, one(look(statement_timeout="0"), own, there, ok(Enter(T)), inside)) == "broken"
+
+
+def test_a_migration_leaves_the_session_as_it_was() -> None:
+    begun = (look(statement_timeout="0"), SET, look(mark="left", statement_timeout="0"))
+    for how in ("schema-editor", "schema-editor-refused"):
+        migrated = (*begun, ok(Use(T, how), whole=True))
+        assert verdict(STEADY, one(*migrated, look(mark="left", statement_timeout="0"))) == "kept"
+        assert verdict(STEADY, one(*migrated, look(mark="left", statement_timeout="3s"))) == "broken"
+
+
 def test_a_session_that_is_lost_with_what_was_set_on_it() -> None:
     begun = (look(), SET, look(mark="left"), strike("terminate", "1@a"))
     assert verdict(STEADY, one(*begun, look("2@b"))) == "broken"

@@ -213,6 +213,14 @@ def test_a_refusal_in_other_words_is_its_own() -> None:
     assert told_as(Cause(cls="mine.Refused", base="builtins.Exception"), hidden) == "kept"
 
 
+def test_a_key_that_is_there_already_is_an_integrity_error() -> None:
+    integrity, drivers = (Cause(cls=f"{module}.IntegrityError") for module in ("django.db.utils", "psycopg2"))
+    other = Cause(cls="django.db.utils.DatabaseError")
+    assert told_as(integrity, UNIQUE) == "kept"
+    assert told_as(Cause(cls="mine.Twice", base=integrity.cls), UNIQUE) == "kept"
+    assert {told_as(each, UNIQUE) for each in (other, drivers)} == {"broken"}, "get_or_create() does not know it"
+
+
 def test_a_refusal_that_another_error_replaces_when_it_leaves_the_block() -> None:
     left = [{"cls": "django.db.utils.InternalError", "sqlstate": "25P02"}]
     raised = Line(Fail(T), "fail", {"left": left}, (UNIQUE,))

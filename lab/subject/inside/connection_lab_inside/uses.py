@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
+from django.test.utils import CaptureQueriesContext
 
 Message = dict[str, Any]
 
@@ -122,6 +123,54 @@ class Uses:
         """A statement that takes so long that what was meant for an earlier one meets it."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(%s)", [SLOW])
+        return True
+
+    def counted(self, connection: Any, message: Message) -> bool:
+        """As a test, or a toolbar, counts queries: Django makes other cursors then, as under DEBUG."""
+        with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
+            cursor.execute("SELECT %s::text", [message["token"]])
+            answer = cursor.fetchone()
+        seen = [query["sql"] for query in queries.captured_queries if message["token"] in query["sql"]]
+        return bool(answer == (message["token"],) and len(seen) == 1)
+
+    def rowcounts(self, connection: Any, message: Message) -> bool:
+        """What QuerySet.update() and save() go by: how many rows a statement has met."""
+        row, other = ("unread", message["token"]), message["token"] + " updated"
+        with connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO lab.token (plan, token) VALUES (%s, %s)", [row, row, row])
+            cursor.execute("UPDATE lab.token SET token = %s WHERE plan = %s AND token = %s", [other, *row])
+            updated = cursor.rowcount
+            cursor.execute("SELECT plan, token FROM lab.token WHERE token = %s", [other])
+            names, read, rows = [column[0] for column in cursor.description], cursor.rowcount, cursor.fetchall()
+            cursor.execute("DELETE FROM lab.token WHERE token = %s", [other])
+            counts = [updated, read, cursor.rowcount, len(rows)]
+            cursor.execute("UPDATE lab.token SET token = %s WHERE token = %s", [other, other])
+            return bool([*counts, cursor.rowcount] == [3, 3, 3, 3, 0] and names == ["plan", "token"])
+
+    def no_transaction(self, connection: Any, _: Message) -> bool | None:
+        """In autocommit a statement is sent alone: VACUUM of what is not one's own does nothing but ask for that."""
+        if connection.in_atomic_block or not connection.get_autocommit():
+            return None
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM lab.counter")
+        return True
+
+    def schema_editor(self, connection: Any, _: Message) -> bool:
+        """What a migration does: DDL, in a block of the editor's own and in none."""
+        for atomic in (True, False):
+            with connection.schema_editor(atomic=atomic) as editor:
+                editor.execute("CREATE TEMP TABLE lab_ddl (n integer); DROP TABLE lab_ddl", params=None)
+        return True
+
+    def schema_editor_refused(self, connection: Any, _: Message) -> bool:
+        """A migration whose statement the server refuses."""
+        for atomic in (True, False):
+            try:
+                with connection.schema_editor(atomic=atomic) as editor:
+                    editor.execute("ALTER TABLE lab.missing ADD n integer", params=None)
+            except DatabaseError:
+                continue
+            return False
         return True
 
     def rows(self, connection: Any, message: Message) -> bool:
