@@ -204,17 +204,29 @@ def _allowed(record: Record, trace: Trace, until: int) -> int:
     for each in trace.requests:
         if each.begin < until and each.process not in dead:
             processes.setdefault(each.process, []).append(each)
+    for child in _resting(trace, until) - dead:
+        processes.setdefault(child, [])  # it may be warm before its first request
     if record.maximum:
         return record.maximum * max(len(processes), 1)
     return sum(
         record.traits.level(
             max(
-                len({other.actor for other in requests if other.begin <= each.begin < _over(other)})
-                for each in requests
+                (
+                    len({other.actor for other in requests if other.begin <= each.begin < _over(other)})
+                    for each in requests
+                ),
+                default=1,
             )
         )
         for requests in processes.values()
     )
+
+
+def _resting(trace: Trace, until: int) -> set[str]:
+    """Forked processes that have not ended by then."""
+    forked = [call for call in trace.calls if call.f == "fork" and call.ending == "ok" and call.end <= until]
+    ended = {call.process for call in trace.calls if call.f == "exit" and call.begin <= until}
+    return {str(call.value.get("child")) for call in forked} - ended
 
 
 def _dead(call: Call, until: int) -> bool:

@@ -110,7 +110,7 @@ class ForkSafe(Promise):
 def _shared(record: Record, trace: Trace, forks: list[Call]) -> Call | None:
     """The first statement on a session that another process has used, or that was there when the child came to be."""
     owners: dict[str, str] = {}
-    inherited = {_child(fork): _there(record, fork) for fork in forks}
+    inherited = {_child(fork): _there(record, trace, fork) for fork in forks}
     for call in sorted(trace.calls, key=lambda call: call.end):
         process = call.process
         if call.session and (
@@ -125,7 +125,7 @@ def _ended(record: Record, trace: Trace, forks: list[Call]) -> tuple[str, int] |
     if record.landings:
         return None
     for fork in forks:
-        parent, child, there = fork.process, _child(fork), _there(record, fork)
+        parent, child, there = fork.process, _child(fork), _there(record, trace, fork)
         later = [call for call in trace.calls if call.begin > fork.end]
         own = [call for call in later if call.process == parent]
         acts = [call for call in later if call.process == child]
@@ -186,9 +186,20 @@ def _child(fork: Call) -> str:
     return str(fork.value.get("child"))
 
 
-def _there(record: Record, fork: Call) -> set[str]:
-    """The sessions that the server held when the process forked."""
-    return {session.id for each in _at_fork(record, fork) for session in each.sessions}
+def _there(record: Record, trace: Trace, fork: Call) -> set[str]:
+    """The sessions that the server held when the process forked.
+
+    A child may open its own as it comes to be: where the parent had no more sockets than sessions that had been there
+    before the fork began, and stay, one that nobody had seen before is not the parent's.
+    """
+    at_fork = _at_fork(record, fork)
+    there = {session.id for each in at_fork for session in each.sessions}
+    before = {session.id for each in record.census if each.time < fork.begin for session in each.sessions}
+    before |= {call.session for call in trace.calls if call.session and call.end <= fork.begin}
+    had = [each.sockets[fork.process] for each in at_fork if fork.process in each.sockets]
+    later = [each for each in record.census if at_fork and each.time > at_fork[0].time]
+    stay = before & {session.id for each in later[:1] for session in each.sessions}
+    return there & before if had and len(there & stay) >= len(had[0]) else there
 
 
 def _at_fork(record: Record, fork: Call) -> list[Census]:
@@ -224,7 +235,7 @@ def _ending_at_fork(record: Record, trace: Trace, fork: Call) -> int:
     own = set(had[0].sockets[fork.process])
     for name in _ancestors(trace, fork.process):
         own -= set(had[0].sockets.get(name, ()))
-    return max(len(used & _there(record, fork)) - max(len(own) - connecting, 0), 0)
+    return max(len(used & _there(record, trace, fork)) - max(len(own) - connecting, 0), 0)
 
 
 def _ancestors(trace: Trace, process: str) -> Iterator[str]:

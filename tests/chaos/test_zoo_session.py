@@ -191,6 +191,12 @@ def test_a_session_that_its_own_process_closes_is_not_laid_to_a_child(judged: Ju
     assert {finding.verdict for _, finding in findings} == {Verdict.KEPT}, findings
 
 
+@pytest.mark.parametrize("moment", ["two children", "in a task, closed after"])
+def test_a_session_that_a_child_opens_as_it_comes_to_be_is_its_own(moment: str, judged: Judge) -> None:
+    findings = judged(_variant("correct_warms_children"), "fork-safe", moment)
+    assert {finding.verdict for _, finding in findings} == {Verdict.KEPT}, findings
+
+
 @pytest.mark.nightly
 def test_an_engine_is_judged_under_settings_that_the_lab_adds(rig: Rig, tmp_path: Path) -> None:
     """It has none of its own that they could differ from; it is broken with a time zone, a role or a set-up alone."""

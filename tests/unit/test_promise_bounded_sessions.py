@@ -7,7 +7,7 @@ from lab.judging import loss
 from lab.promise import PROMISES
 from lab.promises.bounded_sessions import ERRORS, MOST
 from lab.records.history import DIED
-from lab.records.plan import Begin, Close, End, Fail, Fork, Read, Stop
+from lab.records.plan import Begin, Close, End, Exit, Fail, Fork, Read, Stop
 from lab.records.record import Record
 from lab.records.variant import Traits
 from unit.histories import (
@@ -137,6 +137,12 @@ def test_a_thread_that_ended_has_no_request_in_flight() -> None:
 def test_each_process_has_its_own() -> None:
     forked = (*asks(T, "1@a"), ok(Fork(T), child="c0"), *asks("c0.t0", "2@b"))
     assert verdict(BOUNDED, record(*forked, held("1@a", "2@b", at="final"))) == "kept"
+    warm = (*asks(T, "1@a"), ok(Fork(T), child="c0"))
+    assert verdict(BOUNDED, record(*warm, held("1@a", "2@b", at="final"), *asks(T, "1@a"))) == "kept"
+    assert verdict(BOUNDED, record(*warm, held("1@a", "2@b", "3@c", at="final"), *asks(T, "1@a"))) == "broken"
+    assert (
+        verdict(BOUNDED, record(*warm, ok(Exit("c0.t0")), held("1@a", "2@b", at="final"), *asks(T, "1@a"))) == "broken"
+    )
 
 
 def test_nobody_is_counted_while_a_fault_is_on() -> None:

@@ -33,6 +33,14 @@ def test_a_session_that_no_statement_had_used_is_the_parents_too() -> None:
     assert verdict(SAFE, record(*asks(T, "1@a"), FORKS, held, *asks(C, "9@i"))) == "broken"
 
 
+@pytest.mark.parametrize(("sockets", "expected"), [((11,), "kept"), ((11, 19), "broken")])
+def test_a_session_that_a_child_has_opened_as_it_came_to_be_is_its_own(sockets: tuple[int, ...], expected: str) -> None:
+    """As a pool that a hook opens after the fork: the parent has no socket for it."""
+    held = census(session("1@a"), session("2@b"), at="fork", sockets={"": sockets})
+    ends = census(session("1@a"), session("2@b"), at="end", actor=C)
+    assert verdict(SAFE, record(*asks(T, "1@a"), FORKS, held, *asks(C, "2@b"), ends, *asks(T, "1@a"))) == expected
+
+
 def test_children_on_one_session() -> None:
     two = (FORKS, ok(Fork(T, "c1"), child="c1", pid=8), *asks(C, "2@b"), *asks("c1.t0", "2@b"))
     assert verdict(SAFE, record(*two)) == "broken"
