@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging.calls import FOREVER, Request
-from lab.judging.plan_parts import TERMINATE, at_once, inject, keeps, query, request, several
+from lab.judging.plan_parts import TERMINATE, at_once, inject, keeps, on, only, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.landing import Landing
-from lab.records.plan import Begin, End, Enter, Heal, Inject, Leave, Plan, Read, Step, Write
+from lab.records.plan import Begin, End, Enter, Heal, Inject, Leave, Plan, Read, Step, Use, Write
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
@@ -35,7 +35,7 @@ CLOSED = "refuse"
 @promise
 class PacedReconnects(Promise):
     """At stake when a request had to connect while the server refused (the lines count connections exactly; where
-    nothing listens, the attempts of the call's own thread are counted).
+    nothing listens, the attempts of the call's own thread are counted, and those of threads that are the ENGINE's).
 
     Allowed are 3 attempts for each request, 3 for each second, one for each session that is to be replaced, that a pool
     keeps or that the ENGINE was seen to open for so many requests, and one for each call that the application makes
@@ -58,6 +58,11 @@ class PacedReconnects(Promise):
             closed = inject(CLOSED)
             yield self.plan(variant, "nothing listens, from the start", closed, *meets, *after)
             yield self.plan(variant, "nothing listens, with a kept session", *query("t0"), closed, *meets, *after)
+            both = request("t0", Read("t0"), *on("twin", Read("t0")))
+            slow = on("twin", Use("t0", "slow"))  # meanwhile a thread of the ENGINE's own may try
+            lasts = (Begin("t0"), Read("t0", swallow=True), *slow, Heal(), End("t0"))
+            steps = (*both, only("default", closed), *lasts, *after)
+            yield self.plan(variant, "nothing listens, with a kept session", *steps, title="for a while")
         for how, faults in REFUSING.items():
             cold = tuple(fault for fault in faults if fault is not TERMINATE)
             yield self.plan(variant, f"{how}, from the start", *cold, *meets, *after)
@@ -95,6 +100,16 @@ class PacedReconnects(Promise):
                 return self.broken(f"{what} while the server refused; {allowed} would do", landing.step)
             if attempts:
                 counts.append(attempts)
+        if (storm := self._where_nothing_listened(trace, counts)) is not None:
+            return storm
+        if not counts and any(landing.kind == CLOSED for landing in trace.landed):
+            return self.none("no call was seen to connect while nothing listened")
+        if not counts:
+            return self.unknown("no request tried to connect while the server refused")
+        return self.kept(f"{max(counts)} attempts to connect while the server refused")
+
+    def _where_nothing_listened(self, trace: Trace, counts: list[int]) -> Finding | None:
+        """A storm of a call's own thread, or of threads that are the ENGINE's; `counts` takes what was no storm."""
         for call in trace.calls:
             attempts = call.value.get("attempts", 0)
             if attempts and any(landing.kind == CLOSED for landing in trace.during(call.begin, call.end)):
@@ -102,11 +117,12 @@ class PacedReconnects(Promise):
                     what = f"{call.f} made {attempts} attempts to connect in {call.seconds:.1f} s"
                     return self.broken(f"{what} while nothing listened; {allowed} would do", call.step)
                 counts.append(attempts)
-        if not counts and any(landing.kind == CLOSED for landing in trace.landed):
-            return self.none("no call was seen to connect while nothing listened")
-        if not counts:
-            return self.unknown("no request tried to connect while the server refused")
-        return self.kept(f"{max(counts)} attempts to connect while the server refused")
+        for attempts, allowed, step in (_behind(trace, each) for each in trace.landed if each.kind == CLOSED):
+            if attempts > allowed:
+                what = f"threads of the ENGINE's own made {attempts} attempts to connect"
+                return self.broken(f"{what} while nothing listened; {allowed} would do", step)
+            counts += [attempts] * bool(attempts)
+        return None
 
 
 def _ahead(record: Record, requests: list[Request]) -> int:
@@ -138,6 +154,21 @@ def _attempts(trace: Trace, landing: Landing) -> int:
     used = [call for call in trace.calls if call.session and call.end <= landing.time]
     known |= {call.session for call in used if call.end <= since}
     return meanwhile[-1] - base - len({call.session for call in used} - known)
+
+
+def _behind(trace: Trace, landing: Landing) -> tuple[int, int, int]:
+    """Where nothing listened: how many attempts failed in threads of the ENGINE's own since, and how many would do."""
+    record = trace.record
+    own = [(call.process, call.end, int(call.value.get("attempts_behind", 0))) for call in trace.calls]
+    attempts = 0
+    for process in {process for process, *_ in own}:
+        counts = [(end, number) for which, end, number in own if which == process]
+        before = max((number for end, number in counts if end <= landing.time), default=0)
+        attempts += max(number for _, number in counts) - before
+    requests = [each for each in trace.requests if each.running_between(landing.time, _until(landing))]
+    seconds = max(_until(landing, record) - landing.time, 0) / 1e9
+    kept = max(record.traits.pool_max, record.traits.level(1), _ahead(record, requests))
+    return attempts, int(ATTEMPTS * (max(len(requests), 1) + seconds) + kept), landing.step
 
 
 def _retries(request: Request) -> int:

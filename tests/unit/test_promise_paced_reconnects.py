@@ -80,6 +80,13 @@ def test_where_nothing_listens_and_no_call_connects_itself_nothing_is_said() -> 
     assert verdict(PACED, record(strike("refuse"), *FAILS, heal())) == "n/a"
 
 
+@pytest.mark.parametrize(("attempts", "expected"), [(2, "kept"), (4, "kept"), (5, "broken"), (40, "broken")])
+def test_where_nothing_listens_threads_of_the_engines_own_count(attempts: int, expected: str) -> None:
+    before = (ok(Begin(T)), ok(Read(T), on="1@a", attempts_behind=5), strike("refuse", "1@a"))
+    told = (*before, heal(), ok(Read(T), on="2@b", attempts_behind=5 + attempts), ok(End(T)))
+    assert verdict(PACED, record(*told)) == expected
+
+
 def test_a_storm_that_ends_with_the_heal_was_one() -> None:
     storm = Line(Read(T), "ok", {"session": "2@b", "attempts": 90, "attempts_failed": 89})
     told = (strike("refuse"), ok(Begin(T)), begins(Read(T)), heal(), returns(T, on="2@b", attempts=90), ok(End(T)))

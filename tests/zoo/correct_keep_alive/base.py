@@ -26,7 +26,7 @@ class Nurse(threading.Thread):
                 raw.cursor().execute("SELECT 1")
             except Database.Error:
                 raw = None
-            time.sleep(0.02)
+            time.sleep(0.02 if raw is not None else 0.5)
 
 
 class DatabaseWrapper(Keeper):

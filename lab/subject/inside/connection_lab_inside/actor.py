@@ -174,6 +174,7 @@ class Actor:
             self.rests_in = contextvars.copy_context()
         if self.uses.ran:
             answer["value"]["hooks"], self.uses.ran = self.uses.ran, []
+        answer["value"] |= attempts.behind()
         self._reply(answer)
         if exiting:
             raise SystemExit(0)

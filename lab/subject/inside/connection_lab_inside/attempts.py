@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from connection_lab_inside.threads import Own
+
 MARK = "_lab_attempt"
 """The attribute of an exception that an attempt to connect has ended with."""
 
@@ -23,6 +25,8 @@ class _Count(threading.local):
 
 
 _count = _Count()
+_behind: list[None] = []
+"""One for each that failed in a thread of the variant's own: two may append at once, and no fork finds it locked."""
 
 
 def begun() -> int:
@@ -33,6 +37,11 @@ def begun() -> int:
 def failed() -> int:
     """How many attempts of this thread have raised so far."""
     return _count.failed
+
+
+def behind() -> dict[str, int]:
+    """How many attempts of this process have raised so far in threads of the variant's own; nothing where none has."""
+    return {"attempts_behind": len(_behind)} if _behind else {}
 
 
 def watch(driver: str) -> None:
@@ -54,6 +63,9 @@ def _watched(connect: Callable[..., Any]) -> Callable[..., Any]:
             return connect(*arguments, **named)
         except Exception as error:
             _count.failed += 1
+            thread = threading.current_thread()
+            if thread is not threading.main_thread() and not isinstance(thread, Own):
+                _behind.append(None)
             with suppress(AttributeError):  # a class with slots; then nothing is said of its origin
                 setattr(error, MARK, True)
             raise
