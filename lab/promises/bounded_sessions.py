@@ -7,6 +7,7 @@ apscheduler #172, procrastinate #1551). At the end the server refuses everybody 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Literal
 
@@ -30,12 +31,32 @@ from lab.judging.plan_parts import (
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.census import OUTLIVED, Census
-from lab.records.plan import Await, Begin, Close, End, Enter, Exit, Fail, Fork, Heal, Plan, Read, Sql, Step, Stop, Write
+from lab.records.plan import (
+    Await,
+    Begin,
+    Close,
+    End,
+    Enter,
+    Exit,
+    Fail,
+    Fork,
+    Heal,
+    Look,
+    Plan,
+    Read,
+    Sql,
+    Step,
+    Stop,
+    Use,
+    Write,
+)
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.records.words import count
 
+REPLACED = 6
+"""Sessions that are lost one after the other before the threads are counted again."""
 SETTLED = ("final", "stop")
 """Occasions at which the census waits until the server knows of every connection that the subject has closed."""
 PASSING = 3
@@ -75,6 +96,11 @@ class BoundedSessions(Promise):
             if keeps(variant, traits):
                 idle = (fault, *good) * often
                 yield self.plan(variant, f"replaced, {how}", *query("t0"), *idle, title="idle, several times")
+        if keeps(variant, traits):
+            look = request("t0", Look("t0"))
+            ends = request("t0", *(Use("t0", "slow"),) * 2)  # what looks now and then whether it is still wanted
+            replaced = (SEVER["terminated"], *query("t0") * 2) * REPLACED
+            yield self.plan(variant, "threads beside sessions", *look, *replaced, *ends, *look)
         lost = (LOSE_ANSWER, Begin("t0"), Read("t0"), Heal(), End("t0"))  # a pool waits until it is healed
         yield self.plan(variant, "given up, while connecting", *lost, *good, *query("t0"))
         inside = request("t0", Enter("t0"), Write("t0"), LOSE_ANSWER, Write("t0"))
@@ -190,6 +216,9 @@ class BoundedSessions(Promise):
             if left := {session.id for session in census.sessions} - struck:
                 still = f"{count(len(left), 'session')} {'is' if len(left) == 1 else 'are'} still open"
                 return self.broken(f"{still} after the process that opened them had ended", _step(trace, census))
+        if (found := _threads_left(trace)) is not None:
+            what = f"{count(found.value['threads'], 'thread')} of the ENGINE's own"
+            return self.broken(f"{what} are there: one is left of each session that was lost", found.step)
         if not outlived and (not calm or not _at_stake(trace)):
             return self.unknown("one request at most had a session, and that was not lost, closed or given up")
         most = max((len(census.sessions) for census in calm), default=0)
@@ -220,6 +249,17 @@ def _allowed(record: Record, trace: Trace, until: int) -> int:
         )
         for requests in processes.values()
     )
+
+
+def _threads_left(trace: Trace) -> Call | None:
+    """A look at which there were as many threads more than at an earlier one as sessions were lost between the two."""
+    looks = [each for each in trace.calls if isinstance(each.plan, Look) and each.ending == "ok" and not each.process]
+    for before, after in itertools.combinations(looks, 2):
+        lost = {session for each in trace.landed if before.end < each.time < after.begin for session in each.struck}
+        grown = after.value.get("threads", 0) - before.value.get("threads", 0)
+        if len(lost) >= REPLACED and grown >= len(lost):
+            return after
+    return None
 
 
 def _resting(trace: Trace, until: int) -> set[str]:

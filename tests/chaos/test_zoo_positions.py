@@ -72,6 +72,7 @@ PASSED = {
     "begins_many_again": ("exactly-once", "executemany(), answer lost", "many"),
     "counts_its_notice": ("works-unfaulted", "other statements", ""),
     "sends_two_at_once": ("works-unfaulted", "other statements", ""),
+    "watchers_stay": ("bounded-sessions", "threads beside sessions", ""),
     "storms_behind": ("paced-reconnects", "nothing listens, with a kept session", "for a while"),
     "tells_by_another_class": ("works-unfaulted", "a statement refused", ""),
     "leaves_migrations_timeouts": ("steady-session", "after a migration's statements", ""),

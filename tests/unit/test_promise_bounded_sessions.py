@@ -5,9 +5,9 @@ import pytest
 
 from lab.judging import loss
 from lab.promise import PROMISES
-from lab.promises.bounded_sessions import ERRORS, MOST
+from lab.promises.bounded_sessions import ERRORS, MOST, REPLACED
 from lab.records.history import DIED
-from lab.records.plan import Begin, Close, End, Exit, Fail, Fork, Read, Stop
+from lab.records.plan import Begin, Close, End, Exit, Fail, Fork, Look, Read, Stop
 from lab.records.record import Record
 from lab.records.variant import Traits
 from unit.histories import (
@@ -120,6 +120,15 @@ def test_a_replaced_session_is_left_behind() -> None:
     told = (*asks(T, "1@a"), strike("sever-fin"), *asks(T, "2@b"))
     assert verdict(BOUNDED, record(*told, held("2@b", at="final"))) == "kept"
     assert verdict(BOUNDED, record(*told, held("1@a", "2@b", at="final"))) == "broken"
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, "kept"), (6, "kept"), (7, "broken")])
+def test_a_thread_is_left_of_each_session_that_was_lost(threads: int, expected: str) -> None:
+    lines: list[Line] = [ok(Begin(T)), ok(Look(T), on="0@s", threads=1), ok(End(T))]
+    for number in range(REPLACED):
+        lines += [strike("terminate", f"{number}@s"), *asks(T, f"{number + 1}@s")]
+    lines += [ok(Begin(T)), ok(Look(T), on=f"{REPLACED}@s", threads=threads), ok(End(T))]
+    assert verdict(BOUNDED, record(*lines, held(f"{REPLACED}@s", at="final"))) == expected
 
 
 def test_a_closed_session_is_left_behind() -> None:
