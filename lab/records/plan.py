@@ -227,7 +227,7 @@ class Use(_Step):
     read. `slow`: a statement that takes 0.7 seconds.
 
     `counted`: a query within CaptureQueriesContext, whose cursors Django makes as under DEBUG. `rowcounts`: how many
-    rows a SELECT, an UPDATE and a DELETE have met. `no-transaction`, outside of blocks: VACUUM, which the server
+    rows an UPDATE and a DELETE have changed. `no-transaction`, outside of blocks: VACUUM, which the server
     refuses in a transaction. `schema-editor`: a migration's statements; `schema-editor-refused`: one is refused, and
     the application goes on.
 

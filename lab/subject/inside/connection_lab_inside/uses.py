@@ -134,18 +134,18 @@ class Uses:
         return bool(answer == (message["token"],) and len(seen) == 1)
 
     def rowcounts(self, connection: Any, message: Message) -> bool:
-        """What QuerySet.update() and save() go by: how many rows a statement has met."""
+        """What QuerySet.update() and save() go by: how many rows a statement has changed. Of a SELECT nobody asks."""
         row, other = ("unread", message["token"]), message["token"] + " updated"
         with connection.cursor() as cursor:
             cursor.executemany("INSERT INTO lab.token (plan, token) VALUES (%s, %s)", [row, row, row])
             cursor.execute("UPDATE lab.token SET token = %s WHERE plan = %s AND token = %s", [other, *row])
             updated = cursor.rowcount
             cursor.execute("SELECT plan, token FROM lab.token WHERE token = %s", [other])
-            names, read, rows = [column[0] for column in cursor.description], cursor.rowcount, cursor.fetchall()
+            names, rows = [column[0] for column in cursor.description], cursor.fetchall()
             cursor.execute("DELETE FROM lab.token WHERE token = %s", [other])
-            counts = [updated, read, cursor.rowcount, len(rows)]
+            counts = [updated, cursor.rowcount, len(rows)]
             cursor.execute("UPDATE lab.token SET token = %s WHERE token = %s", [other, other])
-            return bool([*counts, cursor.rowcount] == [3, 3, 3, 3, 0] and names == ["plan", "token"])
+            return bool([*counts, cursor.rowcount] == [3, 3, 3, 0] and names == ["plan", "token"])
 
     def no_transaction(self, connection: Any, _: Message) -> bool | None:
         """In autocommit a statement is sent alone: VACUUM of what is not one's own does nothing but ask for that."""
