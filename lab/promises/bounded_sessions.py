@@ -194,8 +194,9 @@ class BoundedSessions(Promise):
         struck = {session for landing in trace.landed for session in landing.struck + landing.cut}
         struck -= loss.seen_by_the_server(record)
         calm = [census for census in counted if not trace.during(census.time - 1, census.time + 1)]
+        allowance = _Allowance(record, trace)
         for place, census in enumerate(calm):
-            allowed = _allowed(record, trace, census.time) * aliases
+            allowed = allowance.at(census.time) * aliases
             open_ = {
                 session.id for session in census.sessions
             } - struck  # sessions that a fault cut off, which the backend cannot end
@@ -222,33 +223,57 @@ class BoundedSessions(Promise):
         if not outlived and (not calm or not _at_stake(trace)):
             return self.unknown("one request at most had a session, and that was not lost, closed or given up")
         most = max((len(census.sessions) for census in calm), default=0)
-        allowed = _allowed(record, trace, FOREVER) * aliases
+        allowed = allowance.at(FOREVER) * aliases
         return self.kept(f"never more than {count(most, 'session')}, {_why(record, allowed, aliases)}")
 
 
-def _allowed(record: Record, trace: Trace, until: int) -> int:
-    """How many sessions there may be for each alias: for each process its own maximum."""
-    processes: dict[str, list[Request]] = {}
-    dead = {request.process for request in trace.requests if any(_dead(call, until) for call in request.calls)}
-    for each in trace.requests:
-        if each.begin < until and each.process not in dead:
+class _Allowance:
+    """How many sessions there may be for each alias at some time: for each process its own maximum."""
+
+    def __init__(self, record: Record, trace: Trace) -> None:
+        self._record = record
+        processes: dict[str, list[Request]] = {}
+        for each in trace.requests:
             processes.setdefault(each.process, []).append(each)
-    for child in _resting(trace, until) - dead:
-        processes.setdefault(child, [])  # it may be warm before its first request
-    if record.maximum:
-        return record.maximum * max(len(processes), 1)
-    return sum(
-        record.traits.level(
-            max(
-                (
-                    len({other.actor for other in requests if other.begin <= each.begin < _over(other)})
-                    for each in requests
-                ),
-                default=1,
-            )
-        )
-        for requests in processes.values()
-    )
+        self._in_flight = {process: _in_flight(requests) for process, requests in processes.items()}
+        self._dead = {process: _dead(requests) for process, requests in processes.items()}
+        forks = [call for call in trace.calls if call.f == "fork" and call.ending == "ok"]
+        self._forked = [(call.end, str(call.value.get("child"))) for call in forks]
+        self._left: dict[str, int] = {}
+        for call in trace.calls:
+            if call.f == "exit":
+                self._left[call.process] = min(call.begin, self._left.get(call.process, FOREVER))
+
+    def at(self, time: int) -> int:
+        """At this time, by the requests that had begun before and the forked processes that had not ended."""
+        most = dict.fromkeys(self._resting(time), 1)  # it may be warm before its first request
+        for process, in_flight in self._in_flight.items():
+            if begun := [number for begin, number in in_flight if begin < time]:
+                most[process] = max(begun)
+        living = [number for process, number in most.items() if self._dead.get(process, FOREVER) >= time]
+        if self._record.maximum:
+            return self._record.maximum * max(len(living), 1)
+        return sum(map(self._record.traits.level, living))
+
+    def _resting(self, time: int) -> set[str]:
+        """Forked processes that have not ended by then."""
+        ended = {process for process, begin in self._left.items() if begin <= time}
+        return {child for end, child in self._forked if end <= time} - ended
+
+
+def _in_flight(requests: list[Request]) -> list[tuple[int, int]]:
+    """When each of a process's requests began, and how many of its actors were then in one."""
+    spans = [(each.actor, each.begin, _over(each)) for each in requests]
+    return [(now, len({actor for actor, begin, over in spans if begin <= now < over})) for _, now, _ in spans]
+
+
+def _dead(requests: list[Request]) -> int:
+    """When the server knows, or should, that a process of several ended under one of its calls; FOREVER where none did.
+
+    Until then there may be as many sessions as before.
+    """
+    died = [call for each in requests for call in each.calls if call.died and "." in call.actor]
+    return min((call.end + NOTICED for call in died), default=FOREVER)
 
 
 def _threads_left(trace: Trace) -> Call | None:
@@ -260,18 +285,6 @@ def _threads_left(trace: Trace) -> Call | None:
         if len(lost) >= REPLACED and grown >= len(lost):
             return after
     return None
-
-
-def _resting(trace: Trace, until: int) -> set[str]:
-    """Forked processes that have not ended by then."""
-    forked = [call for call in trace.calls if call.f == "fork" and call.ending == "ok" and call.end <= until]
-    ended = {call.process for call in trace.calls if call.f == "exit" and call.begin <= until}
-    return {str(call.value.get("child")) for call in forked} - ended
-
-
-def _dead(call: Call, until: int) -> bool:
-    """Whether a process of several ended under the call so long before that its server knows, or should."""
-    return call.died and call.actor.count(".") > 0 and call.end + NOTICED < until
 
 
 def _over(request: Request) -> int:
