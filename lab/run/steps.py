@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.judging import ending
 from lab.records.history import DIED, HUNG, Cause, Ending, Phase
+from lab.records.lifecycle import Tells
 from lab.records.plan import ActorStep, Begin, End, Exit, Fail, Finish, Fork, Plan, Read, Stop, Use, Write
 from lab.run.actors import Actors, Pending
 from lab.run.census_taker import CensusTaker
@@ -46,6 +47,7 @@ class Steps:
         self._waiting = waiting
         self._census = census
         self._patient = patient
+        self._tells: dict[tuple[str, type[ActorStep]], Tells] = {}  # to find out, the plan goes through all its steps
 
     def do(self, index: int, step: ActorStep, phase: Phase, may_block: bool = False) -> None:
         """Begin a step and wait until it returns, hangs or, where the plan goes on without it, is seen to wait."""
@@ -90,7 +92,10 @@ class Steps:
     def _message(self, pending: Pending) -> dict[str, Any]:
         step = pending.step
         message: dict[str, Any] = {name: getattr(step, name) for name in step.__struct_fields__}
-        message.update(do=step.do, id=pending.index, tells=self._plan.tells(step))
+        unit = (step.actor, type(step))
+        if unit not in self._tells:
+            self._tells[unit] = self._plan.tells(step)
+        message.update(do=step.do, id=pending.index, tells=self._tells[unit])
         if isinstance(step, Write):
             message.update(plan=self._run, token=f"{self._run}:{pending.index}")
             if step.hold == "commit":
