@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 
-import psutil
-
 from lab.errors import ServerNotReady
-from lab.rig.machine import port, process
+from lab.rig.machine import port, process, tcp
 from lab.rig.machine.process import Home
 from lab.rig.toxiproxy.binary import Found, ensure_toxiproxy
 from lab.rig.toxiproxy.proxies import PROXIES_PER_SERVER, Proxy, ProxyServer
@@ -94,8 +92,4 @@ class Toxiproxy(ProxyServer):
 
     def _listens(self) -> bool:
         # Not by connecting: when the port is taken, Toxiproxy stays alive and somebody else would answer.
-        try:
-            sockets = psutil.Process(self.pid).net_connections(kind="tcp4")
-        except psutil.Error:
-            return False
-        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == self._port.number for one in sockets)
+        return tcp.listens(self.pid, self._port.number)

@@ -19,14 +19,15 @@ PIDFD = "PIDFD"
 class Guardian:
     """A process that outlives the lab, told of its end: the script `path`, with `arguments` and our pidfd among them.
 
-    It reads from a pipe whose write end only we have, and prints a line when it stands guard.
+    It reads from a pipe whose write end only we have, and prints a line when it stands guard. `flags` are the
+    interpreter's own.
     """
 
-    def __init__(self, path: str, arguments: Sequence[str]) -> None:
+    def __init__(self, path: str, arguments: Sequence[str], flags: Sequence[str] = ("-P",)) -> None:
         pidfd = _own_pidfd()
         reader, self._writer = os.pipe()
         self._child = subprocess.Popen(
-            [sys.executable, "-P", path, *(str(pidfd) if each == PIDFD else each for each in arguments)],
+            [sys.executable, *flags, path, *(str(pidfd) if each == PIDFD else each for each in arguments)],
             cwd="/",
             # A lab inside a lab: our guardian must outlive us, so it must not belong to the outer lab.
             env={name: value for name, value in os.environ.items() if name != process.LAB_ID},
@@ -75,7 +76,8 @@ class ProcessGuardian(Guardian):
     def __init__(self, lab_id: str, folders: list[Path]) -> None:
         self.lab_id = lab_id
         self.folders = folders
-        super().__init__(guardian.__file__, [lab_id, str(os.getpid()), PIDFD, *map(str, folders)])
+        arguments = [lab_id, str(os.getpid()), PIDFD, *map(str, folders)]
+        super().__init__(guardian.__file__, arguments, flags=("-I", "-S"))  # the standard library is all that it needs
 
     def release(self, timeout: float = 10.0) -> None:
         """Let the guardian clear up and end; do its work ourselves when somebody killed it. Idempotent."""

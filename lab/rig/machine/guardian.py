@@ -1,6 +1,6 @@
 """Ends whatever a lab leaves behind, however the lab ended. Runs as a script, in a session of its own.
 
-    python guardian.py LAB_ID LAB_PID PIDFD FOLDER...
+    python -I -S guardian.py LAB_ID LAB_PID PIDFD FOLDER...
 
 It is started before anything that it guards exists and told the names first. It holds the read end of a pipe whose
 write end only the lab has (its stdin) and a pidfd of the lab: when either says that the lab is over, it kills every
@@ -9,7 +9,7 @@ process that belongs to the lab, removes the folders and ends. A normal close ta
 A process belongs to the lab when its working directory is inside one of the folders (PostgreSQL overwrites its
 environment, so that it cannot be asked there) or its environment has LAB_ID=<id>.
 
-This file imports nothing of the lab: it must be quick to start and must not break with it.
+This file imports nothing but the standard library: it must be quick to start and must not break with the lab.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 INTERVAL = 0.02
 PATIENCE = 30.0
 """Seconds after which the guardian gives up: only a process stuck in the kernel survives SIGKILL that long."""
 
 IPC_RMID = 0
+REMOVED = " (deleted)"
+"""What the kernel writes behind the name of a folder that has been removed."""
 SHARED_MEMORY_LINE = 6
 SYSV_SEGMENTS = Path("/proc/sysvipc/shm")
 
@@ -77,34 +77,35 @@ def _wait_for_end(descriptors: list[int]) -> None:
 def _kill(lab_id: str, folders: list[Path], spared: set[int]) -> int:
     """Send SIGKILL to every process of the lab; return how many there were."""
     found = 0
-    for process in _members(lab_id, folders):
-        if process.pid in spared:
+    for pid in _members(lab_id, folders):
+        if pid in spared:
             continue
         found += 1
-        with suppress(psutil.Error):
-            process.kill()  # psutil checks that the pid still is this process
+        with suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if _belongs(pid, lab_id, folders):  # the pid still is this process, and the descriptor holds it
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
     return found
 
 
-def _members(lab_id: str, folders: list[Path]) -> Iterator[psutil.Process]:
-    roots = tuple(f"{folder}{os.sep}" for folder in folders)
-    for process in psutil.process_iter():
-        if _lives_in(process, roots) or _carries(process, lab_id):
-            yield process
+def _members(lab_id: str, folders: list[Path]) -> Iterator[int]:
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and _belongs(int(name), lab_id, folders):
+            yield int(name)
 
 
-def _lives_in(process: psutil.Process, roots: tuple[str, ...]) -> bool:
-    try:
-        return f"{process.cwd()}{os.sep}".startswith(roots)
-    except (psutil.Error, OSError):
-        return False  # another user's, a zombie, or gone
-
-
-def _carries(process: psutil.Process, lab_id: str) -> bool:
-    try:
-        return process.environ().get("LAB_ID") == lab_id
-    except (psutil.Error, OSError):
-        return False
+def _belongs(pid: int, lab_id: str, folders: list[Path]) -> bool:
+    """False also for what is another user's, a zombie, or gone."""
+    with suppress(OSError):
+        place = os.readlink(f"/proc/{pid}/cwd").removesuffix(REMOVED)
+        if f"{place}{os.sep}".startswith(tuple(f"{folder}{os.sep}" for folder in folders)):
+            return True
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        return f"LAB_ID={lab_id}".encode() in file.read().split(b"\0")
+    return False
 
 
 def _remove_shared_memory(folder: Path) -> None:

@@ -184,6 +184,17 @@ def talk(ends: Mapping[int, bytes]) -> dict[int, Talk]:
     return found
 
 
+def listens(pid: int, port: int) -> bool:
+    """Whether this very process listens on the port, in the lab's own network namespace."""
+    try:
+        inodes = {end.inode for end in sock_diag.endpoints(1 << sock_diag.LISTEN) if end.source == port}
+    except OSError:  # netlink does not tell; the file does, at the price of all connections that there are
+        rows = Path("/proc/self/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        found = (row.split() for row in rows)
+        inodes = {int(row[9]) for row in found if (int(row[3], 16), _port(row[1])) == (sock_diag.LISTEN, port)}
+    return bool(inodes & descriptors(pid).keys())
+
+
 def clients(pid: int, port: int) -> tuple[Socket, ...]:
     """All of them, once."""
     return Clients(pid, port).all()
@@ -223,5 +234,10 @@ def _from_file(pid: int, port: int) -> Iterator[_Row]:
         return  # the process has ended, and its connections with it
     for line in table.splitlines()[1:]:
         _, local, remote, state, _, _, _, _, _, inode, *_ = line.split()
-        if int(remote.rpartition(":")[2], 16) == port and int(state, 16) in STATES:
-            yield _Row(int(state, 16), int(local.rpartition(":")[2], 16), int(inode))
+        if _port(remote) == port and int(state, 16) in STATES:
+            yield _Row(int(state, 16), _port(local), int(inode))
+
+
+def _port(place: str) -> int:
+    """Of an address as the file writes it."""
+    return int(place.rpartition(":")[2], 16)
