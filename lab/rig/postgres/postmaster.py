@@ -26,6 +26,13 @@ STOP_SIGNALS: dict[StopMode, signal.Signals] = {
     "fast": signal.SIGINT,
     "immediate": signal.SIGQUIT,
 }
+ENVIRON = {
+    "LD_BIND_NOW": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.trim_threshold=33554432:glibc.malloc.mmap_threshold=33554432"
+    ":glibc.malloc.top_pad=1048576",
+}
+"""Symbols are bound once, by the postmaster, and not by each session after its fork; and a session keeps the memory of
+one statement for the next, instead of giving it back and asking for it anew, page by page."""
 # What a new postmaster says, and ends, while processes of the old one still end.
 STILL_ENDING = ("pre-existing shared memory block", "Is another postmaster", "could not bind")
 
@@ -134,9 +141,8 @@ class Postmaster:
         log = os.open(installation.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             argv = [installation.binaries.postgres, "-D", str(installation.data)]
-            # Symbols are bound once, by the postmaster, and not by each session after its fork.
             self._child = process.spawn(
-                argv, installation.home, stdout=log, identity=installation.identity, environ={"LD_BIND_NOW": "1"}
+                argv, installation.home, stdout=log, identity=installation.identity, environ=ENVIRON
             )
         finally:
             os.close(log)
