@@ -21,7 +21,7 @@ import psutil
 from lab.errors import EXTRA, AddressRefused, BadInput, EngineUnusable, LabError, SubjectLost
 from lab.fault import Raises
 from lab.records.codec import convert
-from lab.records.secret import KEYS, mask_text, mask_texts, masked, telling
+from lab.records.secret import KEYS, mask_text, mask_texts, masked, may_tell, telling
 from lab.records.variant import Traits, Variant
 from lab.subject import nursery
 from lab.subject.guard import Guard, Place
@@ -122,14 +122,15 @@ class Child:
             data = b""
         if not data:
             return self._ended(channels[channel])
-        answer: Message = json.loads(data)
+        text = data.decode()
+        answer: Message = json.loads(text)
         if "chain" in answer:  # an error: perhaps what it wanted to reach was refused
             self._zygote.guard.check()
         if "interrupted" in answer:
             self._interrupted += answer["interrupted"]
             self._idle += not answer["interrupted"]
             return self.receive(timeout)  # that of the step comes next
-        if self._zygote.secrets or "chain" in answer:
+        if (self._zygote.secrets or "chain" in answer) and may_tell(text, self._zygote.secrets):
             answer = mask_texts(answer, self._zygote.secrets)
         if "child" in answer.get("value", {}):
             self._pids[answer["value"]["child"]] = answer["value"]["pid"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from psycopg2.extensions import make_dsn
 
 from lab.records import secret
-from lab.records.secret import MASK, holes, is_secret, mask_text, mask_texts, masked, telling
+from lab.records.secret import MASK, holes, is_secret, mask_text, mask_texts, masked, may_tell, telling
 
 PIECES = (
     "password",
@@ -100,6 +100,18 @@ def test_known_values_are_found_anywhere_but_never_inside_a_word() -> None:
         f"{MASK} is refused, {MASK}, swordfishes; postgres"
     )
     assert mask_texts({"token": "x1", "row": ["hunter2"]}, values) == {"token": "x1", "row": [MASK]}
+
+
+@given(
+    st.lists(st.sampled_from((*PIECES, "hunter2", 'quo"te', "back\\slash", "schlüssel", "hun")), max_size=12).map(
+        "".join
+    )
+)
+def test_what_cannot_tell_a_secret_is_what_masking_leaves_alone(text: str) -> None:
+    values = telling(["hunter2", 'quo"te', "back\\slash", "schlüssel"])
+    for data in ({"row": [text]}, {"row": [text.ljust(secret.CUT, ".") + "hunt"]}, {"chain": [{"text": text}]}):
+        assert may_tell(json.dumps(data), values) or mask_texts(data, values) == data
+    assert not may_tell(json.dumps({"nonce": "0:12", "session": "4711 1.5"}), values)
 
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nBAQEFAASCBKcwggSjAgEAAo\n-----END PRIVATE KEY-----\n"
