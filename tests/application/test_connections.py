@@ -219,7 +219,7 @@ def test_state_outside_needs_before(shop, client, every_cut):
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_tools_around_the_test(project: Project, driver: str) -> None:
     project.write("test_tools.py", TOOLS)
-    found = project.pytest("test_tools.py", f"--lab-driver={driver}")
+    found = project.pytest("-p", "hypothesispytest", "test_tools.py", f"--lab-driver={driver}")
     assert found.outcomes == {
         "test_freezegun": "passed",
         "test_factory_boy": "passed",

@@ -146,10 +146,10 @@ def test_the_driver_is_the_one_that_django_chooses(judge: Judge) -> None:
 
 
 def test_what_an_apps_ready_patches_is_in_force_and_named(judge: Judge) -> None:
-    judged = judge("ready_ignored", "recovers", settings="hook_settings", brief=False)
-    assert (judged.status, judged.verdict("recovers")) == (1, "broken")
+    judged = judge("ready_ignored", "works-unfaulted", settings="hook_settings")
+    assert (judged.status, judged.verdict("works-unfaulted")) == (1, "broken")
     assert any("close() was replaced by hookapp.apps" in note for note in judged.notes)
-    assert any("hookapp patched close()" in error for error in judged.promises["recovers"]["errors"].values())
+    assert any("hookapp patched close()" in error for error in judged.promises["works-unfaulted"]["errors"].values())
     assert "hookapp patched close()" in judged.output
 
 
@@ -380,7 +380,7 @@ def test_a_password_of_its_own_is_told_in_the_drivers_words(
     assert "--any-password" in line
     judged = lab_command(
         *("check", engine, "--path", str(PROJECTS / project), "--any-password", "--promise", "isolated-threads"),
-        *("--budget", "8", "--json", "out.json"),
+        *("--budget", "4", "--json", "out.json"),
     )
     assert judged.returncode in (0, 2), judged
     moments = json.loads((tmp_path / "out.json").read_text())["promises"]["isolated-threads"]["moments"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fix_zoo import looked_at
 from lab.check.check import Options, check
-from lab.check.probe import probe
 from lab.check.variants import rows
 from lab.cli.options import variants_of
 from lab.fault import needs
@@ -45,8 +45,7 @@ def start(rig: Rig) -> Iterator[Start]:
 
         def started(variant: Variant) -> Zygote:
             zygote = stack.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
-            zygote.traits = probe(variant, rig, zygote)
-            return zygote
+            return looked_at(zygote, rig)
 
         yield started
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 def test_no_file_of_the_evidence_holds_a_secret(lab_command: Lab, tmp_path: Path) -> None:
     done = lab_command(
         *("check", "--settings", "secret_settings", "--path", str(PROJECT), "--promise", "recovers"),
-        *("--setting", 'EXTRA_TOKEN="s3cret-of-the-command-line"', "--budget", "8", "--json", "out.json"),
+        *("--setting", 'EXTRA_TOKEN="s3cret-of-the-command-line"', "--budget", "4", "--json", "out.json"),
         CLOUD_ACCESS_KEY="s3cret-of-the-environment",
     )
     assert done.returncode in (1, 2), done

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab.check.probe import probe
+from fix_zoo import looked_at
 from lab.judging.judge import judge
 from lab.promise import PROMISES
 from lab.records.variant import Driver, Variant
@@ -30,9 +30,7 @@ MOMENTS = {
 
 def _zygote(name: str, rig: Rig, driver: Driver = "psycopg2") -> Zygote:
     variant = Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),))
-    zygote = Zygote(variant, rig.folder, rig.environ())
-    zygote.traits = probe(variant, rig, zygote)
-    return zygote
+    return looked_at(Zygote(variant, rig.folder, rig.environ()), rig)
 
 
 def _shown(zygote: Zygote, promise: str, rig: Rig) -> dict[str, list[Verdict]]:

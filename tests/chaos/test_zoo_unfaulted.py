@@ -105,7 +105,9 @@ def test_what_psycopg_leaves_of_a_copy_accuses_no_engine(rig: Rig, stack: ExitSt
 def test_a_check_goes_on_where_it_breaks(rig: Rig, tmp_path: Path) -> None:
     """Cuts need three requests that work: without them all else is judged, and the result says what was not run."""
     variant = Variant(name="now and then", engine="zoo.fails_now_and_then", path=(str(TESTS),))
-    (result,) = check([variant], rig, Options(promises=(WORKS, "idle-after-close"), search=0.0), Store(tmp_path))
+    (result,) = check(
+        [variant], rig, Options(promises=(WORKS, "idle-after-close"), search=0.0, brief=True), Store(tmp_path)
+    )
     assert result.promises[WORKS].verdict is Verdict.BROKEN
     assert result.promises["idle-after-close"].verdict is Verdict.KEPT
     assert [part.partition(":")[0] for part in result.skipped] == ["cuts"]

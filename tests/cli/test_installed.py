@@ -187,7 +187,7 @@ def test_without_the_extra_what_is_on_psycopg2_is_judged_and_the_rest_is_named(p
     assert f"left out: django_pool: psycopg is not installed; {offer}" in matrix.stderr
     assert "persistent_" in matrix.stdout
     assert "django_pool" not in matrix.stdout.replace("django_pool: psycopg", "")
-    check = run("check", "published_global", "--promise", "isolated-threads", "--report", "none")
+    check = run("check", "published_global", "--promise", "isolated-threads", "--budget", "2", "--report", "none")
     assert (check.returncode, "○ limit" in check.stdout) == (0, True), check
     for command in (("matrix", "django_pool"), ("demo", "pool-at-failover")):
         refused = run(*command)

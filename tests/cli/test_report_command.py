@@ -29,7 +29,7 @@ def test_replay_leaves_a_page_and_report_draws_it_again(tmp_path: Path, lab_comm
 
 @pytest.mark.slow
 def test_check_ends_with_its_report_unless_none_is_wanted(tmp_path: Path, lab_command: Lab) -> None:
-    arguments = ("check", "published_threadlocal", "--promise", "recovers", "--budget", "2")
+    arguments = ("check", "published_threadlocal", "--promise", "recovers", "--budget", "0.5")
     done = lab_command(*arguments, "--report", "none")
     assert "report:" not in done.stderr
     assert not (tmp_path / "store/report").exists()
