@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
 
 from lab.fault import Fault, Seen, Sighting, Site
 from lab.records.moment import Moment, MomentText
@@ -47,6 +48,11 @@ def acting(
     finally:
         site.wire.disarm()
         heal()
+
+
+def cutting(site: Site, moment: str, way: Literal["fin", "rst"], sides: Sides) -> AbstractContextManager[Seen]:
+    """Arm a cut. Where it meets one side alone, the heal ends what the other still has of the connection."""
+    return acting(site, moment, way, sides, site.wire.sever if sides != "both" else lambda: None)
 
 
 ENDING = ("fin", "rst", "half-close", "drop-reply")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from faults.wire._at import AtMoment, acting
+from faults.wire._at import AtMoment, cutting
 from lab.fault import Seen, Site, fault
 from lab.records.words import Sides
 
@@ -19,7 +19,5 @@ class CutRst(AtMoment):
     sides: Sides = "both"
 
     def strike(self, site: Site) -> AbstractContextManager[Seen]:
-        """Arm it; healing ends what is left of a connection that was cut on one side."""
-        if self.sides == "both":
-            return acting(site, self.moment, "rst", self.sides)
-        return acting(site, self.moment, "rst", self.sides, site.wire.sever)
+        """Arm it; what one side alone was left with ends at the heal."""
+        return cutting(site, self.moment, "rst", self.sides)

@@ -19,6 +19,7 @@ from faults.network.sever_fin import SeverFin
 from faults.network.sever_rst import SeverRst
 from faults.network.slicer import Slicer
 from faults.network.stall import Stall
+from faults.wire.cut_fin import CutFin
 from faults.wire.cut_rst import CutRst
 from fix_fault import Line, OpenLine
 from lab.errors import ProxyLost
@@ -56,8 +57,11 @@ def test_severed_connection_ends_as_named(fault: Fault, expected: str, busy: boo
     session.close()
 
 
-def test_a_cut_on_the_clients_side_leaves_the_server_its_session_until_the_heal(open_line: OpenLine) -> None:
-    fault = CutRst(moment="query-sent+0", sides="client")
+@pytest.mark.parametrize("cut", [CutFin, CutRst])
+def test_a_cut_on_the_clients_side_leaves_the_server_its_session_until_the_heal(
+    cut: type[CutFin | CutRst], open_line: OpenLine
+) -> None:
+    fault = cut(moment="query-sent+0", sides="client")
     line = open_line(fault)
     session = line.session()
     pid = session.info.backend_pid
