@@ -7,6 +7,7 @@ pool whose failing check became such a loop.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from lab.judging.calls import FOREVER, Request
 from lab.judging.plan_parts import TERMINATE, at_once, inject, keeps, on, only, query, request, several
@@ -88,8 +89,7 @@ class PacedReconnects(Promise):
         for landing in trace.landed:
             if landing.kind not in KINDS or (attempts := _attempts(trace, landing)) < 0:
                 continue
-            requests = [each for each in trace.requests if each.running_between(landing.time, _until(landing))]
-            seconds = max(_until(landing, record) - landing.time, 0) / 1e9
+            requests, seconds = _meanwhile(trace, landing)
             retries = sum(_retries(each) for each in requests)
             replaced = max(record.traits.pool_max, len(landing.struck), _ahead(record, requests))
             allowed = int(ATTEMPTS * (max(len(requests), 1) + seconds) + replaced + retries)
@@ -100,29 +100,38 @@ class PacedReconnects(Promise):
                 return self.broken(f"{what} while the server refused; {allowed} would do", landing.step)
             if attempts:
                 counts.append(attempts)
-        if (storm := self._where_nothing_listened(trace, counts)) is not None:
-            return storm
+        for burst in _bursts(trace):
+            if burst.attempts > burst.allowed:
+                what = f"{burst.what} while nothing listened; {burst.allowed} would do"
+                return self.broken(what, burst.step)
+            counts.append(burst.attempts)
         if not counts and any(landing.kind == CLOSED for landing in trace.landed):
             return self.none("no call was seen to connect while nothing listened")
         if not counts:
             return self.unknown("no request tried to connect while the server refused")
         return self.kept(f"{max(counts)} attempts to connect while the server refused")
 
-    def _where_nothing_listened(self, trace: Trace, counts: list[int]) -> Finding | None:
-        """A storm of a call's own thread, or of threads that are the ENGINE's; `counts` takes what was no storm."""
-        for call in trace.calls:
-            attempts = call.value.get("attempts", 0)
-            if attempts and any(landing.kind == CLOSED for landing in trace.during(call.begin, call.end)):
-                if attempts > (allowed := int(ATTEMPTS * (1 + call.seconds))):
-                    what = f"{call.f} made {attempts} attempts to connect in {call.seconds:.1f} s"
-                    return self.broken(f"{what} while nothing listened; {allowed} would do", call.step)
-                counts.append(attempts)
-        for attempts, allowed, step in (_behind(trace, each) for each in trace.landed if each.kind == CLOSED):
-            if attempts > allowed:
-                what = f"threads of the ENGINE's own made {attempts} attempts to connect"
-                return self.broken(f"{what} while nothing listened; {allowed} would do", step)
-            counts += [attempts] * bool(attempts)
-        return None
+
+class _Burst(NamedTuple):
+    """Attempts to connect while nothing listened: who made how many in words, how many would do, and the step."""
+
+    what: str
+    attempts: int
+    allowed: int
+    step: int
+
+
+def _bursts(trace: Trace) -> Iterator[_Burst]:
+    """Those of each call's own thread, and those of threads that are the ENGINE's."""
+    for call in trace.calls:
+        attempts = call.value.get("attempts", 0)
+        if attempts and any(landing.kind == CLOSED for landing in trace.during(call.begin, call.end)):
+            what = f"{call.f} made {attempts} attempts to connect in {call.seconds:.1f} s"
+            yield _Burst(what, attempts, int(ATTEMPTS * (1 + call.seconds)), call.step)
+    for landing in trace.landed:
+        if landing.kind == CLOSED and (attempts := _behind(trace, landing)):
+            what = f"threads of the ENGINE's own made {attempts} attempts to connect"
+            yield _Burst(what, attempts, _behind_allowed(trace, landing), landing.step)
 
 
 def _ahead(record: Record, requests: list[Request]) -> int:
@@ -137,6 +146,12 @@ def _until(landing: Landing, record: Record | None = None) -> int:
         return landing.healed if landing.healed >= 0 else FOREVER
     last = max((census.time for census in record.census), default=landing.time)
     return min(_until(landing), last)
+
+
+def _meanwhile(trace: Trace, landing: Landing) -> tuple[list[Request], float]:
+    """The requests that ran while the fault was on, and for how many seconds it was."""
+    requests = [each for each in trace.requests if each.running_between(landing.time, _until(landing))]
+    return requests, max(_until(landing, trace.record) - landing.time, 0) / 1e9
 
 
 def _attempts(trace: Trace, landing: Landing) -> int:
@@ -156,19 +171,29 @@ def _attempts(trace: Trace, landing: Landing) -> int:
     return meanwhile[-1] - base - len({call.session for call in used} - known)
 
 
-def _behind(trace: Trace, landing: Landing) -> tuple[int, int, int]:
-    """Where nothing listened: how many attempts failed in threads of the ENGINE's own since, and how many would do."""
-    record = trace.record
+def _behind(trace: Trace, landing: Landing) -> int:
+    """How many attempts failed in threads of the ENGINE's own while the fault was on.
+
+    Each call tells how many have failed in its process so far. The first that ended after the heal tells the last of
+    them: what fails later has met something else.
+    """
     own = [(call.process, call.end, int(call.value.get("attempts_behind", 0))) for call in trace.calls]
+    own = [each for each in own if each[-1]]  # no call tells of none
     attempts = 0
     for process in {process for process, *_ in own}:
         counts = [(end, number) for which, end, number in own if which == process]
         before = max((number for end, number in counts if end <= landing.time), default=0)
-        attempts += max(number for _, number in counts) - before
-    requests = [each for each in trace.requests if each.running_between(landing.time, _until(landing))]
-    seconds = max(_until(landing, record) - landing.time, 0) / 1e9
-    kept = max(record.traits.pool_max, record.traits.level(1), _ahead(record, requests))
-    return attempts, int(ATTEMPTS * (max(len(requests), 1) + seconds) + kept), landing.step
+        last = max(number for _, number in counts)
+        attempts += min((number for end, number in counts if end > _until(landing)), default=last) - before
+    return attempts
+
+
+def _behind_allowed(trace: Trace, landing: Landing) -> int:
+    """How many of those would do: they may have every session to replace that was kept."""
+    requests, seconds = _meanwhile(trace, landing)
+    traits = trace.record.traits
+    kept = max(traits.pool_max, traits.level(1), _ahead(trace.record, requests))
+    return int(ATTEMPTS * (max(len(requests), 1) + seconds) + kept)
 
 
 def _retries(request: Request) -> int:
