@@ -12,10 +12,12 @@ import msgspec
 from lab.check.fit import fitted, why_none
 from lab.fault import FAULTS, needs
 from lab.promise import Promise
-from lab.records.plan import Plan
+from lab.records.plan import Plan, Use
 from lab.records.variant import Traits, Variant
 
 Lane = Literal["alone", "wide", "narrow"]
+FEW_SLOW = 4
+"""Statements of 0.7 s: a plan with more of them mostly waits."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,14 @@ def gather(
 def lane(plan: Plan) -> Lane:
     """The lane of a plan: alone where a fault concerns all plans, wide where it mostly waits, else narrow.
 
-    Waited for is the end of a fault, of sessions whose process was killed, and, with autocommit off, of transactions
-    that stock Django leaves open: each look at the sessions gives them half a second.
+    Waited for is the end of a fault, of sessions whose process was killed, of statements that are slow on purpose, and,
+    with autocommit off, of transactions that stock Django leaves open: each look at the sessions gives them half a
+    second.
     """
     faults = [FAULTS.get(spec.kind) for spec in plan.faults()]
     if any(fault.exclusive for fault in faults) or plan.makes_databases():
         return "alone"
     left_open = plan.variant.settings.get("AUTOCOMMIT") is False
-    return "wide" if left_open or any(fault.waits or fault.fatal for fault in faults) else "narrow"
+    slow = sum(isinstance(step, Use) and step.how == "slow" for step in plan.steps)
+    rests = left_open or slow > FEW_SLOW or any(fault.waits or fault.fatal for fault in faults)
+    return "wide" if rests else "narrow"

@@ -57,6 +57,9 @@ from lab.records.words import count
 
 REPLACED = 6
 """Sessions that are lost one after the other before the threads are counted again."""
+RESTS = 15
+"""Statements of 0.7 s before that, 10 s in all, as long as a call may wait: a thread that looks only every few seconds
+whether its session is closed has ended by then."""
 SETTLED = ("final", "stop")
 """Occasions at which the census waits until the server knows of every connection that the subject has closed."""
 PASSING = 3
@@ -96,11 +99,11 @@ class BoundedSessions(Promise):
             if keeps(variant, traits):
                 idle = (fault, *good) * often
                 yield self.plan(variant, f"replaced, {how}", *query("t0"), *idle, title="idle, several times")
-        if keeps(variant, traits):
+        if keeps(variant, traits) and traits.overrides:  # else no code of an ENGINE's runs that could start a thread
             look = request("t0", Look("t0"))
-            ends = request("t0", *(Use("t0", "slow"),) * 2)  # what looks now and then whether it is still wanted
             replaced = (SEVER["terminated"], *query("t0") * 2) * REPLACED
-            yield self.plan(variant, "threads beside sessions", *look, *replaced, *ends, *look)
+            rest = request("t0", *(Use("t0", "slow"),) * RESTS)
+            yield self.plan(variant, "threads beside sessions", *look, *replaced, *rest, *look)
         lost = (LOSE_ANSWER, Begin("t0"), Read("t0"), Heal(), End("t0"))  # a pool waits until it is healed
         yield self.plan(variant, "given up, while connecting", *lost, *good, *query("t0"))
         inside = request("t0", Enter("t0"), Write("t0"), LOSE_ANSWER, Write("t0"))
@@ -218,8 +221,8 @@ class BoundedSessions(Promise):
                 still = f"{count(len(left), 'session')} {'is' if len(left) == 1 else 'are'} still open"
                 return self.broken(f"{still} after the process that opened them had ended", _step(trace, census))
         if (found := _threads_left(trace)) is not None:
-            what = f"{count(found.value['threads'], 'thread')} of the ENGINE's own"
-            return self.broken(f"{what} are there: one is left of each session that was lost", found.step)
+            what = f"the ENGINE has {count(found.value['threads'], 'thread')} of its own"
+            return self.broken(f"{what}: each session that was lost has left one behind", found.step)
         if not outlived and (not calm or not _at_stake(trace)):
             return self.unknown("one request at most had a session, and that was not lost, closed or given up")
         most = max((len(census.sessions) for census in calm), default=0)
@@ -277,7 +280,7 @@ def _dead(requests: list[Request]) -> int:
 
 
 def _threads_left(trace: Trace) -> Call | None:
-    """A look at which there were as many threads more than at an earlier one as sessions were lost between the two."""
+    """A look that shows one thread more, than an earlier look, for each session that was lost between the two."""
     looks = [each for each in trace.calls if isinstance(each.plan, Look) and each.ending == "ok" and not each.process]
     for before, after in itertools.combinations(looks, 2):
         lost = {session for each in trace.landed if before.end < each.time < after.begin for session in each.struck}

@@ -197,6 +197,11 @@ def test_a_session_that_a_child_opens_as_it_comes_to_be_is_its_own(moment: str, 
     assert {finding.verdict for _, finding in findings} == {Verdict.KEPT}, findings
 
 
+def test_a_thread_that_ends_a_while_after_its_session_is_not_left_behind(judged: Judge) -> None:
+    ((_, finding),) = judged(_variant("correct_heartbeats"), "bounded-sessions", "threads beside sessions")
+    assert finding.verdict is Verdict.KEPT, finding
+
+
 @pytest.mark.nightly
 def test_an_engine_is_judged_under_settings_that_the_lab_adds(rig: Rig, tmp_path: Path) -> None:
     """It has none of its own that they could differ from; it is broken with a time zone, a role or a set-up alone."""
