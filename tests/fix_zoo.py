@@ -18,7 +18,7 @@ TESTS = Path(__file__).resolve().parent
 _seen: dict[bytes, Traits] = {}
 
 
-def looked_at(zygote: Zygote, rig: BaseRig) -> Zygote:
+def probed(zygote: Zygote, rig: BaseRig) -> Zygote:
     """The zygote with what a check's first look sees of its variant: taken once, by the first test that asks for it.
 
     A look costs up to a second of processor time, more than most plans that are judged by it.
@@ -36,4 +36,4 @@ def zygote(request: pytest.FixtureRequest, rig: BaseRig) -> Iterator[Zygote]:
     name, driver = request.param
     variant = Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),))
     with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
-        yield looked_at(zygote, rig)
+        yield probed(zygote, rig)

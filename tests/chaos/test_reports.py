@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fix_zoo import looked_at
+from fix_zoo import probed
 from lab.check.check import Options, check
 from lab.check.variants import rows
 from lab.cli.options import variants_of
@@ -45,7 +45,7 @@ def start(rig: Rig) -> Iterator[Start]:
 
         def started(variant: Variant) -> Zygote:
             zygote = stack.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
-            return looked_at(zygote, rig)
+            return probed(zygote, rig)
 
         yield started
 

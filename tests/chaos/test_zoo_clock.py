@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fix_zoo import looked_at
+from fix_zoo import probed
 from lab.judging.judge import judge
 from lab.promise import PROMISES
 from lab.records.plan import Elapse, Plan
@@ -50,7 +50,7 @@ def _verdicts(rig: Rig, zygote: Zygote, promise: str) -> set[Verdict]:
 def test_what_breaks_after_a_long_time_is_caught(name: str, driver: Driver, rig: Rig) -> None:
     variant = Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),))
     with closing(Zygote(variant, rig.folder, rig.environ())) as zygote:
-        assert Verdict.BROKEN in _verdicts(rig, looked_at(zygote, rig), BROKEN[name])
+        assert Verdict.BROKEN in _verdicts(rig, probed(zygote, rig), BROKEN[name])
 
 
 @pytest.mark.parametrize("zygote", [(name, driver) for name in CORRECT for driver in DRIVERS], indirect=True)

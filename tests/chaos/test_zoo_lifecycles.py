@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from fix_zoo import looked_at
+from fix_zoo import probed
 from lab.check.variants import rows
 from lab.judging.judge import judge
 from lab.promise import PROMISES
@@ -66,7 +66,7 @@ class Stage:
         self._rig = rig
         self._variant = variant
         self._zygote = stack.enter_context(closing(Zygote(variant, rig.folder, rig.environ())))
-        looked_at(self._zygote, rig)
+        probed(self._zygote, rig)
 
     def plans(self, promise: str, moment: str = "") -> list[Plan]:
         """The directed plans of a promise for units of work that are no requests."""

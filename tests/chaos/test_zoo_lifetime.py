@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fix_zoo import looked_at
+from fix_zoo import probed
 from lab.judging.judge import judge
 from lab.promise import PROMISES
 from lab.records.variant import Driver, Variant
@@ -30,7 +30,7 @@ MOMENTS = {
 
 def _zygote(name: str, rig: Rig, driver: Driver = "psycopg2") -> Zygote:
     variant = Variant(name=name, engine=f"zoo.{name}", driver=driver, path=(str(TESTS),))
-    return looked_at(Zygote(variant, rig.folder, rig.environ()), rig)
+    return probed(Zygote(variant, rig.folder, rig.environ()), rig)
 
 
 def _shown(zygote: Zygote, promise: str, rig: Rig) -> dict[str, list[Verdict]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fix_zoo import looked_at
+from fix_zoo import probed
 from lab.judging.judge import judge
 from lab.promise import PROMISES
 from lab.records.variant import Driver, Variant
@@ -56,7 +56,7 @@ def _zygote(name: str, rig: Rig, driver: Driver = "psycopg2") -> Zygote:
 
 def _shown(zygote: Zygote, promise: str, rig: Rig, *moments: str) -> list[tuple[str, str, Verdict, str]]:
     """Moment, title, verdict and reason of each plan of some moments, after the probe that a check begins with."""
-    looked_at(zygote, rig)
+    probed(zygote, rig)
     asked, shown = PROMISES.get(promise), []
     for plan in asked.plans(zygote.variant, zygote.traits):
         if plan.moment in (moments or MOMENTS[promise]) and plan.variant == zygote.variant:
@@ -91,7 +91,7 @@ def test_what_is_left_on_a_session_that_comes_in_turn_is_looked_at(name: str, ri
 
 def test_one_that_readies_the_next_session_is_seen_to_have_one_more_than_is_in_use(rig: Rig) -> None:
     with closing(_zygote("correct_readies_the_next", rig)) as zygote:
-        traits = looked_at(zygote, rig).traits
+        traits = probed(zygote, rig).traits
         assert [seen - number for number, seen in enumerate(traits.levels, 1)] in ([1] * 4, [2] * 4), traits.keeping
         assert traits.kept == 0
 
@@ -114,7 +114,7 @@ def test_a_backend_that_loses_sessions_is_caught(name: str, rig: Rig) -> None:
 
 def test_one_that_goes_on_growing_has_no_level(rig: Rig) -> None:
     with closing(_zygote("leaks_spares", rig)) as zygote:
-        assert looked_at(zygote, rig).traits.levels == ()
+        assert probed(zygote, rig).traits.levels == ()
 
 
 def test_a_pool_that_is_made_while_its_engine_is_imported_is_found(rig: Rig) -> None:
@@ -132,7 +132,7 @@ def test_a_pool_that_has_a_maximum_and_keeps_nothing_is_seen_to(rig: Rig) -> Non
 
 def test_a_pool_that_hands_out_its_sessions_in_turn_is_seen_to_keep_them(rig: Rig) -> None:
     with closing(_zygote("correct_own_pool", rig, "psycopg")) as zygote:
-        assert looked_at(zygote, rig).traits.kept
+        assert probed(zygote, rig).traits.kept
 
 
 @pytest.mark.parametrize(("engine", "told"), [("zoo.closes_pool_at_end", Verdict.BROKEN), (STOCK, Verdict.KEPT)])

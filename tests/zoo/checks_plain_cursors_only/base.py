@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
-from zoo.careful import Careful
+from zoo.checking_later import CheckingLater
 
 
 class Checking(CursorWrapper):
@@ -30,30 +30,6 @@ class Checking(CursorWrapper):
         return super().__getattr__(attr)
 
 
-class DatabaseWrapper(Careful):
-    unchecked: ClassVar[set[int]] = set()
-
-    def works(self, raw: Any) -> bool:
-        self.unchecked.add(id(raw))
-        return True
-
-    def reset(self, raw: Any) -> None:
-        super().reset(raw)
-        self.init_connection_state()  # so that nothing is sent when the next request takes it up
-
-    def check(self) -> None:
-        self.ensure_connection()
-        while id(raw := self.connection) in self.unchecked:
-            self.unchecked.discard(id(raw))
-            if not super().works(raw):
-                raw.close()
-                self.connection = None
-                self.connect()
-
-    def set_autocommit(self, autocommit: bool, force_begin_transaction_with_broken_autocommit: bool = False) -> None:
-        if not autocommit:
-            self.check()
-        super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
-
+class DatabaseWrapper(CheckingLater):
     def make_cursor(self, cursor: Any) -> Any:
         return Checking(cursor, self)

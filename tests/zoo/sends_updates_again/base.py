@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db.backends.utils import CursorWrapper
-from django.db.utils import InterfaceError, OperationalError
-
-from zoo.careful import Careful
+from zoo.sending_again import SendingAgain, SendsAgain
 
 
-class Retrying(CursorWrapper):
-    def execute(self, sql: Any, params: Any = None) -> Any:
-        try:
-            return super().execute(sql, params)
-        except (InterfaceError, OperationalError):
-            repeats = str(sql).lstrip().upper().startswith(("UPDATE", "DELETE"))
-            if self.db.in_atomic_block or not self.db.connection.closed or not repeats:
-                raise
-        self.db.close()
-        self.db.ensure_connection()
-        self.cursor = self.db.create_cursor()
-        return super().execute(sql, params)
+class Cursor(SendsAgain):
+    words = ("UPDATE", "DELETE")
 
 
-class DatabaseWrapper(Careful):
-    def make_cursor(self, cursor: Any) -> Any:
-        return Retrying(cursor, self)
+class DatabaseWrapper(SendingAgain):
+    cursors = Cursor
