@@ -249,7 +249,7 @@ class _Allowance:
 
     def at(self, time: int) -> int:
         """At this time, by the requests that had begun before and the forked processes that had not ended."""
-        most = dict.fromkeys(self._resting(time), 1)  # it may be warm before its first request
+        most = dict.fromkeys(self._resting(time), 1)  # a child may open a session before its first request
         for process, in_flight in self._in_flight.items():
             if begun := [number for begin, number in in_flight if begin < time]:
                 most[process] = max(begun)

@@ -27,7 +27,7 @@ WAYS: tuple[tuple[str, WriteWay], ...] = (
     *(("a SELECT that writes", "with"), ("a SELECT that writes", "function")),
     *(("UPDATE, answer lost", "update"), ("executemany(), answer lost", "many")),
 )
-"""Statements that are not plain INSERTs, at which moments. What an UPDATE does may add up, as `n = n + 1` does."""
+"""The moments of statements that are no plain INSERT. An UPDATE that runs twice may count twice (`n = n + 1`)."""
 
 
 @promise

@@ -187,10 +187,10 @@ def _child(fork: Call) -> str:
 
 
 def _there(record: Record, trace: Trace, fork: Call) -> set[str]:
-    """The sessions that the server held when the process forked.
+    """The parent's sessions that the server held when the process forked.
 
-    A child may open its own as it comes to be: where the parent had no more sockets than sessions that had been there
-    before the fork began, and stay, one that nobody had seen before is not the parent's.
+    A child may open one as soon as it exists. A session that nobody had seen before the fork is taken for such a one
+    where the sessions that were known, and are still there afterwards, account for all the sockets of the parent.
     """
     at_fork = _at_fork(record, fork)
     there = {session.id for each in at_fork for session in each.sessions}

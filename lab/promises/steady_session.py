@@ -170,9 +170,9 @@ def _harmless(call: Call) -> bool:
 def _lost(before: Call, after: Call, between: list[Call], ever: set[str]) -> str:
     """What is not as it was before, or as it was set in between; "" when all is. `ever`: all that the request has set.
 
-    What a block has that the request has not touched may come with its BEGIN: its isolation level, for which psycopg2
-    sets the session's default or not, by autocommit, and what a backend sets by SET LOCAL. That a block has what was
-    configured is what initialised judges.
+    Between a block and what is outside of it, only what the request has set is compared. The rest may come with BEGIN:
+    the isolation level (by psycopg2, depending on autocommit), or what a backend sets by SET LOCAL. Whether a block has
+    what was configured is judged by initialised.
     """
     expected, found = state(before), state(after)
     if before.value.get("in_atomic") != after.value.get("in_atomic"):

@@ -255,8 +255,9 @@ def _told_by_another(call: Call) -> str:
     """Where what leaves a refused statement, or then leaves all blocks, is not that statement's error: what it is.
 
     A backend's own class for it is the statement's, and so is an error that says nothing else. An SQLSTATE that the
-    server gave to another statement is not, nor is a driver's own error in the place of the refusal. Where Django's
-    or the driver's classes tell of what is there already, it is Django's IntegrityError: by that get_or_create() goes.
+    server gave to another statement is not, nor is a driver's own error in the place of the refusal. A duplicate
+    key, where a class of Django's or the driver's tells of it, must be an IntegrityError of Django's: get_or_create()
+    catches nothing else.
     """
     if not isinstance(call.plan, Fail) or not call.failed or call.hung or call.died:
         return ""

@@ -35,13 +35,14 @@ CUT = 400
 
 _KEYS = re.compile(KEYS)
 _URL = re.compile(r"(?P<head>[\w+.-]://[^\s:/@'\"]*:)[^\s@/'\"]+(?=@)")
+_NAMES = "password|passwd|passphrase|secret|token|api_?key|credential"
+_NAMED = re.compile(_NAMES, re.IGNORECASE)
+"""What a text has that `_PAIR` or `_SQL` finds something in."""
 _PAIR = re.compile(
-    r"(?P<head>\b\w*(?:password|passwd|passphrase|secret|token|api_?key|credential)\w*['\"]?\s*(?:=|:)\s*)"
+    rf"(?P<head>\b\w*(?:{_NAMES})\w*['\"]?\s*(?:=|:)\s*)"
     r"(?P<value>'[^']*'|\"[^\"]*\"|[^\s,;)}\]]+)",
     re.IGNORECASE,
 )
-_NAMED = re.compile(r"password|passwd|passphrase|secret|token|api_?key|credential", re.IGNORECASE)
-"""What `_PAIR` and `_SQL` need."""
 _SQL = re.compile(r"(?P<head>\bPASSWORD\s+)(?P<value>E?'(?:[^']|'')*')", re.IGNORECASE)
 _PLAIN = re.compile(r"\d{1,8}|[A-Za-z]{1,5}|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _WORDS = frozenset(
@@ -79,10 +80,10 @@ def mask_texts(value: Any, values: Collection[str]) -> Any:
 
 
 def may_tell(data: str, values: Collection[str]) -> bool:
-    """Whether `mask_texts` might change something of what this JSON text says: a quick look, for what is said often."""
+    """Whether `mask_texts` might change what this JSON text says; a quick look, as most answers hold nothing."""
     if len(data) >= CUT or "\\" in data or "://" in data or _NAMED.search(data):
         return True
-    return any(value in data for value in values)  # nothing is escaped there
+    return any(value in data for value in values)  # without a backslash nothing is escaped
 
 
 def mask_text(text: str, values: Iterable[str] = ()) -> str:

@@ -27,7 +27,7 @@ LONGEST_LOOK = 0.02
 
 
 class CensusTaker:
-    """Writes censuses into the diary. `kept` says whether a fault may keep sessions from ending now."""
+    """Writes censuses into the diary. `kept` says whether a fault may be keeping sessions from ending."""
 
     def __init__(self, site: PlanSite, diary: Diary, actors: Actors, kept: Callable[[], bool]) -> None:
         self._site = site

@@ -47,7 +47,7 @@ class Steps:
         self._waiting = waiting
         self._census = census
         self._patient = patient
-        self._tells: dict[tuple[str, type[ActorStep]], Tells] = {}  # to find out, the plan goes through all its steps
+        self._tells: dict[tuple[str, type[ActorStep]], Tells] = {}  # Plan.tells() looks at every step of the plan
 
     def do(self, index: int, step: ActorStep, phase: Phase, may_block: bool = False) -> None:
         """Begin a step and wait until it returns, hangs or, where the plan goes on without it, is seen to wait."""

@@ -189,9 +189,7 @@ def listens(pid: int, port: int) -> bool:
     try:
         inodes = {end.inode for end in sock_diag.endpoints(1 << sock_diag.LISTEN) if end.source == port}
     except OSError:  # netlink does not tell; the file does, at the price of all connections that there are
-        rows = Path("/proc/self/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-        found = (row.split() for row in rows)
-        inodes = {int(row[9]) for row in found if (int(row[3], 16), _port(row[1])) == (sock_diag.LISTEN, port)}
+        inodes = {row.inode for row in _table(os.getpid()) if (row.state, row.source) == (sock_diag.LISTEN, port)}
     return bool(inodes & descriptors(pid).keys())
 
 
@@ -220,22 +218,28 @@ def _namespace(pid: int) -> tuple[int, int]:
 
 
 class _Row(NamedTuple):
-    """A client's end as the file has it."""
+    """An end of a connection as the file has it: its state, its own port and that of the other end."""
 
     state: int
     source: int
+    target: int
     inode: int
 
 
-def _from_file(pid: int, port: int) -> Iterator[_Row]:
+def _table(pid: int) -> Iterator[_Row]:
+    """Every row of the process's namespace, whosever it is."""
     try:
         table = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii")
     except (FileNotFoundError, ProcessLookupError):
         return  # the process has ended, and its connections with it
     for line in table.splitlines()[1:]:
         _, local, remote, state, _, _, _, _, _, inode, *_ = line.split()
-        if _port(remote) == port and int(state, 16) in STATES:
-            yield _Row(int(state, 16), _port(local), int(inode))
+        yield _Row(int(state, 16), _port(local), _port(remote), int(inode))
+
+
+def _from_file(pid: int, port: int) -> Iterator[_Row]:
+    """The rows of clients of that port, in the states that are told."""
+    return (row for row in _table(pid) if row.target == port and row.state in STATES)
 
 
 def _port(place: str) -> int:

@@ -46,15 +46,15 @@ FEW, CHUNK, MANY, OFTEN = 1000, 100, 5000, 12
 """Rows; rows that are fetched at once; more rows than fit into one chunk; executions after which drivers prepare."""
 
 
-INSERT = "INSERT INTO lab.token (plan, token, gate) VALUES (%s, %s, %s) RETURNING token, session, xid::text"
 INSERT_MANY = "INSERT INTO lab.token (plan, token, gate) VALUES (%s, %s, %s)"
+INSERT = f"{INSERT_MANY} RETURNING token, session, xid::text"
 WRITES = {
     "": INSERT,
     "with": f"WITH made AS ({INSERT}) SELECT * FROM made",  # noqa: S608
     "function": "SELECT token, session, xid::text FROM lab.write(%s, %s, %s)",
     "update": "UPDATE lab.latest SET (plan, token, gate) = (%s, %s, %s) RETURNING token, session, xid::text",
 }
-"""Ways to write a row: what begins with SELECT or WITH is no read for that, and an UPDATE may not be sent again."""
+"""Ways to write a row. What begins with SELECT or WITH is not always a read, and an UPDATE sent twice writes twice."""
 
 
 REFUSED_ONCE = """

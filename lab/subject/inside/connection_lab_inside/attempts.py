@@ -26,7 +26,7 @@ class _Count(threading.local):
 
 _count = _Count()
 _behind: list[None] = []
-"""One for each that failed in a thread of the variant's own: two may append at once, and no fork finds it locked."""
+"""One entry for each failed attempt of a thread of the variant's own: append() has no lock that a fork could copy."""
 
 
 def begun() -> int:

@@ -126,7 +126,7 @@ class Uses:
         return True
 
     def counted(self, connection: Any, message: Message) -> bool:
-        """As a test, or a toolbar, counts queries: Django makes other cursors then, as under DEBUG."""
+        """A query that a test or a toolbar counts: Django makes another kind of cursor for it, the one of DEBUG."""
         with CaptureQueriesContext(connection) as queries, connection.cursor() as cursor:
             cursor.execute("SELECT %s::text", [message["token"]])
             answer = cursor.fetchone()
@@ -148,7 +148,7 @@ class Uses:
             return bool([*counts, cursor.rowcount] == [3, 3, 3, 0] and names == ["plan", "token"])
 
     def no_transaction(self, connection: Any, _: Message) -> bool | None:
-        """In autocommit a statement is sent alone: VACUUM of what is not one's own does nothing but ask for that."""
+        """VACUUM, which is refused in a transaction; elsewhere the server skips a table of another role, and warns."""
         if connection.in_atomic_block or not connection.get_autocommit():
             return None
         with connection.cursor() as cursor:
