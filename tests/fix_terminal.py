@@ -90,7 +90,10 @@ class OnTerminal:
         deadline = time.monotonic() + LONGEST
         while self._read(max(deadline - time.monotonic(), 0.0)):
             pass
-        return self._process.wait(timeout=10)
+        try:
+            return self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end; last seen: {self.seen[-2000:]}") from None
 
     def close(self) -> None:
         """End it."""

@@ -14,6 +14,7 @@ from lab.campaign.slices import Needs, Slice, Versions
 from lab.campaign.worker import RESOURCE, admit, leave, standing, work
 from lab.edition import edition
 from lab.errors import BadInput, LabError, ToolMissing
+from lab.explore.threads import raise_lost_interrupt
 from lab.rig.machine.environments import Environment
 
 REMEDY = "pip install 'connection-lab[campaign]'"
@@ -116,6 +117,7 @@ class Cluster:
         alone = time.monotonic()
         try:
             while True:
+                raise_lost_interrupt()
                 room = AHEAD * self.look() - len(running)
                 while room > 0 and (piece := more()) is not None:
                     future = self.client.submit(work, piece, pure=False, resources={RESOURCE: 1})

@@ -86,19 +86,19 @@ def _key() -> None:
     """Wait for any key; Ctrl-C, or the end of the terminal, ends the command.
 
     The terminal goes on making a signal of Ctrl-C, and the wait looks up now and then: a signal that another thread
-    takes, or that comes just before a read begins, would not end that read.
+    takes, that comes just before a read begins, or that a finalizer swallows, would not end that read.
     """
     import termios
     import tty
 
-    from lab.explore.threads import GLANCE
+    from lab.explore.threads import GLANCE, raise_lost_interrupt
 
     keyboard = sys.stdin.fileno()
     before = termios.tcgetattr(keyboard)
     tty.setcbreak(keyboard)
     try:
         while not select.select([keyboard], [], [], GLANCE)[0]:
-            pass
+            raise_lost_interrupt()
         if not os.read(keyboard, 32):
             raise KeyboardInterrupt
     finally:

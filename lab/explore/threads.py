@@ -1,4 +1,4 @@
-"""The main thread's wait for what other threads run, and its ear for Ctrl-C meanwhile."""
+"""The main thread's wait for what other threads run, and its ear for Ctrl-C in each wait."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _interrupted = threading.Event()
 
 
 def remember_interrupts() -> None:
-    """Let `finish` raise a Ctrl-C again that was lost. Call it in the main thread.
+    """Let `raise_lost_interrupt` know of each Ctrl-C. Call it in the main thread.
 
     Python runs a signal's handler between any two bytecodes of the main thread. Where these belong to a finalizer
-    (`__del__`, a weak reference's callback), the KeyboardInterrupt is printed as ignored and dropped, and the check
-    would go on. A handler that somebody else has set stays.
+    (`__del__`, a weak reference's callback such as an import makes), the KeyboardInterrupt is printed as ignored and
+    dropped, and the lab would go on. A handler that somebody else has set stays.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _remember)
@@ -29,6 +29,13 @@ def remember_interrupts() -> None:
 def _remember(_number: int, _frame: FrameType | None) -> NoReturn:
     _interrupted.set()
     raise KeyboardInterrupt
+
+
+def raise_lost_interrupt() -> None:
+    """Raise a Ctrl-C again that was dropped. Every wait without end looks here, once in GLANCE seconds or so."""
+    if _interrupted.is_set():
+        _interrupted.clear()
+        raise KeyboardInterrupt
 
 
 def finish(futures: Iterable[Future[None]]) -> None:
@@ -40,8 +47,6 @@ def finish(futures: Iterable[Future[None]]) -> None:
     rest = set(futures)
     while rest:
         ended, rest = wait(rest, GLANCE, return_when=FIRST_EXCEPTION)
-        if _interrupted.is_set():
-            _interrupted.clear()
-            raise KeyboardInterrupt
+        raise_lost_interrupt()
         for future in ended:
             future.result()

@@ -15,6 +15,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from lab.errors import BadInput
+from lab.explore.threads import raise_lost_interrupt
 from lab.report.pages.site import PLAIN, Answer, answer
 
 LOOPBACK = "127.0.0.1"
@@ -45,6 +46,10 @@ class _Server(ThreadingHTTPServer):
     def names(self) -> frozenset[str]:
         """What a request may call this server in `Host`."""
         return frozenset(f"{name}:{self.server_port}" for name in NAMES)
+
+    def service_actions(self) -> None:
+        """Called by serve_forever() twice a second."""
+        raise_lost_interrupt()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away in the middle is nobody's matter."""
