@@ -414,10 +414,10 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     @property
     def keeps_sessions(self) -> bool:
-        """Whether a session may be there for longer than its client has a connection, while it is at work.
+        """Whether a session may outlive its client's connection while this fault is on.
 
-        What is on the line may keep the end from the server, what makes others wait may keep the session itself, and a
-        process that is killed may leave one that has a statement to run.
+        A fault on the line may hide the disconnect from the server, one that `waits` may block the session, and a
+        killed process may leave one that runs a statement.
         """
         return self.waits or self.fatal or not self.beside
 

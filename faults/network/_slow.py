@@ -44,8 +44,8 @@ def slowed(site: Site, least: float, size: int, kind: str, stream: Direction, **
 def _fastest(site: Site, size: int, enough: float) -> float:
     """Seconds for an answer before the toxic; infinite when there is none, so that nothing can be later.
 
-    The fastest of several, and of as many as NOISE has room for until one took no longer than `enough`: taken while the
-    machine was held up for a moment, it would make an answer that the toxic delays look quick.
+    The fastest of BASELINE, or of more, until one took no longer than `enough` or NOISE is over: a baseline taken while
+    the machine stood still for a moment would make an answer that the toxic delays look quick.
     """
     fastest, count, until = math.inf, 0, time.monotonic() + NOISE.seconds
     while count < BASELINE or (fastest > enough and time.monotonic() < until):

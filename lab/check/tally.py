@@ -82,7 +82,7 @@ def tally(
 def counts(
     variant: Variant, promise: Promise, trial: Trial, *, known: Mapping[str, Collection[str]] | None, chosen: bool
 ) -> bool:
-    """Whether what one trial broke counts as broken and not as a limit, as if the promise held in all other trials.
+    """Whether what one trial broke counts as broken and not as a limit; all other trials are ignored.
 
     `known` and `chosen` as for `tally`.
     """

@@ -212,7 +212,7 @@ class Trials:
     ) -> tuple[list[tuple[Finding, ...]], int, Record | None]:
         """The findings of further runs, and how many of those were void.
 
-        They are a few more where they disagree, or what broke may be chance.
+        More runs are made if runs disagree or a finding is `by_chance`.
 
         The first of them runs behind the wire tap. Where every promise comes to the same there, that run is returned to
         be stored instead: the same evidence, with what crossed the wire.

@@ -57,7 +57,7 @@ from lab.records.words import count
 
 REPLACED = 6
 """Sessions that are lost one after the other before the threads are counted again."""
-RESTS = 15
+SLOWS = 15
 """Statements of 0.7 s before that, 10 s in all, as long as a call may wait: a thread that looks only every few seconds
 whether its session is closed has ended by then."""
 SETTLED = ("final", "stop")
@@ -102,7 +102,7 @@ class BoundedSessions(Promise):
         if keeps(variant, traits) and traits.overrides:  # else no code of an ENGINE's runs that could start a thread
             look = request("t0", Look("t0"))
             replaced = (SEVER["terminated"], *query("t0") * 2) * REPLACED
-            rest = request("t0", *(Use("t0", "slow"),) * RESTS)
+            rest = request("t0", *(Use("t0", "slow"),) * SLOWS)
             yield self.plan(variant, "threads beside sessions", *look, *replaced, *rest, *look)
         lost = (LOSE_ANSWER, Begin("t0"), Read("t0"), Heal(), End("t0"))  # a pool waits until it is healed
         yield self.plan(variant, "given up, while connecting", *lost, *good, *query("t0"))
@@ -137,7 +137,7 @@ class BoundedSessions(Promise):
         yield self.plan(variant, "in a forked process", *served, *query("t0"))
         yield from loss.bounded_sessions(self, variant, traits)
         yield from lifecycles.bounded_sessions(self, variant)
-        yield from self._dead(variant)  # last: what Django breaks itself must not settle the promise
+        yield from self._killed(variant)  # last: what Django breaks itself must not settle the promise
 
     def _ended(self, variant: Variant, often: int) -> Iterator[Plan]:
         """Threads that end, so many one after the other, with whatever they hold."""
@@ -160,7 +160,7 @@ class BoundedSessions(Promise):
             ended += (Begin(actor), Enter(actor), Write(actor), Stop(actor))
         yield self.plan(variant, "threads that end, in atomic()", *ended, *query("t0"))
 
-    def _dead(self, variant: Variant) -> Iterator[Plan]:
+    def _killed(self, variant: Variant) -> Iterator[Plan]:
         """Processes that end while the server works for them, or has a session for them.
 
         Some have been forked by one that goes on, before that has a session, as by a server that loads the application
@@ -239,7 +239,7 @@ class _Allowance:
         for each in trace.requests:
             processes.setdefault(each.process, []).append(each)
         self._in_flight = {process: _in_flight(requests) for process, requests in processes.items()}
-        self._dead = {process: _dead(requests) for process, requests in processes.items()}
+        self._died = {process: _died(requests) for process, requests in processes.items()}
         forks = [call for call in trace.calls if call.f == "fork" and call.ending == "ok"]
         self._forked = [(call.end, str(call.value.get("child"))) for call in forks]
         self._left: dict[str, int] = {}
@@ -249,16 +249,16 @@ class _Allowance:
 
     def at(self, time: int) -> int:
         """At this time, by the requests that had begun before and the forked processes that had not ended."""
-        most = dict.fromkeys(self._resting(time), 1)  # a child may open a session before its first request
+        most = dict.fromkeys(self._alive(time), 1)  # a child may open a session before its first request
         for process, in_flight in self._in_flight.items():
             if begun := [number for begin, number in in_flight if begin < time]:
                 most[process] = max(begun)
-        living = [number for process, number in most.items() if self._dead.get(process, FOREVER) >= time]
+        living = [number for process, number in most.items() if self._died.get(process, FOREVER) >= time]
         if self._record.maximum:
             return self._record.maximum * max(len(living), 1)
         return sum(map(self._record.traits.level, living))
 
-    def _resting(self, time: int) -> set[str]:
+    def _alive(self, time: int) -> set[str]:
         """Forked processes that have not ended by then."""
         ended = {process for process, begin in self._left.items() if begin <= time}
         return {child for end, child in self._forked if end <= time} - ended
@@ -270,8 +270,8 @@ def _in_flight(requests: list[Request]) -> list[tuple[int, int]]:
     return [(now, len({actor for actor, begin, over in spans if begin <= now < over})) for _, now, _ in spans]
 
 
-def _dead(requests: list[Request]) -> int:
-    """When the server knows, or should, that a process of several ended under one of its calls; FOREVER where none did.
+def _died(requests: list[Request]) -> int:
+    """When the server must have noticed that this forked process died during a call; FOREVER if it did not.
 
     Until then there may be as many sessions as before.
     """
@@ -280,7 +280,7 @@ def _dead(requests: list[Request]) -> int:
 
 
 def _threads_left(trace: Trace) -> Call | None:
-    """A look that shows one thread more, than an earlier look, for each session that was lost between the two."""
+    """A look that shows as many threads more than an earlier one as sessions were lost between the two."""
     looks = [each for each in trace.calls if isinstance(each.plan, Look) and each.ending == "ok" and not each.process]
     for before, after in itertools.combinations(looks, 2):
         lost = {session for each in trace.landed if before.end < each.time < after.begin for session in each.struck}

@@ -97,12 +97,12 @@ class PacedReconnects(Promise):
                 return self.unknown(f"there were {attempts} attempts to connect, and {record.traits.keeping}")
             if attempts > allowed:
                 what = f"{len(requests)} requests in {seconds:.1f} s made {attempts} attempts to connect"
-                return self.broken(f"{what} while the server refused; {allowed} would do", landing.step)
+                return self.broken(f"{what} while the server refused; {allowed} are allowed", landing.step)
             if attempts:
                 counts.append(attempts)
         for burst in _bursts(trace):
             if burst.attempts > burst.allowed:
-                what = f"{burst.what} while nothing listened; {burst.allowed} would do"
+                what = f"{burst.what} while nothing listened; {burst.allowed} are allowed"
                 return self.broken(what, burst.step)
             counts.append(burst.attempts)
         if not counts and any(landing.kind == CLOSED for landing in trace.landed):
@@ -113,7 +113,7 @@ class PacedReconnects(Promise):
 
 
 class _Burst(NamedTuple):
-    """Attempts to connect while nothing listened: who made how many in words, how many would do, and the step."""
+    """Attempts to connect while nothing listened: who made how many in words, how many are allowed, and the step."""
 
     what: str
     attempts: int
@@ -129,9 +129,9 @@ def _bursts(trace: Trace) -> Iterator[_Burst]:
             what = f"{call.f} made {attempts} attempts to connect in {call.seconds:.1f} s"
             yield _Burst(what, attempts, int(ATTEMPTS * (1 + call.seconds)), call.step)
     for landing in trace.landed:
-        if landing.kind == CLOSED and (attempts := _behind(trace, landing)):
+        if landing.kind == CLOSED and (attempts := _by_engine(trace, landing)):
             what = f"threads of the ENGINE's own made {attempts} attempts to connect"
-            yield _Burst(what, attempts, _behind_allowed(trace, landing), landing.step)
+            yield _Burst(what, attempts, _engine_allowed(trace, landing), landing.step)
 
 
 def _ahead(record: Record, requests: list[Request]) -> int:
@@ -171,13 +171,13 @@ def _attempts(trace: Trace, landing: Landing) -> int:
     return meanwhile[-1] - base - len({call.session for call in used} - known)
 
 
-def _behind(trace: Trace, landing: Landing) -> int:
+def _by_engine(trace: Trace, landing: Landing) -> int:
     """How many attempts failed in threads of the ENGINE's own while the fault was on.
 
-    Each call tells how many have failed in its process so far. The first that ended after the heal tells the last of
-    them: what fails later has met something else.
+    Each call tells how many have failed in its process so far. The first to end after the heal has the final count:
+    later failures are not this fault's.
     """
-    own = [(call.process, call.end, int(call.value.get("attempts_behind", 0))) for call in trace.calls]
+    own = [(call.process, call.end, int(call.value.get("engine_attempts", 0))) for call in trace.calls]
     own = [each for each in own if each[-1]]  # no call tells of none
     attempts = 0
     for process in {process for process, *_ in own}:
@@ -188,8 +188,8 @@ def _behind(trace: Trace, landing: Landing) -> int:
     return attempts
 
 
-def _behind_allowed(trace: Trace, landing: Landing) -> int:
-    """How many of those would do: they may have every session to replace that was kept."""
+def _engine_allowed(trace: Trace, landing: Landing) -> int:
+    """How many of those are allowed: each kept session may need replacing."""
     requests, seconds = _meanwhile(trace, landing)
     traits = trace.record.traits
     kept = max(traits.pool_max, traits.level(1), _ahead(trace.record, requests))

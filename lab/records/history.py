@@ -49,7 +49,7 @@ class Op(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `step` is the index in the plan; steps of the liveness phase count on from there. `f` is the step's name, its `do`
     in the plan. `request` counts the requests of the actor from 0; -1 is outside any. `value` holds what came back:
     `token`, `nonce`, `session`, `xid`, `in_atomic`; `attempts` and `attempts_failed` count the connects of a call that
-    raised, `attempts_behind` those that have failed so far in threads of the variant's own. `chain` is the exception
+    raised, `engine_attempts` those that have failed so far in threads of the variant's own. `chain` is the exception
     that left the call, its explicit causes, then what is hidden.
     """
 

@@ -37,7 +37,7 @@ _KEYS = re.compile(KEYS)
 _URL = re.compile(r"(?P<head>[\w+.-]://[^\s:/@'\"]*:)[^\s@/'\"]+(?=@)")
 _NAMES = "password|passwd|passphrase|secret|token|api_?key|credential"
 _NAMED = re.compile(_NAMES, re.IGNORECASE)
-"""What a text has that `_PAIR` or `_SQL` finds something in."""
+"""Matches every text in which `_PAIR` or `_SQL` could match."""
 _PAIR = re.compile(
     rf"(?P<head>\b\w*(?:{_NAMES})\w*['\"]?\s*(?:=|:)\s*)"
     r"(?P<value>'[^']*'|\"[^\"]*\"|[^\s,;)}\]]+)",
@@ -79,7 +79,7 @@ def mask_texts(value: Any, values: Collection[str]) -> Any:
     return mask_text(value, values) if isinstance(value, str) else value
 
 
-def may_tell(data: str, values: Collection[str]) -> bool:
+def maskable(data: str, values: Collection[str]) -> bool:
     """Whether `mask_texts` might change what this JSON text says; a quick look, as most answers hold nothing."""
     if len(data) >= CUT or "\\" in data or "://" in data or _NAMED.search(data):
         return True

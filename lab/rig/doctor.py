@@ -154,7 +154,7 @@ def _docker() -> Finding:
 
 
 def _guardian() -> Finding:
-    """The kernel's part in ending servers with the lab."""
+    """Kernel features that the guardian needs."""
     if not process.can_die_with_parent():
         return Finding("guardian", ok=False, what="no parent-death signal", remedy="use Linux")
     try:

@@ -21,7 +21,7 @@ import psutil
 from lab.errors import EXTRA, AddressRefused, BadInput, EngineUnusable, LabError, SubjectLost
 from lab.fault import Raises
 from lab.records.codec import convert
-from lab.records.secret import KEYS, mask_text, mask_texts, masked, may_tell, telling
+from lab.records.secret import KEYS, mask_text, mask_texts, maskable, masked, telling
 from lab.records.variant import Traits, Variant
 from lab.subject import nursery
 from lab.subject.guard import Guard, Place
@@ -130,7 +130,7 @@ class Child:
             self._interrupted += answer["interrupted"]
             self._idle += not answer["interrupted"]
             return self.receive(timeout)  # that of the step comes next
-        if (self._zygote.secrets or "chain" in answer) and may_tell(text, self._zygote.secrets):
+        if (self._zygote.secrets or "chain" in answer) and maskable(text, self._zygote.secrets):
             answer = mask_texts(answer, self._zygote.secrets)
         if "child" in answer.get("value", {}):
             self._pids[answer["value"]["child"]] = answer["value"]["pid"]

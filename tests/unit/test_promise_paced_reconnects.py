@@ -82,15 +82,15 @@ def test_where_nothing_listens_and_no_call_connects_itself_nothing_is_said() -> 
 
 def test_what_threads_of_the_engines_own_meet_after_the_heal_is_no_part_of_it() -> None:
     told = (ok(Begin(T)), ok(Read(T), on="1@a"), strike("refuse", "1@a"), heal(), ok(Read(T), on="2@b"), ok(End(T)))
-    later = (*told[:-2], ok(Read(T), on="2@b", attempts_behind=2), ok(End(T), attempts_behind=2))
-    again = (strike("lock-out"), ok(Begin(T)), ok(Read(T), on="3@c", attempts_behind=90), ok(End(T)), heal())
+    later = (*told[:-2], ok(Read(T), on="2@b", engine_attempts=2), ok(End(T), engine_attempts=2))
+    again = (strike("lock-out"), ok(Begin(T)), ok(Read(T), on="3@c", engine_attempts=90), ok(End(T)), heal())
     assert verdict(PACED, record(*later, *again)) == "kept"
 
 
 @pytest.mark.parametrize(("attempts", "expected"), [(2, "kept"), (4, "kept"), (5, "broken"), (40, "broken")])
 def test_where_nothing_listens_threads_of_the_engines_own_count(attempts: int, expected: str) -> None:
-    before = (ok(Begin(T)), ok(Read(T), on="1@a", attempts_behind=5), strike("refuse", "1@a"))
-    told = (*before, heal(), ok(Read(T), on="2@b", attempts_behind=5 + attempts), ok(End(T)))
+    before = (ok(Begin(T)), ok(Read(T), on="1@a", engine_attempts=5), strike("refuse", "1@a"))
+    told = (*before, heal(), ok(Read(T), on="2@b", engine_attempts=5 + attempts), ok(End(T)))
     assert verdict(PACED, record(*told)) == expected
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from psycopg2.extensions import make_dsn
 
 from lab.records import secret
-from lab.records.secret import MASK, holes, is_secret, mask_text, mask_texts, masked, may_tell, telling
+from lab.records.secret import MASK, holes, is_secret, mask_text, mask_texts, maskable, masked, telling
 
 PIECES = (
     "password",
@@ -110,8 +110,8 @@ def test_known_values_are_found_anywhere_but_never_inside_a_word() -> None:
 def test_what_cannot_tell_a_secret_is_what_masking_leaves_alone(text: str) -> None:
     values = telling(["hunter2", 'quo"te', "back\\slash", "schlüssel"])
     for data in ({"row": [text]}, {"row": [text.ljust(secret.CUT, ".") + "hunt"]}, {"chain": [{"text": text}]}):
-        assert may_tell(json.dumps(data), values) or mask_texts(data, values) == data
-    assert not may_tell(json.dumps({"nonce": "0:12", "session": "4711 1.5"}), values)
+        assert maskable(json.dumps(data), values) or mask_texts(data, values) == data
+    assert not maskable(json.dumps({"nonce": "0:12", "session": "4711 1.5"}), values)
 
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nBAQEFAASCBKcwggSjAgEAAo\n-----END PRIVATE KEY-----\n"

@@ -55,7 +55,7 @@ CREATE FUNCTION lab.write(plan text, token text, gate bigint) RETURNS SETOF lab.
     LANGUAGE sql
     AS $$ INSERT INTO lab.token (plan, token, gate) VALUES (plan, token, gate) RETURNING * $$;
 
--- An UPDATE of this view inserts a token, so that one which is sent twice leaves two of them.
+-- An UPDATE of this view inserts a token: sent twice, it leaves two tokens.
 CREATE VIEW lab.latest AS
     SELECT NULL::text AS plan, NULL::text AS token, NULL::bigint AS gate, NULL::text AS session, NULL::xid8 AS xid;
 CREATE FUNCTION lab.write_latest() RETURNS trigger

@@ -174,7 +174,7 @@ class Actor:
             self.rests_in = contextvars.copy_context()
         if self.uses.ran:
             answer["value"]["hooks"], self.uses.ran = self.uses.ran, []
-        answer["value"] |= attempts.behind()
+        answer["value"] |= attempts.by_engine()
         self._reply(answer)
         if exiting:
             raise SystemExit(0)

@@ -25,7 +25,7 @@ class _Count(threading.local):
 
 
 _count = _Count()
-_behind: list[None] = []
+_by_engine: list[None] = []
 """One entry for each failed attempt of a thread of the variant's own: append() has no lock that a fork could copy."""
 
 
@@ -39,9 +39,9 @@ def failed() -> int:
     return _count.failed
 
 
-def behind() -> dict[str, int]:
+def by_engine() -> dict[str, int]:
     """How many attempts of this process have raised so far in threads of the variant's own; nothing where none has."""
-    return {"attempts_behind": len(_behind)} if _behind else {}
+    return {"engine_attempts": len(_by_engine)} if _by_engine else {}
 
 
 def watch(driver: str) -> None:
@@ -65,7 +65,7 @@ def _watched(connect: Callable[..., Any]) -> Callable[..., Any]:
             _count.failed += 1
             thread = threading.current_thread()
             if thread is not threading.main_thread() and not isinstance(thread, Own):
-                _behind.append(None)
+                _by_engine.append(None)
             with suppress(AttributeError):  # a class with slots; then nothing is said of its origin
                 setattr(error, MARK, True)
             raise
