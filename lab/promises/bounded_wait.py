@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from lab.judging import loss
 from lab.judging.calls import Call, Request
-from lab.judging.plan_parts import block, inject, keeps, query, request, several
+from lab.judging.plan_parts import at_once, block, inject, keeps, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.plan import (
@@ -53,6 +53,12 @@ class BoundedWait(Promise):
         yield self.plan(variant, "connect", hole, *query("t0"))
         if keeps(variant, traits):
             yield self.plan(variant, "checkout", *query("t0"), hole, *query("t0"))
+        if traits.overrides and several(variant, MANY + 1):  # each with its own wait, or all with that of the first
+            actors = tuple(f"t{number}" for number in range(MANY + 1))
+            yield self.plan(variant, "connect", hole, *at_once(*actors), title="several requests at once")
+            if keeps(variant, traits):
+                steps = (*at_once(*actors), hole, *at_once(*actors))
+                yield self.plan(variant, "checkout", *steps, title="several requests at once")
         yield self.plan(variant, "query", *request("t0", Read("t0"), hole, Read("t0")))
         yield self.plan(
             variant, "query", *request("t0", Read("t0"), inject("freeze"), Read("t0")), title="frozen session"

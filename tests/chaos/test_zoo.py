@@ -144,6 +144,7 @@ BROKEN = (
     Broken("locks_its_children_out", "bounded-wait", "forked during a checkout"),
     Broken("waits_for_dead_holder", "bounded-wait", "a holder that died"),
     Broken("retries_connect_long", "bounded-wait", "refused"),
+    Broken("connects_under_a_lock", "bounded-wait", "connect"),
 )
 
 ANY = ""

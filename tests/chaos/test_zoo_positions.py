@@ -110,3 +110,9 @@ def test_a_correct_backend_is_accused_at_none_of_them(zygote: Zygote, rig: Rig) 
     without = () if zygote.variant.driver == "psycopg2" else PSYCOPG2_ALONE
     found = [_shown(rig, zygote, *where) for where in PASSED.values() if where[-1] not in without]
     assert {each.verdict for each in found} == {Verdict.KEPT}, found
+
+
+@pytest.mark.parametrize("zygote", [("correct_connects_in_turn", "psycopg")], indirect=True)
+def test_sessions_may_be_opened_in_turn_by_who_does_not_wait_for_all(zygote: Zygote, rig: Rig) -> None:
+    found = _shown(rig, zygote, "bounded-wait", "connect", "several requests at once")
+    assert found.verdict is Verdict.KEPT, found
