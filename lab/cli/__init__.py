@@ -147,7 +147,9 @@ def _status(arguments: list[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader of our output has gone: nothing is left to say
         return FAILED
     except Exception as error:  # noqa: BLE001 - a bug of the lab: one line here, all of it in a file
-        _say(f"a bug of the lab: {type(error).__name__}: {error}; the traceback is in {_keep_traceback()}")
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.relpath(at.filename)}:{at.lineno}"
+        _say(f"a bug of the lab: {type(error).__name__} at {where}: {error}; the traceback is in {_keep_traceback()}")
         return FAILED
 
 

@@ -49,7 +49,7 @@ def test_bug_of_the_lab_is_one_line_and_a_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 255
     (line,) = done.stderr.splitlines()
-    assert "ZeroDivisionError" in line
+    assert "ZeroDivisionError at <string>:1: " in line
     (crash,) = tmp_path.glob("crash-*.txt")
     assert str(crash) in line
     assert "Traceback" in crash.read_text()
