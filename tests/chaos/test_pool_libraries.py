@@ -37,12 +37,12 @@ OF_DJANGO = {
     "atomic": {"close() inside", "statement error swallowed"},
     "bounded-sessions": {
         *("threads that end, in a request", "threads that end, in atomic()"),
-        *("in an executor's thread", "a process killed, mid-query"),
+        *("a thread that ends", "in an executor's thread", "a process killed, mid-query"),
     },
     "clean-session": {"Django's wrapper: execution", "Django's wrapper: needs_rollback"},
     "replaces-stale": {"in a command", "in an executor's thread"},
 }
-"""Moments that stock Django with a connection for each request does not keep either."""
+"""Moments that stock Django does not keep either."""
 
 
 class Library(NamedTuple):
