@@ -28,6 +28,8 @@ COMMAND = "t2"
 
 AT_ONCE = ("t0", "t1", "t2", "t3")
 """The actors of the rounds; Traits.level() extrapolates to more."""
+CROWD = (*AT_ONCE, "t4")
+"""The actors of whom one is seen to wait, where an ENGINE with a queue of its own has fewer sessions."""
 ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
 """Rounds in each half of a run, by the number of requests at once."""
 SLACK = 1
@@ -54,7 +56,8 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
 
     Three requests on one thread, two at once on two threads, a query on a third thread that begins no request; whether
     the ENGINE has made a pool, whose library states its size. Where none does, how many sessions it has for so many
-    requests at once. Then pending work at the end of a request, and at a close() by hand.
+    requests at once, and for how many before another one waits. Then pending work at the end of a request, and at a
+    close() by hand.
 
     A look that is void is taken again; where all were, the traits say that nothing was counted.
     Nothing is seen of a variant whose requests fail, or wait for what does not come: that is for the promises to judge.
@@ -79,12 +82,13 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
     pool_max = zygote.traits.pool_max or max(op.value.get("pool_max", 0) for op in record.ops)
     levels: tuple[int, ...] = ()
     uncounted = False
+    owns = bool(zygote.traits.overrides) and not pool_max
     if pool_max and not again:  # it may hand out one after the other
         turns = _taken(msgspec.structs.replace(plan, steps=query("t0") * (pool_max + 1)), rig, zygote)
         again = _used_again([each for each in Trace(turns).requests if each.sessions])
     rests = any(op.value.get("threads") for op in record.ops)
     beyond = idle > 1 or rests or opened_beside(record) or not zygote.traits.autocommit
-    if beyond and zygote.traits.overrides and not pool_max:
+    if beyond and owns:
         try:
             levels, waiting = _levels(plan, rig, zygote, rests=rests, spares=beside(record))
             again = again or (idle > 1 and waiting)
@@ -99,6 +103,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
         pool_max=pool_max,
         kept=idle if again else None if uncounted else 0,
         levels=levels,
+        queues=_queues(plan, rig, zygote) if owns and several(variant, len(CROWD)) else 0,
         uncounted=uncounted,
         kept_outside=_kept_outside(record),
         serves=seen.serves,
@@ -254,6 +259,14 @@ def _served_at_once(record: Record) -> int:
     """How many requests had an answer before the first one ended: others were refused, or had to wait for it."""
     ended = min((op.time for op in record.ops if op.f == "end"), default=0)
     return sum(op.f == "read" and op.type == "ok" and op.time < ended for op in record.ops)
+
+
+def _queues(plan: Plan, rig: RigProtocol, zygote: Zygote) -> int:
+    """How many requests at once have a session each while a further one waits; 0 where none was seen to wait."""
+    seen = _taken(msgspec.structs.replace(plan, steps=at_once(*CROWD)), rig, zygote)
+    waits = any(event.f == "blocked" and event.where == "client" for event in seen.events)
+    served = _served_at_once(seen)
+    return served if waits and served < len(CROWD) and not seen.void else 0
 
 
 def _rounds(actors: tuple[str, ...], *, rests: bool) -> tuple[Step, ...]:

@@ -178,12 +178,13 @@ class Recovers(Promise):
         yield self.plan(variant, "signal while connecting", *interrupted_while_connecting("t0"), *after)
         if keeps(variant, traits):
             yield self.plan(variant, "signal in a checkout", *interrupted_at_checkout("t0"), *after)
-        if traits.pool_max and several(variant, traits.pool_max + 1):
-            crowd = [f"t{number + 1}" for number in range(traits.pool_max)]
-            took = [step for actor in crowd for step in (Begin(actor), Read(actor))]
+        number = traits.pool_max or traits.queues
+        if number and several(variant, number + 1):
+            crowd = [f"t{each + 1}" for each in range(number)]
             waits = (Begin("t0"), Read("t0"), inject("interrupt"), End("t0"))
             gave = [End(actor) for actor in crowd]
-            yield self.plan(variant, "signal in a checkout", *took, *waits, *gave, *after, title="all are taken")
+            steps = (*in_flight(*crowd), *waits * min(number, 4), *gave)  # is what they give back kept for nobody?
+            yield self.plan(variant, "signal in a checkout", *steps, *after, title="all are taken")
         if commits_at_close(variant, traits):
             rest = request("t0")  # it waits until the close has returned
             yield self.plan(variant, "signal at close", *interrupted_at_close("t0"), *rest, *after)

@@ -105,6 +105,21 @@ def test_a_maximum_that_depends_on_threads_can_be_stated(maximum: int, verdict: 
         assert shown[2] is verdict, shown
 
 
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("keeps_its_place", Verdict.BROKEN),
+        ("correct_bounded", Verdict.KEPT),
+        ("correct_queues", Verdict.KEPT),
+    ],
+)
+def test_a_waiter_that_a_signal_has_interrupted_is_handed_nothing(name: str, verdict: Verdict, rig: Rig) -> None:
+    with closing(_zygote(name, rig)) as zygote:
+        shown = _shown(zygote, "recovers", rig, "signal in a checkout")
+        assert zygote.traits.queues == 3
+        assert [each[2] for each in shown if each[1] == "all are taken"] == [verdict], shown
+
+
 @pytest.mark.parametrize("name", LEAK)
 def test_a_backend_that_loses_sessions_is_caught(name: str, rig: Rig) -> None:
     with closing(_zygote(name, rig)) as zygote:

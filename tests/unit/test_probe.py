@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from lab.check import probe as module
-from lab.check.probe import ROUNDS, TRIES, Lifetime, beside, level, lifetime, probe
+from lab.check.probe import ROUNDS, TRIES, Lifetime, _queues, beside, level, lifetime, probe
 from lab.records.history import HUNG
 from lab.records.plan import Commit, End, Look, Plan, Read
 from lab.records.record import Record
 from lab.records.variant import Traits
-from unit.histories import KEEPS, Line, asks, census, elapses, lost, ok, record, session
+from unit.histories import KEEPS, Line, asks, begins, census, elapses, lost, ok, record, session
 
 HALF = ROUNDS[1]
 
@@ -235,3 +235,18 @@ def test_a_row_that_is_void_or_fails_tells_no_lifetime() -> None:
     failed = msgspec.structs.replace(told, ops=(*told.ops, *record(lost(Read("t0"))).ops))
     for each in (msgspec.structs.replace(told, void="held up"), failed):
         assert lifetime(each) == Lifetime(None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("waits", "served", "void", "queues"),
+    [(True, 3, "", 3), (True, 5, "", 0), (False, 3, "", 0), (True, 3, "held up", 0)],
+)
+def test_an_engine_has_a_queue_where_one_more_request_was_seen_to_wait(
+    waits: bool, served: int, void: str, queues: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = record(begins(Read("t4"), waits=waits), void=void)
+    monkeypatch.setattr(module, "run", lambda *_, **__: crowd)
+    monkeypatch.setattr(module, "_served_at_once", lambda _: served)
+    zygote: Any = None
+    rig: Any = None
+    assert _queues(Plan(variant=KEEPS, steps=()), rig, zygote) == queues

@@ -3,8 +3,11 @@ from __future__ import annotations
 import msgspec
 
 from lab.judging.plan_parts import WHILE_LOCKED
+from lab.promise import PROMISES
 from lab.records.plan import Autocommit, Begin, End, Enter, Fail, Fork, Leave, Read, Sql, Stop, Use, Write
+from lab.records.variant import Traits
 from unit.histories import (
+    KEEPS,
     Line,
     asks,
     begins,
@@ -184,3 +187,28 @@ def test_what_is_handed_on_to_one_that_waits_must_work() -> None:
     assert verdict(RECOVERS, record(*gives_up)) == "kept"
     next_one = (*held, waits, *over, ok(Begin(T)), *dead, ok(Read(T), on="2@b"), ok(End(T)))
     assert verdict(RECOVERS, record(*next_one)) == "broken"
+
+
+def test_a_signal_while_another_one_has_all_sessions_costs_none() -> None:
+    """What is handed to a waiter that has gone is lost to those who come after the heal."""
+    crowd = (ok(Begin("t1")), ok(Read("t1"), on="1@a"))
+    waits = (ok(Begin(T)), begins(Read(T), waits=True), strike("interrupt"), raises(T), ok(End(T)))
+    struck = (*crowd, *waits, ok(End("t1")), heal())
+    assert verdict(RECOVERS, record(*struck, *asks(T, "1@a"), *asks("t1", "1@a"))) == "kept"
+    assert verdict(RECOVERS, record(*struck, *FAILS)) == "broken"
+    assert (
+        verdict(RECOVERS, record(*struck, *asks(T, "1@a"), ok(Begin("t1")), lost(Read("t1")), ok(End("t1"))))
+        == "broken"
+    )
+
+
+def test_a_signal_is_sent_to_one_that_waits_where_some_were_seen_to_wait() -> None:
+    def crowds(traits: Traits) -> list[int]:
+        plans = PROMISES.get(RECOVERS).plans(KEEPS, traits)
+        return [
+            len({step.actor for step in each.steps if isinstance(step, Read)})
+            for each in plans
+            if each.title == "all are taken"
+        ]
+
+    assert (crowds(Traits()), crowds(Traits(queues=3)), crowds(Traits(pool_max=2))) == ([], [4], [3])
