@@ -44,6 +44,8 @@ ROTATE = inject("rotate-password")
 LOSE_ANSWER = inject("limit-data", limit_bytes=0, stream="downstream")
 """The server's next answer is lost and the connection ends, after the server has done what it was asked."""
 
+STREAM = "a stream left early"
+"""The moment of the use `stream-left`, of which psycopg alone knows that the transaction is over by then."""
 LATE = "CREATE TEMP TABLE lab_late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)"
 TWICE = "INSERT INTO lab_late VALUES (1), (1)"
 """An INSERT that violates a deferred constraint, which the server checks at COMMIT."""

@@ -10,6 +10,8 @@ from lab.records.plan import Leave, Sql
 
 HOOKS = ("on-commit", "on-commit-query")
 """Ways of use that register a hook."""
+STREAM_LEFT = "stream-left"
+"""The way of use in which the driver swallows the error of the statement that it cancels."""
 
 
 @dataclass
@@ -29,7 +31,8 @@ class Unit:
     (committing it raised), `closed` (closed with autocommit off and work pending), `open` (nothing was asked for).
     `kind`: `autocommit`, `atomic`, `manual` (autocommit off) or `by hand` (after a BEGIN of the application's own).
     `closed_inside`: close() came inside a block. `swallowed`: an error came before the end, and the application went
-    on. `doomed`: an inner block without a savepoint was rolled back. `vague`: the application cannot know what holds.
+    on; or psycopg may have swallowed one, where a stream was left early. `doomed`: an inner block without a savepoint
+    was rolled back. `vague`: the application cannot know what holds.
     """
 
     actor: str
@@ -224,6 +227,8 @@ class _Units:
         if self._unit is not None and getattr(call.plan, "how", "") in HOOKS and not call.failed:
             self._unit.hooks.append(Token(call, str(call.step)))
         self._on_other(call)
+        if self._unit is not None:
+            self._unit.swallowed |= getattr(call.plan, "how", "") == STREAM_LEFT
 
     def _on_write(self, call: Call) -> None:
         token = Token(call, f"{self._run}:{call.step}")

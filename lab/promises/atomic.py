@@ -11,7 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import elapsed
-from lab.judging.plan_parts import FIN, LATE, LOSE_ANSWER, RST, TERMINATE, TOLD_INSIDE, TWICE, inject, query, request
+from lab.judging.plan_parts import (
+    FIN,
+    LATE,
+    LOSE_ANSWER,
+    RST,
+    STREAM,
+    TERMINATE,
+    TOLD_INSIDE,
+    TWICE,
+    inject,
+    query,
+    request,
+)
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -32,6 +44,7 @@ class Atomic(Promise):
         "a COMMIT never succeeds on a session that did not see the statements; if any statement of a block returned "
         "success, leaving the block makes all of them durable or raises, also when an error inside was swallowed."
     )
+    of_django = (STREAM,)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         for name, fault in (("FIN", FIN), ("RST", RST), ("terminated", TERMINATE)):
@@ -71,9 +84,7 @@ class Atomic(Promise):
         yield self.plan(variant, "autocommit off", *query("t0"), *request("t0", *off), *query("t0"))
         restart = request("t0", Enter("t0"), Write("t0"), inject("restart"), Write("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "error swallowed", *restart, *query("t0"), title="restart")
-        again = request("t0", Enter("t0"), Write("t0"), Fail("t0", "serialization"), Write("t0"), Leave("t0"))
-        yield self.plan(variant, "a serialization failure", *again, *query("t0"))
-        yield from self._deadlock(variant)
+        yield from self._conflicts(variant)
         yield from self._counted(variant)
         late = request("t0", Sql("t0", LATE), Enter("t0"), Write("t0"), Sql("t0", TWICE), Leave("t0"))
         yield self.plan(variant, "COMMIT refused", *late, *query("t0"))
@@ -88,6 +99,7 @@ class Atomic(Promise):
         yield self.plan(variant, "close() inside", *query("t0"), *nested, *query("t0"), title="told of an end, nested")
         refused = request("t0", Enter("t0"), Write("t0"), Fail("t0", swallow=True), Leave("t0"))
         yield self.plan(variant, "statement error swallowed", *refused, *query("t0"))
+        yield from self._stream(variant)
         inner = (Enter("t0"), Write("t0"), Fail("t0"), Leave("t0"))
         yield self.plan(variant, "statement error in a savepoint", *request("t0", Enter("t0"), *inner), *query("t0"))
         undone = (Enter("t0"), Write("t0"), Fail("t0", swallow=True), Leave("t0", "rollback"))
@@ -95,8 +107,10 @@ class Atomic(Promise):
         yield self.plan(variant, "statement error in a savepoint", *goes_on, *query("t0"), title="it goes on")
         yield from elapsed.in_block(self, variant)
 
-    def _deadlock(self, variant: Variant) -> Iterator[Plan]:
-        """Its victim, of which a backend may believe that to send it again is enough."""
+    def _conflicts(self, variant: Variant) -> Iterator[Plan]:
+        """A statement of which a backend may believe that to send it again is enough."""
+        again = request("t0", Enter("t0"), Write("t0"), Fail("t0", "serialization"), Write("t0"), Leave("t0"))
+        yield self.plan(variant, "a serialization failure", *again, *query("t0"))
         again = request("t0", Enter("t0"), Write("t0"), Fail("t0", "deadlock"), Write("t0"), Leave("t0"))
         yield self.plan(variant, "a deadlock", *again, *query("t0"))
 
@@ -105,6 +119,12 @@ class Atomic(Promise):
         many = (Write("t0"), *(Use("t0", "repeat"),) * 10, Write("t0"))
         off = request("t0", Autocommit("t0"), *many, Commit("t0"), Autocommit("t0", on=True))
         yield self.plan(variant, "autocommit off", *off * 2, *query("t0"), title="many statements")
+
+    def _stream(self, variant: Variant) -> Iterator[Plan]:
+        """What psycopg cancels there it does not tell, and the server undoes the transaction."""
+        if variant.driver == "psycopg":
+            left = request("t0", Enter("t0"), Write("t0"), Use("t0", "stream-left"), Leave("t0"))
+            yield self.plan(variant, STREAM, *left, *query("t0"))
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import loss
-from lab.judging.plan_parts import FIN, RST, TERMINATE, TOLD_INSIDE, commits_at_close, inject, query, request
+from lab.judging.plan_parts import FIN, RST, STREAM, TERMINATE, TOLD_INSIDE, commits_at_close, inject, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -37,7 +37,7 @@ def _how(unit: Unit) -> str:
         told = "by the end of the request"
     if unit.closed_inside:
         return f"{told} after a close() inside"
-    return f"{told} after an error that the application swallowed" if unit.swallowed else told
+    return f"{told} after an error that was swallowed" if unit.swallowed else told
 
 
 @promise
@@ -46,6 +46,7 @@ class Durable(Promise):
 
     id = "durable"
     sentence = "An acknowledged write is there after heal, restart and crash."
+    of_django = (STREAM,)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         autocommit = (Write("t0"),)

@@ -2,7 +2,7 @@
 
 A block in which an error was swallowed is rolled back by the server, which answers COMMIT with ROLLBACK and no error:
 Django then runs the block's hooks all the same. A backend that sends COMMIT again may run them twice, one that forgets
-its wrapper's state with the session loses them.
+its wrapper's state with the session loses them. psycopg swallows an error by itself where a stream is left early.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from lab.judging.plan_parts import FIN, block, inject, on, query, request
+from lab.judging.plan_parts import FIN, STREAM, block, inject, on, query, request
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
@@ -37,7 +37,7 @@ class HooksOnce(Promise):
         "An on_commit hook runs exactly once if and only if its transaction is committed; where COMMIT raised, at most "
         "once, and only if it is."
     )
-    of_django = ("statement error swallowed",)
+    of_django = ("statement error swallowed", STREAM)
 
     def plans(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         enter, write, leave = Enter("t0"), Write("t0"), Leave("t0")
@@ -58,6 +58,7 @@ class HooksOnce(Promise):
         committed: dict[str, tuple[Step, ...]] = {
             "before the block's first statement": (enter, HOOK, write, leave),
             "after a robust one that raises": (enter, write, RAISES, HOOK, leave),
+            "iterator() left early": (enter, write, HOOK, Use("t0", "iterator-break"), leave),
         }
         for title, steps in committed.items():
             yield self.plan(variant, "committed", *request("t0", *steps), *after, title=title)
@@ -83,6 +84,9 @@ class HooksOnce(Promise):
         steps = (enter, write, HOOK, Fail("t0", swallow=True), leave)
         # Last: what Django breaks itself must not settle the promise.
         yield self.plan(variant, "statement error swallowed", *request("t0", *steps), *after)
+        if variant.driver == "psycopg":
+            steps = (enter, write, HOOK, Use("t0", "stream-left"), leave)
+            yield self.plan(variant, STREAM, *request("t0", *steps), *after)
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

@@ -13,7 +13,7 @@ from typing import get_args
 
 from lab.judging.calls import ORDINARY, REFUSED, Call, Request
 from lab.judging.errors import nearest, of_database
-from lab.judging.plan_parts import at_once, block, on, query, repeating, request, several, test_runs
+from lab.judging.plan_parts import STREAM, at_once, block, on, query, repeating, request, several, test_runs
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
 from lab.records.history import Cause
@@ -37,7 +37,9 @@ WORDS: dict[UseName, str] = {
     "repeat": "a statement often repeated",
     "execute-wrapper": "an execute wrapper",
     "pipeline-left": "a pipeline left early",
+    "stream-left": STREAM,
 }
+PSYCOPG_ALONE = ("pipeline-left", "stream-left")
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
 IN_BLOCK: tuple[UseName, ...] = (
     *("savepoints", "for-update", "durable-inside", "on-commit", "on-commit-query", "on-commit-robust"),
@@ -83,13 +85,14 @@ class WorksUnfaulted(Promise):
         yield self.plan(variant, "COPY by execute()", *request("t0", Read("t0"), copy, Read("t0")), *after)
         yield self.plan(variant, "COPY by execute()", *request("t0", Read("t0"), copy), *after, title="at the end")
         for how, words in WORDS.items():
-            if how == "pipeline-left" and variant.driver != "psycopg":
+            if how in PSYCOPG_ALONE and variant.driver != "psycopg":
                 continue
             which = repeating(variant) if how == "repeat" else variant
             use = Use("t0", how)
             twice = request("t0", Read("t0"), use, Read("t0")) * 2
             yield self.plan(which, words, *twice, *after)
-            inside = request("t0", Enter("t0"), Write("t0"), use, Write("t0"), Leave("t0"))
+            rest = () if how == "stream-left" else (Write("t0"),)  # by psycopg's own doing the transaction is over
+            inside = request("t0", Enter("t0"), Write("t0"), use, *rest, Leave("t0"))
             yield self.plan(which, words, *inside, *after, title="in atomic()")
             last = request("t0", use)
             yield self.plan(which, words, *last, *after, title="at the end")
@@ -226,6 +229,7 @@ def _wrong(request: Request, *, manual: bool) -> tuple[Call, str] | None:
     """The first call with an error that is not its own, or with a result that is not whole.
 
     `manual`: autocommit is off in the settings, so that a refused statement aborts what follows to the request's end.
+    So does a stream that was left early, by psycopg's own doing.
     What aborts a block of one alias excuses nothing on another one.
     """
     blocks: list[str] = []  # the aliases of those that were entered
@@ -233,7 +237,7 @@ def _wrong(request: Request, *, manual: bool) -> tuple[Call, str] | None:
     for call in request.calls:
         own = call.f in ("sql", "fail")
         alias = blocks[-1] if call.f == "leave" and blocks else call.alias
-        if call.failed and not own and alias not in aborted:
+        if call.failed and not own and (alias not in aborted or call.hung):
             return call, "there was an error"
         if alias not in aborted and (told := _told_by_another(call)):
             return call, f"what the server had refused was told as {told}"
@@ -243,7 +247,7 @@ def _wrong(request: Request, *, manual: bool) -> tuple[Call, str] | None:
             blocks.append(alias)
         elif call.f == "leave" and blocks:
             blocks.pop()
-        if own and call.failed:
+        if (own and call.failed) or getattr(call.plan, "how", "") == "stream-left":
             aborted.add(alias)
         aborted = {each for each in aborted if manual or each in blocks}
         if call.ends_blocks:

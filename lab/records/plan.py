@@ -178,6 +178,7 @@ UseName = Literal[
     "pipeline-left",
     "read-many",
     "stream",
+    "stream-left",
     "copy-out",
     "copy-in",
     "rows",
@@ -217,8 +218,9 @@ class Use(_Step):
     whose wrapper must be called, and gone afterwards. `pipeline-left`: psycopg's pipeline mode is left by an exception.
 
     `read-many`, `iterator`, `stream` (psycopg 3's), `copy-out`: `rows` rows, so many that a result can be cut;
-    `copy-in`: 200 rows with the step's token. `rows`: a response whose generator has read a part of its rows;
-    `rest-of-rows`: it reads on.
+    `copy-in`: 200 rows with the step's token. `stream-left`: psycopg's stream is left early, while the server is still
+    at it; psycopg cancels the statement and keeps that to itself. `rows`: a response whose generator has read a part
+    of its rows; `rest-of-rows`: it reads on.
     `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook, or one that first asks something
     (`on-commit-query`); each answer says which hooks have run before it. `on-commit-robust`: a hook that raises, and is
     registered with robust=True, so that the others run all the same. In a block: `savepoints` by name,

@@ -156,8 +156,8 @@ def test_what_a_judge_says_that_django_itself_has_broken_accuses_no_engine(
 
 
 def test_where_django_breaks_the_only_moment_that_was_seen_nothing_is_kept() -> None:
-    (moment,) = PROMISES.get("hooks-once").of_django
-    seen = [trial(1, "hooks-once", moment, finding("hooks-once", BROKEN))]
+    moments = PROMISES.get("hooks-once").of_django
+    seen = [trial(number, "hooks-once", moment, finding("hooks-once", BROKEN)) for number, moment in enumerate(moments)]
     (hooks,) = tally(Variant(name="v", claims=None), [PROMISES.get("hooks-once")], {}, seen).values()
     assert (hooks.verdict, hooks.claimed) == (BROKEN, False)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Read, Write
+from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Fail, Leave, Read, Use, Write
 from unit.histories import Line, elapses, finding, heal, lost, ok, record, refused, strike, verdict
 
 ATOMIC = "atomic"
@@ -54,6 +54,13 @@ def test_a_swallowed_error_that_leaving_raises_is_kept() -> None:
 
 def test_a_swallowed_error_that_leaving_conceals_is_broken() -> None:
     assert verdict(ATOMIC, record(*block(write(), refused(Fail(T, swallow=True))))) == "broken"
+
+
+def test_a_stream_left_early_that_has_undone_the_block_without_a_word_is_broken() -> None:
+    left = (write(), ok(Use(T, "stream-left"), whole=True))
+    assert verdict(ATOMIC, record(*block(*left), rows=[])) == "broken"
+    assert verdict(ATOMIC, record(*block(*left), rows=[2])) == "kept"
+    assert verdict(ATOMIC, record(*block(*left, leave=lost(Leave(T))), rows=[])) == "kept"
 
 
 def test_a_write_that_raised_and_is_there_alone_is_broken() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Leave, Rollback, Write
+from lab.records.plan import Autocommit, Begin, Close, Commit, End, Enter, Leave, Rollback, Use, Write
 from lab.records.variant import Variant
 from unit.histories import KEEPS, Line, finding, heal, lost, ok, record, skipped, strike, verdict
 
@@ -56,6 +56,12 @@ def test_close_inside_atomic_that_raises_is_kept() -> None:
 def test_a_swallowed_error_that_leaving_conceals_is_broken() -> None:
     inside = (ok(Enter(T)), ok(Write(T)), strike("terminate", "1@a"), lost(Write(T, swallow=True)), ok(Leave(T)))
     assert verdict(DURABLE, record(ok(Begin(T)), *inside, ok(End(T)))) == "broken"
+
+
+def test_what_a_stream_left_early_has_undone_was_acknowledged() -> None:
+    inside = (ok(Enter(T)), ok(Write(T)), ok(Use(T, "stream-left"), whole=True), ok(Leave(T)))
+    assert verdict(DURABLE, record(ok(Begin(T)), *inside, ok(End(T)), rows=[])) == "broken"
+    assert verdict(DURABLE, record(ok(Begin(T)), *inside, ok(End(T)), rows=[2])) == "kept"
 
 
 def test_a_savepoint_that_was_rolled_back_need_not_be_there() -> None:

@@ -78,3 +78,13 @@ def test_a_robust_hook_that_raises_keeps_no_other_one_from_running(hooks: tuple[
     """Nothing was struck: what left the block is no error of COMMIT's."""
     told = (*BLOCK, ok(Use(T, "on-commit-robust"), whole=True), ran(lost(Leave(T)), *hooks), ok(End(T)))
     assert verdict(HOOKS, record(*told, rows=[2])) == expected
+
+
+@pytest.mark.parametrize(
+    ("hooks", "rows", "expected"),
+    [((3,), [2], "kept"), ((3,), [], "broken"), ((), [2], "broken"), ((), [], "kept")],
+    ids=["read to its end", "undone without a word", "never", "never, and gone"],
+)
+def test_a_block_in_which_a_stream_was_left_early(hooks: tuple[int, ...], rows: list[int], expected: str) -> None:
+    told = (*BLOCK, ok(Use(T, "stream-left"), whole=True), ran(ok(Leave(T)), *hooks), ok(End(T)))
+    assert verdict(HOOKS, record(*told, rows=rows)) == expected

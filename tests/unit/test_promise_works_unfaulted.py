@@ -8,7 +8,21 @@ from lab.promises.works_unfaulted import COPY, SLOW
 from lab.records.history import Cause
 from lab.records.plan import Begin, Close, End, Enter, Fail, Finish, Fork, Leave, Read, Sql, Use, Write
 from lab.records.variant import Traits, Variant
-from unit.histories import Line, asks, begins, finding, lost, ok, record, refused, returns, skipped, strike, verdict
+from unit.histories import (
+    Line,
+    asks,
+    begins,
+    finding,
+    hung,
+    lost,
+    ok,
+    record,
+    refused,
+    returns,
+    skipped,
+    strike,
+    verdict,
+)
 
 WORKS = "works-unfaulted"
 T = "t0"
@@ -248,3 +262,14 @@ def test_a_slow_statement_explains_no_error_after_it() -> None:
     inside = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), ok(Sql(T, SLOW)))
     assert told(*inside, ok(Write(T), on="1@a"), ok(Leave(T)), ok(End(T))) == "kept"
     assert told(*inside, lost(Write(T)), ok(End(T))) == "broken"
+
+
+def test_a_stream_that_was_left_early_costs_its_block_and_nothing_else() -> None:
+    """psycopg cancels it, so that the server refuses what follows in the block; but nothing waits for it."""
+    left = ok(Use(T, "stream-left"), whole=True)
+    block = (ok(Begin(T)), ok(Enter(T)), ok(Write(T), on="1@a"), left)
+    assert told(*block, refused(Read(T), "25P02"), skipped(Leave(T)), ok(End(T)), *asks(T, "1@a")) == "kept"
+    assert told(*block, lost(Leave(T)), ok(End(T)), *asks(T, "1@a")) == "kept"
+    assert told(*block, hung(Leave(T))) == "broken"
+    assert told(ok(Begin(T)), left, lost(Read(T)), ok(End(T))) == "broken"
+    assert told(*block, ok(Leave(T)), ok(End(T)), ok(Begin(T)), lost(Read(T)), ok(End(T))) == "broken"

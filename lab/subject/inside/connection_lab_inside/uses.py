@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ Message = dict[str, Any]
 MANY, CHUNK, COPIED = 5000, 100, 200
 """Rows that are read, that are fetched at once, and that are copied in."""
 SERIES = "SELECT generate_series(1, %s)"
+LASTING = "SELECT n, CASE WHEN n = %s THEN pg_catalog.pg_sleep(2)::text END FROM generate_series(1, %s) n"
+"""Rows of which the last one takes its time, so that the server is still at it when the first ones have arrived."""
 LINE, LINES = 10_000, 4_000
 """Characters of a line, and lines, of a bulk load."""
 COPY_BULK = "COPY pg_temp.lab_bulk FROM STDIN"
@@ -79,6 +82,14 @@ class Uses:
             if not hasattr(cursor, "stream"):
                 return None
             return [number for (number,) in cursor.stream(SERIES, [many(message)])] == numbers(message)
+
+    def stream_left(self, connection: Any, message: Message) -> bool | None:
+        """The same, left after the first rows: psycopg ends the statement when the generator is closed."""
+        with connection.cursor() as cursor:
+            if not hasattr(cursor, "stream"):
+                return None
+            with contextlib.closing(cursor.stream(LASTING, [many(message)] * 2)) as rows:
+                return [number for number, _ in itertools.islice(rows, CHUNK)] == list(range(1, CHUNK + 1))
 
     def copy_out(self, connection: Any, message: Message) -> bool:
         """COPY TO STDOUT as each driver has it."""
