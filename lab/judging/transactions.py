@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lab.judging.calls import FOREVER, Call
 from lab.records.plan import Leave, Sql
 
-HOOKS = ("on-commit", "on-commit-query")
+HOOKS = ("on-commit", "on-commit-query", "on-commit-block")
 """Ways of use that register a hook."""
 STREAM_LEFT = "stream-left"
 """The way of use in which the driver swallows the error of the statement that it cancels."""

@@ -61,6 +61,14 @@ class Durable(Promise):
                 variant, f"{name}, then terminated", *query("t0"), *later, *query("t0"), title="kept session"
             )
             yield self.plan(variant, f"{name}, then crash", *request("t0", *steps, inject("crash")), *query("t0"))
+        many = Write("t0", by="many")
+        yield self.plan(
+            variant,
+            "atomic, then crash",
+            *request("t0", Enter("t0"), many, Leave("t0"), many, inject("crash")),
+            *query("t0"),
+            title="executemany()",
+        )
         restart = inject("restart", mode="fast")
         yield self.plan(variant, "atomic, then restart", *request("t0", *atomic, restart), *query("t0"))
         kept = (*query("t0"), *request("t0", *autocommit, inject("restart", mode="immediate")), *query("t0"))

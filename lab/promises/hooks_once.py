@@ -22,6 +22,7 @@ from lab.records.words import count
 
 HOOK = Use("t0", "on-commit")
 ASKS = Use("t0", "on-commit-query")
+BLOCK = Use("t0", "on-commit-block")
 RAISES = Use("t0", "on-commit-robust")
 
 
@@ -58,6 +59,7 @@ class HooksOnce(Promise):
         committed: dict[str, tuple[Step, ...]] = {
             "before the block's first statement": (enter, HOOK, write, leave),
             "after a robust one that raises": (enter, write, RAISES, HOOK, leave),
+            "by another hook's block": (enter, write, HOOK, BLOCK, HOOK, leave),
             "iterator() left early": (enter, write, HOOK, Use("t0", "iterator-break"), leave),
         }
         for title, steps in committed.items():

@@ -110,6 +110,7 @@ class Recovers(Promise):
             yield from self._two(variant)
         inside = request("t0", Read("t0"), ROTATE, TERMINATE, Read("t0"))
         yield self.plan(variant, "password rotated", *query("t0"), *inside, *after, *query("t0"))
+        yield self.plan(variant, "password rotated", *query("t0"), *inside, *after, *inside, *after, title="twice")
         repeated = (Use("t0", "repeat"),)
         inside = (*request("t0", *repeated, TERMINATE, Read("t0")), *request("t0", *repeated))
         yield self.plan(repeating(variant), "idle in request", *inside, *after, title="a statement often repeated")

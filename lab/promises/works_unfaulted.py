@@ -42,7 +42,15 @@ WORDS: dict[UseName, str] = {
 PSYCOPG_ALONE = ("pipeline-left", "stream-left")
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
 IN_BLOCK: tuple[UseName, ...] = (
-    *("savepoints", "for-update", "durable-inside", "on-commit", "on-commit-query", "on-commit-robust"),
+    *(
+        "savepoints",
+        "for-update",
+        "durable-inside",
+        "on-commit",
+        "on-commit-query",
+        "on-commit-block",
+        "on-commit-robust",
+    ),
 )
 OTHERS: tuple[UseName, ...] = ("counted", "rowcounts", "no-transaction", "schema-editor", "schema-editor-refused")
 ELSEWHERE = ("listen", "heard", "bulk-load", "slow")

@@ -187,6 +187,7 @@ UseName = Literal[
     "heard",
     "on-commit",
     "on-commit-query",
+    "on-commit-block",
     "on-commit-robust",
     "savepoints",
     "for-update",
@@ -221,10 +222,11 @@ class Use(_Step):
     `copy-in`: 200 rows with the step's token. `stream-left`: psycopg's stream is left early, while the server is still
     at it; psycopg cancels the statement and keeps that to itself. `rows`: a response whose generator has read a part
     of its rows; `rest-of-rows`: it reads on.
-    `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook, or one that first asks something
-    (`on-commit-query`); each answer says which hooks have run before it. `on-commit-robust`: a hook that raises, and is
-    registered with robust=True, so that the others run all the same. In a block: `savepoints` by name,
-    `for-update`, and a `durable-inside`, which must be refused.
+    `listen`, and later `heard`: whether a NOTIFY has come since. `on-commit`: a hook, one that first asks something
+    (`on-commit-query`), or one that is registered by another hook's block (`on-commit-block`); each answer says which
+    hooks have run before it. `on-commit-robust`: a hook that raises, and is registered with robust=True, so that the
+    others run all the same. In a block: `savepoints` by name, `for-update`, and a `durable-inside`, which must be
+    refused.
     `bulk-load`: COPY of 40 MB into a table whose trigger works for 10 seconds before the first row: so long nothing is
     read. `slow`: a statement that takes 0.7 seconds.
 

@@ -107,6 +107,7 @@ BROKEN = (
     Broken(
         "no_synchronous_commit", "durable", "autocommit, then crash", times=8
     ),  # the log is written 5 times a second
+    Broken("loads_unsynced", "durable", "atomic, then crash", times=8),
     Broken("forgets_block_when_told", "durable", "close() inside atomic"),
     Broken("retries_serialization", "atomic", "a serialization failure"),
     Broken("retries_serialization", "atomic", "a deadlock"),

@@ -75,6 +75,8 @@ PASSED = {
     "watchers_stay": ("bounded-sessions", "threads beside sessions", ""),
     "storms_behind": ("paced-reconnects", "nothing listens, with a kept session", "for a while"),
     "tells_by_another_class": ("works-unfaulted", "a statement refused", ""),
+    "drops_hooks_of_hooks": ("hooks-once", "committed", "by another hook's block"),
+    "renews_password_once": ("recovers", "password rotated", "twice"),
     "leaves_migrations_timeouts": ("steady-session", "after a migration's statements", ""),
 }
 PSYCOPG2_ALONE = ("encoding",)

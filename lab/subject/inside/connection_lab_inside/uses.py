@@ -244,6 +244,17 @@ class Uses:
         transaction.on_commit(hook, using=connection.alias)
         return True
 
+    def on_commit_block(self, connection: Any, message: Message) -> bool:
+        """A hook with a block of its own, which registers one that says that it has run."""
+        step = message["id"]
+
+        def hook() -> None:
+            with transaction.atomic(using=connection.alias):
+                transaction.on_commit(lambda: self.ran.append(step), using=connection.alias)
+
+        transaction.on_commit(hook, using=connection.alias)
+        return True
+
     def on_commit_robust(self, connection: Any, _: Message) -> bool:
         """A hook that raises, which shall keep no other one from running."""
 
