@@ -197,10 +197,14 @@ def kept_nothing(record: Record) -> str:
 
 
 def repeating(variant: Variant) -> Variant:
-    """The variant, of which the driver prepares what is repeated: Django switches that off in psycopg 3."""
+    """The variant, of which the driver prepares what is repeated.
+
+    Django switches that off in psycopg 3, whose cursors that bind on the client, Django's default, never prepare.
+    """
     if variant.driver != "psycopg":
         return variant
-    return msgspec.structs.replace(variant, options={**variant.options, "prepare_threshold": 3})
+    options = {**variant.options, "prepare_threshold": 3, "server_side_binding": True}
+    return msgspec.structs.replace(variant, options=options)
 
 
 def on(alias: str, *steps: Step) -> tuple[Step, ...]:

@@ -61,6 +61,7 @@ def _shows(rig: Rig, variant: Variant, stack: ExitStack, moment: str = "") -> li
         ("zoo.cancels_after_errors", "psycopg2", "a statement refused"),
         ("zoo.tires_of_repeats", "psycopg2", "a statement often repeated"),
         ("zoo.tires_of_repeats", "psycopg", "a statement often repeated"),
+        ("zoo.discards_past_the_driver", "psycopg", "a statement often repeated"),
         ("zoo.asks_after_refusals", "psycopg2", "a statement refused"),
         ("zoo.asks_after_refusals", "psycopg", "a statement refused"),
         ("zoo.closes_childs_descriptors", "psycopg2", "in a forked process"),
