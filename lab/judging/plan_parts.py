@@ -110,10 +110,10 @@ def interrupted_while_connecting(actor: str, **params: Any) -> tuple[Step, ...]:
     return (slow, Begin(actor), Read(actor), inject("interrupt", **params), Heal(), End(actor))
 
 
-def interrupted_at_checkout(actor: str) -> tuple[Step, ...]:
+def interrupted_at_checkout(actor: str, **params: Any) -> tuple[Step, ...]:
     """A request of which the first exchange, on a session that waited, takes so long that a handler raises in it."""
     slow = inject("delay", moment="command-complete+0", delay_ms=DELAY_MS)
-    return (*query(actor), slow, Begin(actor), Read(actor), inject("interrupt"), Heal(), End(actor))
+    return (*query(actor), slow, Begin(actor), Read(actor), inject("interrupt", **params), Heal(), End(actor))
 
 
 def interrupted_at_return(actor: str, *steps: Step, **params: Any) -> tuple[Step, ...]:

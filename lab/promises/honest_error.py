@@ -30,8 +30,10 @@ from lab.judging.plan_parts import (
     after_heal,
     commits_at_close,
     inject,
+    interrupted_at_checkout,
     interrupted_at_close,
     interrupted_while_connecting,
+    keeps,
     query,
     request,
 )
@@ -96,7 +98,7 @@ class HonestError(Promise):
         yield self.plan(variant, "connecting, interrupted", *interrupted_while_connecting("t0"), *after)
         if commits_at_close(variant, traits):
             yield self.plan(variant, "at close, interrupted", *interrupted_at_close("t0"), *after)
-        yield from self._told_to_exit(variant)
+        yield from self._told_to_exit(variant, traits)
         for at in ("query-sent", "command-complete+0"):
             cut = inject("cut-fin", moment=at)
             yield self.plan(variant, "INSERT", *request("t0", Read("t0"), cut, Write("t0")), Heal(), *after, title=at)
@@ -125,7 +127,7 @@ class HonestError(Promise):
         then = request("t0", *atomic, *lost, Leave("t0"), Heal())
         yield self.plan(variant, ANSWER_LOST, *then, *after)
 
-    def _told_to_exit(self, variant: Variant) -> Iterator[Plan]:
+    def _told_to_exit(self, variant: Variant, traits: Traits) -> Iterator[Plan]:
         """SIGTERM with a handler that raises SystemExit, in a worker of a server that goes on, and in the first one."""
         for actor, process in (("c0.t0", "c0"), ("t0", "")):
             leave = inject("interrupt", raises="exit", process=process)
@@ -134,6 +136,10 @@ class HonestError(Promise):
             for name, steps in (("at COMMIT", at_commit), ("mid-query", (Read(actor, hold=True), leave))):
                 work = (*before, Begin(actor), *steps, End(actor), *after)
                 yield self.plan(variant, f"{name}, told to exit", *work, title="" if process else "the first process")
+        connecting = interrupted_while_connecting("t0", raises="exit")
+        yield self.plan(variant, "connecting, told to exit", *connecting)
+        if keeps(variant, traits):
+            yield self.plan(variant, "in a checkout, told to exit", *interrupted_at_checkout("t0", raises="exit"))
 
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)

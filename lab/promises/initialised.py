@@ -96,6 +96,9 @@ class Initialised(Promise):
             yield from elapsed.looked_at(self, configured, "custom init, replaced session", INIT)
         yield from self._tidied(configured, "custom init", INIT)
         yield from self._replaced(configured, "custom init", INIT, traits)
+        block = request("t0", Enter("t0"), Look("t0"), Leave("t0"))
+        conflict = request("t0", Enter("t0"), Write("t0"), Fail("t0", "serialization"), Leave("t0", "rollback"))
+        yield self.plan(variant, "isolation level, after a serialization failure", *block, *conflict, *block * 2)
         look = request("t0", Look("t0"))
         turned = (*look, *request("t0", Look("t0"), Autocommit("t0"), Read("t0")))
         yield self.plan(variant, "autocommit, turned off before", *turned, *looked_at(variant, traits))
@@ -177,8 +180,11 @@ class Initialised(Promise):
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         expected = _expected(record)
+        level = not any(sets(call) for call in trace.calls)  # one that no OPTIONS name is that of the first look
         seen = 0
         for each, look in looks(trace, "default"):
+            if level and _in_block(look) and look.value.get("isolation"):
+                expected.setdefault("isolation", look.value["isolation"])
             own = {field for call in each.calls if call.begin < look.begin for field in sets(call)}
             for field, value in expected.items():
                 if field in own or (field in ("isolation", "autocommit") and _in_block(look) != (field == "isolation")):

@@ -77,6 +77,8 @@ PASSED = {
     "tells_by_another_class": ("works-unfaulted", "a statement refused", ""),
     "drops_hooks_of_hooks": ("hooks-once", "committed", "by another hook's block"),
     "renews_password_once": ("recovers", "password rotated", "twice"),
+    "swallows_exit_in_checks": ("honest-error", "in a checkout, told to exit", ""),
+    "escalates_after_conflicts": ("initialised", "isolation level, after a serialization failure", ""),
     "leaves_migrations_timeouts": ("steady-session", "after a migration's statements", ""),
 }
 PSYCOPG2_ALONE = ("encoding",)

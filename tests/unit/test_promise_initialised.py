@@ -42,6 +42,21 @@ def test_not_as_configured() -> None:
     assert verdict(INITIALISED, requests(ok(Look(T), **{**INSIDE, "isolation": "read committed"}))) == "broken"
 
 
+PLAIN = Variant(name="plain")
+
+
+def in_block(level: str) -> Line:
+    return ok(Look(T), on="1@a", in_atomic=True, autocommit=False, isolation=level)
+
+
+def test_a_level_that_no_options_name_is_that_of_the_first_look() -> None:
+    assert verdict(INITIALISED, requests(in_block("serializable"), in_block("serializable"), variant=PLAIN)) == "kept"
+    changed = (in_block("read committed"), in_block("serializable"))
+    assert verdict(INITIALISED, requests(*changed, variant=PLAIN)) == "broken"
+    by_hand = ok(Sql(T, "SET default_transaction_isolation = 'serializable'"))
+    assert verdict(INITIALISED, requests(changed[0], by_hand, changed[1], variant=PLAIN)) != "broken"
+
+
 def test_a_replaced_session_is_looked_at_too() -> None:
     first, later = ok(Look(T), on="1@a", **RIGHT), ok(Look(T), on="2@b", **{**RIGHT, "timezone": "UTC"})
     assert verdict(INITIALISED, requests(first, later)) == "broken"
