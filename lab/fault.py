@@ -48,10 +48,19 @@ class Sighting(NamedTuple):
     at_ns: int = -1
 
 
-Seen = Callable[[], "Sighting | None"]
+class Missed(NamedTuple):
+    """What a look-out reports as long as there is nothing that the fault could strike: why not.
+
+    Where it is still so at the deadline, what the fault was meant for does not come with this subject.
+    """
+
+    evidence: str
 
 
-NOTHING = Sighting("there was nothing to strike")
+Seen = Callable[[], "Sighting | Missed | None"]
+
+
+NOTHING = Sighting("nothing was there for the fault to strike: no session is kept, or no call waits, then")
 """What a look-out reports once it is known that there is nothing to be seen."""
 
 
@@ -319,6 +328,9 @@ class Subject(Protocol):
 
     def ended(self, process: str = "") -> bool:
         """Whether that process has ended."""
+
+    def handles(self, number: int, process: str = "") -> bool:
+        """Whether that process catches or ignores the signal, so that it ends when its own code says so, or never."""
 
 
 class Site(Protocol):

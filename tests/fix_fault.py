@@ -97,7 +97,7 @@ class Line:
         until = time.monotonic() + deadline
         while (sighting := seen()) is None and time.monotonic() < until:
             time.sleep(0.002)
-        return None if sighting is NOTHING else sighting
+        return sighting if isinstance(sighting, Sighting) and sighting is not NOTHING else None
 
     def raw(self) -> socket.socket:
         """A bare connection through the line, proven by the server's answer to an SSLRequest."""

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from lab.fault import Fault, Seen, Sighting, Site, fault
+from lab.fault import Fault, Missed, Seen, Sighting, Site, fault
 
 
 @fault("kill", family="client", fatal=True, beside=True)
 class Kill(Fault):
-    """A process of the subject's gets a `signal` that it has no handler for.
+    """A process of the subject's gets a `signal` that ends it, unless it has a handler of its own and goes on.
 
     `process` is the name of a forked one, "" the first. SIGKILL is the kernel's for want of memory, SIGTERM a server's
-    that is told to stop, SIGABRT a worker's timeout.
+    that is told to stop, SIGABRT a worker's timeout. Of one that goes on there is nothing to be seen: no promise says
+    that it must end, and until then its sessions are those of a process that lives.
     """
 
     signal: Literal["KILL", "TERM", "ABRT"] = "KILL"
@@ -29,10 +30,15 @@ class Kill(Fault):
     @contextmanager
     def strike(self, site: Site) -> Iterator[Seen]:
         """Send it; seen when the process has ended."""
-        sent = site.subject.signal(signal.Signals[f"SIG{self.signal}"], self.process)
+        name = f"SIG{self.signal}"
+        number = signal.Signals[name]
+        handled = site.subject.handles(number, self.process)
+        sent = site.subject.signal(number, self.process)
 
-        def seen() -> Sighting | None:
-            ended = sent and site.subject.ended(self.process)
-            return Sighting(f"the process has ended with SIG{self.signal}") if ended else None
+        def seen() -> Sighting | Missed | None:
+            if sent and site.subject.ended(self.process):
+                return Sighting(f"the process has ended {'by its own handler of' if handled else 'with'} {name}")
+            goes_on = f"the process was sent {name}, which it catches or ignores, and goes on: no promise is at stake"
+            return Missed(goes_on) if sent and handled else None
 
         yield seen

@@ -28,7 +28,7 @@ def _finding(record: Record, promise: Promise) -> Finding:
         if finding.verdict is Verdict.BROKEN:
             return finding
     if _nothing_there(record):
-        return promise.none("nothing was there for the fault to strike: no session is kept, or no call waits, then")
+        return promise.none(next(landing.evidence for landing in record.landings if landing.nothing))
     return promise.unknown(f"void: {record.void}")
 
 

@@ -166,17 +166,19 @@ class BoundedSessions(Promise):
         Some have been forked by one that goes on, before that has a session, as by a server that loads the application
         first. The others are the first one.
         """
-        children = [f"c{number}" for number in range(len(KILLED))]
-        steps: tuple[Step, ...] = (*(Fork("t0", child) for child in children), *query("t0"))
-        for how, child in zip(KILLED, children, strict=True):
-            actor = f"{child}.t0"
-            steps += (Begin(actor), Read(actor, hold=True), inject("kill", signal=how, process=child))
-        steps += request("t0", Sql("t0", f"SELECT pg_sleep({NOTICED / 1e9 + 0.3:g})"))
-        yield self.plan(variant, "a process killed, mid-query", *steps)
         options = {**variant.options, "options": f"{variant.options.get('options') or ''} {CHECKED}".strip()}
         checked = msgspec.structs.replace(variant, options=options)
         looked_for = "a process killed, the server looks for it"
-        yield self.plan(checked, looked_for, *steps)
+        # Many programs catch SIGTERM, and that plan is void where one then goes on.
+        for signals in (("KILL", "ABRT"), ("TERM",)):
+            children = [f"c{number}" for number in range(len(signals))]
+            steps: tuple[Step, ...] = (*(Fork("t0", child) for child in children), *query("t0"))
+            for how, child in zip(signals, children, strict=True):
+                actor = f"{child}.t0"
+                steps += (Begin(actor), Read(actor, hold=True), inject("kill", signal=how, process=child))
+            steps += request("t0", Sql("t0", f"SELECT pg_sleep({NOTICED / 1e9 + 0.3:g})"))
+            yield self.plan(variant, "a process killed, mid-query", *steps, title=", ".join(signals))
+            yield self.plan(checked, looked_for, *steps, title=", ".join(signals))
         first = (Begin("t0"), Read("t0", hold=True), inject("kill", signal="TERM"))
         yield self.plan(variant, "a process killed, mid-query", *first, title="the first one")
         yield self.plan(checked, looked_for, *first, title="the first one")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from lab.fault import NOTHING, Fault, Seen, Sighting, build
+from lab.fault import NOTHING, Fault, Missed, Seen, Sighting, build
 from lab.records.landing import Landing
 from lab.records.plan import Await, Elapse, Heal, Inject, NemesisStep, Plan
 from lab.rig.site.site import FaultSite, PlanSite
@@ -35,7 +35,7 @@ class _Struck:
     stack: ExitStack
     seen: Seen
     connects: int = -1
-    nothing: bool = False
+    missed: str = ""
     landing: Landing | None = None
 
 
@@ -88,8 +88,13 @@ class Nemesis:
         return self.faults[: len(self.landings) + len(self._struck)]
 
     def ends_with(self, status: int) -> bool:
-        """Whether a fault was to end the subject's process, and it has ended so."""
-        return status in {fault.ends_with for fault in self.faults if not getattr(fault, "process", "")}
+        """Whether a fault was to end the subject's process, and it has ended so.
+
+        One that was sent a signal to end it, and has a handler of its own, ends by itself, with a status of its own.
+        """
+        meant = [fault for fault in self.faults if not getattr(fault, "process", "")]
+        by_itself = status >= 0 and any(fault.fatal for fault in self._applied if fault in meant)
+        return by_itself or status in {fault.ends_with for fault in meant}
 
     def unseen(self) -> list[str]:
         """The kinds that were not seen to land."""
@@ -170,10 +175,10 @@ class Nemesis:
         until, pause = time.monotonic() + deadline, LOOK
         while struck.landing is None:
             sighting = self._look(struck)
+            struck.missed = sighting.evidence if sighting is NOTHING or isinstance(sighting, Missed) else ""
             if sighting is NOTHING:
-                struck.nothing = True
                 return
-            if sighting is not None:
+            if isinstance(sighting, Sighting):
                 struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck, sighting.at_ns)
             elif time.monotonic() > until:
                 return
@@ -182,7 +187,7 @@ class Nemesis:
                 pause = min(pause * 1.5, LONGEST_LOOK)
 
     @staticmethod
-    def _look(struck: _Struck) -> Sighting | None:
+    def _look(struck: _Struck) -> Sighting | Missed | None:
         try:
             return struck.seen()
         except (FileNotFoundError, ProcessLookupError):
@@ -207,9 +212,8 @@ class Nemesis:
     def _close(self, struck: _Struck) -> None:
         """End one fault and write down whether it had landed."""
         cut = self._end_fault(struck)
-        unseen = "there was nothing to strike" if struck.nothing else "nothing was seen of it"
-        landing = struck.landing or self._landing(struck, False, unseen)
-        if not landing.landed and struck.nothing:
+        landing = struck.landing or self._landing(struck, False, struck.missed or "nothing was seen of it")
+        if not landing.landed and struck.missed:
             landing = msgspec.structs.replace(landing, nothing=True)
         self.landings.append(msgspec.structs.replace(landing, healed=self._diary.now(), cut=cut))
 

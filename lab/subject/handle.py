@@ -202,6 +202,16 @@ class Child:
         except psutil.NoSuchProcess:
             return True
 
+    def handles(self, number: int, process: str = "") -> bool:
+        """Whether that process catches or ignores the signal, so that it ends when its own code says so, or never."""
+        pid = self._pids.get(process) if process else self.pid
+        with suppress(OSError):
+            for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines():
+                name, _, mask = line.partition(":")
+                if name in ("SigCgt", "SigIgn") and int(mask, 16) & 1 << (number - 1):
+                    return True
+        return False
+
     def end(self) -> int:
         """Let it end by itself, then kill it; its exit status, negative for a signal."""
         until = time.monotonic() + SUBJECT_END.seconds

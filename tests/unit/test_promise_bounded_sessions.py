@@ -272,3 +272,13 @@ def test_what_outlives_the_first_process_is_left_behind() -> None:
     assert verdict(BOUNDED, record(*told, held("1@a", at="outlived"), fate="struck")) == "broken"
     cut = (*told, strike("sever-fin", "1@a"), held("1@a", at="outlived"))
     assert verdict(BOUNDED, record(*cut, fate="struck")) == "kept"
+
+
+def test_of_a_process_that_goes_on_when_it_is_told_to_stop_the_report_says_so() -> None:
+    why = "the process was sent SIGTERM, which it catches, and goes on"
+    told = record(*asks(T, "1@a"), strike("kill", landed=False), *asks(T, "1@a"), void="not seen to land: kill")
+    (landing,) = told.landings
+    goes_on = msgspec.structs.replace(told, landings=(msgspec.structs.replace(landing, nothing=True, evidence=why),))
+    found = finding(BOUNDED, goes_on)
+    assert (found.verdict, found.summary) == ("n/a", why)
+    assert verdict(BOUNDED, told) == "unknown"
