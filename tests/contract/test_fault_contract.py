@@ -141,7 +141,7 @@ class BluntTool:
     """Looks go through, deeds do nothing and say that they did something."""
 
     OF_SERVER = ("stopped", "fatal_ends", "epoch", "full", "value", "restarts", "throttled", "memory_kills")
-    OF_SUBJECT = ("pid", "pids", "interrupted", "found_idle", "ended")
+    OF_SUBJECT = ("pid", "pids", "interrupted", "found_idle", "ended", "handles")
     OF_NET = ("connections", "lost", "provoke", "answers", "link_drops")
     OF_WIRE = ("acts", "check")
     LOOKS = (*OF_SERVER, *OF_SUBJECT, *OF_NET, *OF_WIRE)
