@@ -27,16 +27,34 @@ from lab.judging.plan_parts import (
 from lab.judging.trace import Trace
 from lab.judging.transactions import Unit
 from lab.promise import Promise, promise
-from lab.records.plan import Autocommit, Close, Commit, Enter, Fail, Finish, Heal, Leave, Plan, Read, Sql, Use, Write
+from lab.records.plan import (
+    Autocommit,
+    Close,
+    Commit,
+    Enter,
+    Fail,
+    Finish,
+    Heal,
+    Leave,
+    Plan,
+    Read,
+    Sql,
+    Step,
+    Use,
+    Write,
+)
 from lab.records.record import Record
 from lab.records.variant import Traits, Variant
 from lab.records.verdict import Finding
 from lab.records.words import count
 
+LONG = 10
+"""Steps of a transaction in which a session that is renewed by statements is; of the plan's, each has 12 of them."""
+
 
 @promise
 class Atomic(Promise):
-    """At stake when a block that had written met a fault or a long time, or was closed or erred inside."""
+    """At stake when a block that had written met a fault or a long time, was closed or erred inside, or was long."""
 
     id = "atomic"
     sentence = (
@@ -116,7 +134,7 @@ class Atomic(Promise):
 
     def _counted(self, variant: Variant) -> Iterator[Plan]:
         """What is counted by the statement, and renewed by that, has 120 of them in one transaction."""
-        many = (Write("t0"), *(Use("t0", "repeat"),) * 10, Write("t0"))
+        many: tuple[Step, ...] = (Write("t0"), *(Use("t0", "repeat"),) * LONG, Write("t0"))
         off = request("t0", Autocommit("t0"), *many, Commit("t0"), Autocommit("t0", on=True))
         yield self.plan(variant, "autocommit off", *off * 2, *query("t0"), title="many statements")
 
@@ -141,9 +159,11 @@ class Atomic(Promise):
             or unit.swallowed
             or _erred(unit)
         ]
-        if not at_stake:
-            return self.unknown("no transaction met a fault")
-        return self.kept(f"{count(len(at_stake), 'transaction')} met a fault and none was torn")
+        if at_stake:
+            return self.kept(f"{count(len(at_stake), 'transaction')} met a fault and none was torn")
+        if long := [unit for unit in units if len(unit.calls) >= LONG]:
+            return self.kept(f"{count(len(long), 'transaction')} had many statements and none was torn")
+        return self.unknown("no transaction met a fault")
 
 
 def _served(unit: Unit) -> bool:

@@ -43,6 +43,14 @@ def test_writes_in_two_transactions_of_one_session_are_broken() -> None:
     assert verdict(ATOMIC, record(*block(write(xid=7), write(xid=8)), rows=[2, 3])) == "broken"
 
 
+@pytest.mark.parametrize(
+    ("statements", "on", "expected"), [(10, "1@a", "kept"), (2, "1@a", "unknown"), (10, "2@b", "broken")]
+)
+def test_many_statements_are_no_reason_for_another_session(statements: int, on: str, expected: str) -> None:
+    told = block(*[write()] * statements, write(on))
+    assert verdict(ATOMIC, record(*told, rows=range(2, 3 + statements))) == expected
+
+
 def test_a_stray_commit_that_succeeds_is_broken() -> None:
     assert verdict(ATOMIC, record(*block(write(), FIN), rows=[])) == "broken"
 
