@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
+from django.db.utils import InterfaceError
 
 if TYPE_CHECKING:
     from backend_under_test.persistent_core.wrapper import PersistentWrapper
@@ -37,22 +39,49 @@ class _Cursor:
         return getattr(self.cursor, name) if logging is None else logging
 
 
+class _Open:
+    """A COPY or stream of psycopg's. It holds the connection's lock until it has ended, and its end asks the server.
+
+    So the session's next call, which would wait for ever, ends it first; also one that another thread has collected.
+    """
+
+    def __init__(self, db: PersistentWrapper, end: Callable[[], object]) -> None:
+        session = db.session
+        assert session is not None
+        self.db = db
+        self.session = session
+        self._end = session.unended = end
+
+    def check(self) -> None:
+        """Raise InterfaceError where another call has ended it."""
+        if self.session.unended is not self._end:
+            raise InterfaceError("Another call on the session of this COPY or stream has ended it.")
+
+    def taken(self) -> bool:
+        """Whether the caller must end it: then nobody else will."""
+        mine = self.session.unended is self._end and self.session.in_own_thread()
+        if mine:
+            self.session.unended = None
+        return mine
+
+
 class _Copy:
     """psycopg's Copy, with a deadline on each of its calls."""
 
-    def __init__(self, copy: Any, db: PersistentWrapper) -> None:
+    def __init__(self, copy: Any, opened: _Open) -> None:
         self._copy = copy
-        self._db = db
+        self._open = opened
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._copy, name)
         if name not in ("read", "read_row", "write", "write_row", "finish"):
             return value
 
-        session, limit = self._db.session, self._db.limit
-        assert session is not None
+        opened = self._open
+        session, limit = opened.session, opened.db.limit
 
         def call(*args: Any) -> Any:
+            opened.check()
             session.arm(limit)
             try:
                 return value(*args)
@@ -78,26 +107,40 @@ class _Copies3(_Cursor):
         manager = self._driver("copy")(*args, **kwargs)
         with self.db.deadline_armed():
             copy = manager.__enter__()
+        opened = _Open(self.db, partial(manager.__exit__, GeneratorExit, GeneratorExit(), None))
         try:
-            yield _Copy(copy, self.db)
+            yield _Copy(copy, opened)
         except BaseException:
-            with self.db.deadline_armed():
-                if not manager.__exit__(*sys.exc_info()):
-                    raise
-        else:
-            with self.db.deadline_armed():
-                manager.__exit__(None, None, None)
+            if opened.taken():
+                with opened.session.armed(self.db.limit):
+                    manager.__exit__(*sys.exc_info())
+            raise
+        opened.check()
+        opened.session.unended = None
+        with opened.session.armed(self.db.limit):
+            manager.__exit__(None, None, None)
 
     def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As psycopg's."""
         rows = iter(self._driver("stream")(*args, **kwargs))
-        while True:
-            with self.db.deadline_armed():
-                try:
-                    row = next(rows)
-                except StopIteration:
-                    return
-            yield row
+        if self.db.session is None:  # which tells its own error, unless the application set `connection` by hand
+            yield from rows
+            return
+        with self.db.deadline_armed():
+            opened = _Open(self.db, rows.close)
+        try:
+            while True:
+                opened.check()
+                with opened.session.armed(self.db.limit):
+                    try:
+                        row = next(rows)
+                    except StopIteration:
+                        return
+                yield row
+        finally:
+            if opened.taken():
+                with opened.session.armed(self.db.limit):
+                    rows.close()
 
 
 class _File:

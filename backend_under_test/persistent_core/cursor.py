@@ -12,7 +12,7 @@ from django.db.utils import InterfaceError
 
 from backend_under_test.persistent_core.copying import Copies
 from backend_under_test.persistent_core.outside import here
-from backend_under_test.persistent_core.wire import Database, sqlstate
+from backend_under_test.persistent_core.wire import Database, sqlstate, wire
 
 if TYPE_CHECKING:
     from backend_under_test.persistent_core.wrapper import PersistentWrapper
@@ -124,10 +124,16 @@ class _LeasedClient(Copies, _Leased):
 
 ENDED = ("34000", "25P02")
 """SQLSTATEs of CLOSE after which there is no such cursor: it was never made, or its transaction has failed."""
+CLOSED = -1
+"""The lease of no session."""
 
 
 class _LeasedNamed(_Leased):
     """A cursor of the server: every fetch asks the server."""
+
+    def __init__(self, cursor: Any, db: PersistentWrapper) -> None:
+        super().__init__(cursor, db)
+        self.session = db.session
 
     def __getattr__(self, attr: str) -> Any:
         if self.lease != self.db.lease:
@@ -148,8 +154,20 @@ class _LeasedNamed(_Leased):
             yield row
 
     def close(self) -> None:
-        """Close it. What has ended it already raised an error of its own, which the one of CLOSE would hide."""
+        """Close it. What has ended it already raised an error of its own, which the one of CLOSE would hide.
+
+        A generator that nobody closes is collected anywhere: by the event loop's thread, or within another call. There
+        CLOSE must neither wait for the connection nor touch the deadline of what runs on it: the session's next call
+        sends it.
+        """
+        session = self.session
         if self.lease != self.db.lease:
+            wire.forget(self.cursor)
+            return
+        if session is not None and (not session.in_own_thread() or session.at_work()):
+            self.lease = CLOSED
+            wire.forget(self.cursor)
+            session.left.append(self.cursor.name)
             return
         try:
             with self.db.deadline_armed():

@@ -102,7 +102,7 @@ def this_thread() -> _Thread:
 
 def begin_use(wrapper: PersistentWrapper, session: Session) -> None:
     """The session now belongs to that wrapper, in this thread."""
-    session.wrapper = ref(wrapper)
+    session.wrapper, session.thread = ref(wrapper), threading.get_ident()
     this_thread().in_use[id(session)] = ref(session)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import select
 import socket
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType
 
@@ -45,6 +48,9 @@ class Session:
     reset is sent by the first and its answer read by the second, which makes the answer a health check that came free.
     """
 
+    thread: int
+    """Whose calls it serves while in use."""
+
     def __init__(self, conn: Any, alias: str, fingerprint: Any) -> None:
         self.conn = conn
         self.alias = alias
@@ -53,6 +59,10 @@ class Session:
         """The configuration it was made for; a wrapper with another one must not get it."""
         self.wrapper: ReferenceType[PersistentWrapper] | None = None
         """Whose it is while in use."""
+        self.left: list[str] = []
+        """Names of the server's cursors that could not be closed where they were dropped."""
+        self.unended: Callable[[], object] | None = None
+        """Ends the COPY or stream that is open. It holds psycopg's lock, so that any other call would wait for ever."""
         self.pid = os.getpid()
         self.born = self.parked_at = time.monotonic()
         self.deadline: float | None = None
@@ -114,6 +124,16 @@ class Session:
         """The call has ended."""
         self.deadline = None
 
+    @contextmanager
+    def armed(self, seconds: float | None) -> Iterator[None]:
+        """A deadline for what runs inside. A call in whose midst that is has its own again."""
+        before = self.deadline
+        self.arm(seconds)
+        try:
+            yield
+        finally:
+            self.deadline = before
+
     def look(self, now: float) -> None:
         """By the watchdog's thread, now and then while a call is under way: is something bulky on its way?"""
         with self._lock:
@@ -150,6 +170,38 @@ class Session:
         self.setting_up = False
         self.disarm()
 
+    # ── what was dropped ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def in_own_thread(self) -> bool:
+        """Whether the current thread may ask the server. Garbage is collected in any, under asyncio in the loop's."""
+        return self.thread == threading.get_ident()
+
+    def at_work(self) -> bool:
+        """Whether a call is under way: garbage is collected in the midst of one, too, where psycopg holds its lock."""
+        return self.deadline is not None or wire.busy(self.conn)
+
+    def end_left(self) -> None:
+        """At the beginning of a call, under its deadline: end what stands in its way, close what was left open.
+
+        Asks for each cursor first: where it has ended with its transaction, the error of CLOSE would end another one.
+        A transaction that failed answers nothing, and one that has not begun is not begun for this: then a later call.
+        """
+        end, self.unended = self.unended, None
+        if end is not None:
+            end()
+        if not self.left:
+            return
+        status = self.status()
+        if status != INTRANS and not (status == IDLE and self.conn.autocommit):
+            return
+        with self.conn.cursor() as cursor:
+            while self.left:
+                name = self.left.pop()
+                cursor.execute("SELECT 1 FROM pg_catalog.pg_cursors WHERE name = %s", [name])
+                if cursor.fetchone() is not None:
+                    quoted = name.replace('"', '""')
+                    cursor.execute(f'CLOSE "{quoted}"')
+
     # ── between requests ─────────────────────────────────────────────────────────────────────────────────────────
 
     def status(self) -> int:
@@ -169,7 +221,7 @@ class Session:
         self.arm(limits.query_deadline)
         try:
             status = self.status()
-            if self.doomed or self.expired or not wire.tidy(self.conn):
+            if self.doomed or self.expired or self.unended is not None or not wire.tidy(self.conn):
                 return False
             if status in (INTRANS, INERROR):
                 # Waited for, so that the request's locks are gone when the request is. The abnormal case: can be slow.
@@ -179,6 +231,7 @@ class Session:
                 return False
             self.pending = False
             if limits.reset:
+                self.left.clear()
                 self._due = wire.send(self.conn, self.reset)
         except (Database.Error, AnswerFailed, OSError):
             return False
@@ -302,8 +355,9 @@ class Session:
         except (Database.Error, OSError):
             pass
         # Not closed: psycopg2 would wait for the connection's lock, which a thread that is not here may have held. Nor
-        # collected, for the same reason.
-        _ABANDONED.append(self.conn)
+        # collected, for the same reason. Nor is a stream, whose end would cancel the parent's statement.
+        _ABANDONED.extend((self.conn, self.unended))
+        self.unended = None
 
     def _swap_for_null(self) -> None:
         null = os.open(os.devnull, os.O_RDWR)

@@ -84,6 +84,12 @@ class Wire(Protocol):
     def is_named(self, cursor: Any) -> bool:
         """Whether it lives in the server (fetching asks the server)."""
 
+    def forget(self, cursor: Any) -> None:
+        """Mark a cursor of the server closed without asking: else psycopg 3 warns where it is collected."""
+
+    def busy(self, conn: Any) -> bool:
+        """Whether a call is under way, of whatever thread."""
+
 
 class Psycopg3:
     """psycopg 3, by its public `pgconn`."""
@@ -239,6 +245,12 @@ class Psycopg3:
     def is_named(self, cursor: Any) -> bool:
         return isinstance(cursor, self._server_cursor)
 
+    def forget(self, cursor: Any) -> None:
+        Database.Cursor.close(cursor)  # the base class's, which is the client's half of it
+
+    def busy(self, conn: Any) -> bool:
+        return conn.lock.locked()  # type: ignore[no-any-return]
+
 
 class Psycopg2:
     """psycopg2, and libpq's own functions on its connection (`pgconn_ptr`, psycopg2 2.8).
@@ -362,6 +374,12 @@ class Psycopg2:
 
     def is_named(self, cursor: Any) -> bool:
         return cursor.name is not None
+
+    def forget(self, cursor: Any) -> None:
+        pass  # psycopg2 collects it without a word
+
+    def busy(self, conn: Any) -> bool:
+        return self.status(conn) == ACTIVE
 
 
 class _The:

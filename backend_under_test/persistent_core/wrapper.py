@@ -80,13 +80,20 @@ class Guard(DatabaseErrorWrapper):
     def __enter__(self) -> None:
         wrapper = self.wrapper
         session = wrapper.session
-        if session is None or session.setting_up or wrapper.limit is None:
+        if session is None or session.setting_up:
             return
-        session.window = wrapper.limit
-        session.deadline = time.monotonic() + wrapper.limit - session.spent
-        session.spent = 0.0
-        if dog.asleep:
-            dog.wake()
+        if wrapper.limit is not None:
+            session.window = wrapper.limit
+            session.deadline = time.monotonic() + wrapper.limit - session.spent
+            session.spent = 0.0
+            if dog.asleep:
+                dog.wake()
+        if session.left or session.unended is not None:
+            try:
+                session.end_left()
+            except BaseException as error:
+                self.__exit__(type(error), error, error.__traceback__)
+                raise
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc_value: BaseException | None, traceback: TracebackType | None
@@ -148,7 +155,7 @@ class PersistentWrapper(PostgresWrapper):
     limit: float | None = None
     """Seconds for each call, from `query_deadline`."""
     lease = 0
-    """Counts connects: what was made under an earlier one is void."""
+    """Counts connects and closes: what was made under an earlier one is void."""
     rollback_exc: BaseException | None
     """Django's: the error for which the block is marked (its stubs leave it out)."""
     _limits: Limits | None = None
@@ -425,6 +432,7 @@ class PersistentWrapper(PostgresWrapper):
         assert session is not None
         self.connection = None
         self.session = None
+        self.lease += 1
         end_use(session)
         try:
             kept = limits is not None and self.alias != NO_DB_ALIAS and session.park(limits)
@@ -505,6 +513,9 @@ class PersistentWrapper(PostgresWrapper):
             self.run_on_commit = []
             raise TransactionManagementError(LOST_IN_BLOCK)
         session = self.session
+        if session is not None and session.unended is not None:
+            with self.wrap_database_errors:
+                pass  # ends it, by which the transaction may fail
         if session is not None and session.status() == INERROR:
             raise TransactionManagementError(SWALLOWED) from self.rollback_exc
         try:
@@ -585,11 +596,9 @@ class PersistentWrapper(PostgresWrapper):
         if session is None:
             yield
             return
-        session.arm(self.limit)
-        try:
+        with session.armed(self.limit):
+            session.end_left()
             yield
-        finally:
-            session.disarm()
 
     @contextmanager
     def query_deadline(self, seconds: float | None) -> Iterator[None]:

@@ -8,6 +8,7 @@ of each story, and "ok" or why not. Django and a driver alone, as the backends t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import io
 import json
@@ -29,6 +30,7 @@ if DRIVER == "psycopg2":
     sys.modules["psycopg"] = None  # type: ignore[assignment]  # Django prefers it where it can be imported
 
 import django  # noqa: E402
+from asgiref.sync import sync_to_async  # noqa: E402
 from asgiref.testing import ApplicationCommunicator  # noqa: E402
 from django.conf import settings  # noqa: E402
 
@@ -74,8 +76,7 @@ class Proxy:
             self._pairs.append((client, server))
             if self.pooler:
                 self._log_in(client, server)
-            for source, sink, side in ((client, server, "client"), (server, client, "server")):
-                threading.Thread(target=self._relay, args=(source, sink, side), daemon=True).start()
+            threading.Thread(target=self._serve, args=(client, server), daemon=True).start()
 
     def _log_in(self, client: socket.socket, server: socket.socket) -> None:
         startup = client.recv(65536)
@@ -104,6 +105,14 @@ class Proxy:
         done = answer.index(b"C")  # CommandComplete; parameters, if any, come before it or after
         (length,) = struct.unpack("!I", answer[done + 1 : done + 5])
         client.sendall(answer[:done] + answer[done + 1 + length :])
+
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        answers = threading.Thread(target=self._relay, args=(server, client, "server"), daemon=True)
+        answers.start()
+        self._relay(client, server, "client")
+        answers.join()
+        for one in (client, server):
+            one.close()  # shut down alone, it would keep a server waiting that has more to send
 
     def _relay(self, source: socket.socket, sink: socket.socket, side: str) -> None:
         try:
@@ -176,6 +185,7 @@ from django.db import (  # noqa: E402
     ProgrammingError,
     connection,
     connections,
+    models,
     transaction,
 )
 from django.db.backends.signals import connection_created  # noqa: E402
@@ -184,6 +194,7 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from backend_under_test.persistent_core.holder import SessionInUse, close_idle  # noqa: E402
+from backend_under_test.persistent_core.wire import ACTIVE, IDLE  # noqa: E402
 
 # ── tools ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -778,6 +789,7 @@ def cursors_end_with_their_request() -> None:
         named = connection.chunked_cursor()
         named.execute("SELECT generate_series(1, 10)")
         named.fetchone()
+    raised(InterfaceError, cursor.execute, "SELECT 1")
     with request():
         pid()
         raised(InterfaceError, cursor.execute, "SELECT 1")
@@ -855,6 +867,356 @@ def raised_in_block(expected: type[BaseException]) -> Iterator[None]:
     except expected:
         return
     raise AssertionError(f"{expected.__name__} was not raised")
+
+
+class Line(models.Model):
+    t: Any = models.TextField(primary_key=True)
+
+    class Meta:
+        app_label = "story"
+        db_table = "story"
+        managed = False
+
+    def __str__(self) -> str:
+        return str(self.t)
+
+
+def opened(alias: str = "default") -> Any:
+    """A cursor in the server of which rows are unread, as iterator() has it."""
+    cursor = connections[alias].chunked_cursor()
+    cursor.execute("SELECT generate_series(1, 1000)")
+    assert cursor.fetchmany(2) == [(1,), (2,)]
+    return cursor
+
+
+def open_cursors(alias: str = "default") -> int:
+    return int(ask("SELECT count(*) FROM pg_cursors WHERE name LIKE '\\_django%'", alias=alias))
+
+
+LOCK = "SELECT pg_advisory_xact_lock(7)"
+
+
+@contextmanager
+def locked() -> Iterator[Callable[[], object]]:
+    """Whoever asks for LOCK waits; until what this gives is called, or its deadline has passed."""
+    observe("SELECT pg_advisory_lock(7)")
+    free = functools.partial(observe, "SELECT pg_advisory_unlock_all()")
+    try:
+        yield free
+    finally:
+        free()
+
+
+def wait_for_the_waiting() -> None:
+    until(lambda: observe("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"))
+
+
+def beside_a_statement(call: Callable[[], object], *, ends: bool = True) -> None:
+    """Call it in another thread while this one's statement runs, which ends once the call has returned.
+
+    With `ends` false nothing but its deadline ends the statement.
+    """
+    with locked() as free:
+
+        def beside() -> None:
+            wait_for_the_waiting()
+            call()
+            if ends:
+                free()
+
+        thread = Asking(beside)
+        try:
+            ask(LOCK)
+        finally:
+            thread.answer()
+
+
+class Asking(threading.Thread):
+    """A thread whose errors are its asker's. It is a daemon: where it hangs, the story fails and the next is told."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self._call = call
+        self._found: list[Any] = []
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._found.append(self._call())
+        except BaseException as error:  # noqa: BLE001  # raised where it is asked for
+            self._error = error
+
+    def answer(self) -> Any:
+        self.join(8)
+        if self._error is not None:
+            raise self._error
+        assert self._found, "it hangs"
+        return self._found[0]
+
+
+def another_thread_closes_no_cursor_beside_a_statement() -> None:
+    def close(cursor: Any, session: Any) -> None:
+        armed = session.deadline
+        cursor.close()
+        cursor.close()
+        assert armed is not None
+        assert session.deadline == armed
+
+    wrapper: Any = connections["default"]
+    for limits in (contextlib.nullcontext, request):
+        for block in (contextlib.nullcontext, transaction.atomic):
+            with limits(), block():
+                cursor = opened()
+                session = pid()
+                beside_a_statement(functools.partial(close, cursor, wrapper.session))
+                raised(InterfaceError, lambda given=cursor: given.fetchone())
+                assert (open_cursors(), pid()) == (0, session)
+        connection.close()
+    with request():
+        closes = functools.partial(close, opened(), wrapper.session)
+        assert "query_deadline" in str(raised(OperationalError, beside_a_statement, closes, ends=False))
+    with request(), wrapper.query_deadline(None):
+        Asking(opened().close).answer()
+        assert open_cursors() == 0
+
+
+class Adapted:
+    """A parameter of which the driver makes `number` by Python code, in the midst of its call."""
+
+    def __init__(self, call: Callable[[], object], number: int) -> None:
+        self.call = call
+        self.number = number
+
+    def __conform__(self, protocol: object) -> Any:
+        """For psycopg2."""
+        from psycopg2.extensions import AsIs  # noqa: PLC0415  # the chosen driver alone
+
+        self.call()
+        return AsIs(self.number)
+
+
+def adapt() -> None:
+    """For psycopg 3, which has no such method."""
+    if DRIVER == "psycopg2":
+        return
+    from psycopg.adapt import Dumper  # noqa: PLC0415
+
+    class AdaptedDumper(Dumper):
+        def dump(self, obj: Any) -> bytes:
+            obj.call()
+            return str(obj.number).encode()
+
+    connection.connection.adapters.register_dumper(Adapted, AdaptedDumper)
+
+
+def a_cursor_that_is_collected_within_a_call_is_closed_after_it() -> None:
+    def story() -> int:
+        with request():
+            session = pid()
+            adapt()
+            cursor = opened()
+            ask("SELECT %s", Adapted(cursor.close, 1))  # as the garbage collector may, anywhere
+            assert (open_cursors(), pid()) == (0, session)
+            cursor = opened()
+            given_up = raised(OperationalError, ask, "SELECT pg_sleep(%s)", Adapted(cursor.close, 3))
+            assert "query_deadline" in str(given_up)
+        return session
+
+    Asking(story).answer()
+
+
+def a_cursor_that_another_thread_closes_harms_no_transaction() -> None:
+    with request():
+        with transaction.atomic():
+            ended = opened()
+        held = opened()
+        with transaction.atomic():
+            write("of a later block")
+            Asking(ended.close).answer()
+            assert open_cursors() == 1
+            with raised_in_block(DataError), transaction.atomic():
+                in_block = opened()
+                try:
+                    ask("SELECT 1 / 0")
+                finally:
+                    Asking(held.close).answer()
+                    Asking(in_block.close).answer()
+            assert open_cursors() == 0
+        with transaction.atomic():
+            Asking(opened().close).answer()
+            ask("ALTER TABLE story ADD COLUMN n integer")
+            ask("ALTER TABLE story DROP COLUMN n")
+    assert kept() == ["of a later block"]
+    with request():
+        Asking(opened("manual").close).answer()
+        transaction.commit("manual")
+        wrapper: Any = connections["manual"]
+        with wrapper.wrap_database_errors:
+            pass
+        assert wrapper.session.status() == IDLE, "a transaction was begun"
+        assert open_cursors("manual") == 0
+
+
+def a_cursor_that_outlives_its_request_is_of_no_other_session() -> None:
+    for in_its_thread in (True, False):
+        with request():
+            cursor = opened()
+            session = pid()
+        turn, done = threading.Event(), threading.Event()
+
+        def serves(turn: threading.Event = turn, done: threading.Event = done) -> tuple[int, int]:
+            with request(), transaction.atomic():
+                own = pid()
+                write("of another request")
+                turn.set()
+                assert done.wait(5)
+                return own, open_cursors()
+
+        thread = Asking(serves)
+        try:
+            assert turn.wait(5)
+            cursor.close() if in_its_thread else Asking(cursor.close).answer()
+        finally:
+            done.set()
+        assert thread.answer() == (session, 0)
+    assert kept() == ["of another request"] * 2
+
+
+def without_a_reset_a_cursor_is_closed_at_the_next_use() -> None:
+    options = connections.settings["default"]["OPTIONS"]["persistent"]
+    options["reset"] = False
+    try:
+        close_idle()
+        with request():
+            session = pid()
+            Asking(opened().close).answer()
+        with request():
+            assert (open_cursors(), pid()) == (0, session)
+    finally:
+        del options["reset"]
+        close_idle()
+
+
+def a_loop_left_early_does_not_stop_the_event_loop() -> None:
+    """Nobody closes aiterator()'s synchronous generator then: it is collected in the event loop's thread."""
+    count = sync_to_async(open_cursors)
+
+    async def leave_early(free: Callable[[], object]) -> tuple[int, int]:
+        async for _ in Line.objects.aiterator(chunk_size=2):
+            opened_cursors = await count()
+            statement = asyncio.create_task(sync_to_async(ask)(LOCK))
+            await asyncio.to_thread(wait_for_the_waiting)
+            break
+        await asyncio.get_running_loop().shutdown_asyncgens()  # the generators are closed when this returns
+        assert not statement.done(), "the event loop waited for the statement"
+        free()
+        await statement
+        left = await count()
+        await sync_to_async(connections.close_all)()
+        return opened_cursors, left
+
+    for number in range(10):
+        write(str(number))
+    connection.close()
+    with locked() as free:
+        assert asyncio.run(leave_early(free)) == (1, 0)
+
+
+ROWS = 1000
+"""Of 60 kB each: more than is on its way at any time."""
+
+
+def streams() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        for _ in cursor.stream(f"SELECT repeat('o', 60000) FROM generate_series(1, {ROWS})"):
+            yield
+
+
+def copies_out() -> Iterator[None]:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY (SELECT repeat('o', 60000) FROM generate_series(1, {ROWS})) TO STDOUT") as copy,
+    ):
+        for _ in copy:
+            yield
+
+
+def copies_in() -> Iterator[None]:
+    with connection.cursor() as cursor, cursor.copy("COPY story FROM STDIN") as copy:
+        while True:
+            copy.write("of a copy\n")
+            yield
+
+
+KINDS = () if DRIVER == "psycopg2" else (streams, copies_out, copies_in)
+"""COPYs and streams that are under way while the application works. psycopg2 has none."""
+
+
+def begun(kind: Callable[[], Iterator[None]]) -> Any:
+    rows = kind()
+    next(rows)
+    return rows
+
+
+def another_thread_ends_no_copy() -> None:
+    wrapper: Any = connections["default"]
+    for kind in KINDS:
+        with request():
+            session = pid()
+            rows = begun(kind)
+            Asking(rows.close).answer()
+            assert wrapper.session.status() == ACTIVE, "the server was asked"
+            assert pid() == session
+    assert kept() == []
+
+
+def a_call_beside_a_copy_ends_it() -> None:
+    def commits(kind: Any) -> Any:
+        with transaction.atomic():
+            write("of the block")
+            return begun(kind)
+
+    def story() -> None:
+        for kind in KINDS:
+            with request():
+                session = pid()
+                rows = begun(kind)
+                assert pid() == session
+                raised(InterfaceError, next, rows)
+                raised(DatabaseError, commits, kind)
+                assert pid() == session
+                rows = begun(kind)
+            with request():
+                assert pid() != session
+
+    Asking(story).answer()
+    assert kept() == []
+
+
+def a_copy_that_is_dropped_has_a_deadline() -> None:
+    def story() -> None:
+        for kind in KINDS:
+            with request():
+                rows = begun(kind)
+                proxy.silent = proxy.refusing = True  # refusing: psycopg cancels by another connection
+                began = time.monotonic()
+                rows.close()
+                assert time.monotonic() - began < QUERY_DEADLINE + 1.5
+                proxy.silent = proxy.refusing = False
+
+    Asking(story).answer()
+
+
+def a_child_leaves_its_parents_copy_alone() -> None:
+    for kind in KINDS:
+        with request():
+            rows = begun(kind)
+            in_child(rows.close)
+            if kind is not copies_in:
+                assert sum(1 for _ in rows) == ROWS - 1
+                rows = begun(kind)
+            rows.close()
 
 
 def a_child_leaves_its_parents_session_alone() -> None:
@@ -936,6 +1298,16 @@ STORIES: list[Callable[[], None]] = [
     cursors_end_with_their_request,
     cursors_are_djangos_in_all_but_their_lease,
     the_first_error_of_a_cursor_in_the_server_is_told,
+    another_thread_closes_no_cursor_beside_a_statement,
+    a_cursor_that_is_collected_within_a_call_is_closed_after_it,
+    a_cursor_that_another_thread_closes_harms_no_transaction,
+    a_cursor_that_outlives_its_request_is_of_no_other_session,
+    without_a_reset_a_cursor_is_closed_at_the_next_use,
+    a_loop_left_early_does_not_stop_the_event_loop,
+    another_thread_ends_no_copy,
+    a_call_beside_a_copy_ends_it,
+    a_copy_that_is_dropped_has_a_deadline,
+    a_child_leaves_its_parents_copy_alone,
     a_child_leaves_its_parents_session_alone,
     threads_do_not_share_a_session,
 ]
