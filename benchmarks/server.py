@@ -62,11 +62,11 @@ class Server:
         # The lab logs every connection; a connection per request shall not pay for that.
         for name in ("log_connections", "log_disconnections"):
             control.execute(sql.SQL("ALTER SYSTEM SET {} = 'off'").format(sql.Identifier(name)))
-        rules = self.rig.postgres.postmaster.site.data / "pg_hba.conf"
+        rules = self.rig.postgres.postmaster.installation.data / "pg_hba.conf"
         # Without a password: from loopback alone, for a user who may read one table of a server that ends with us.
         rules.write_text(f"host {DATABASE} {TRUSTED} {self.rig.host}/32 trust\n" + rules.read_text("ascii"), "ascii")
         control.execute("SELECT pg_reload_conf()")
-        control.execute(sql.SQL("SET scram_iterations = {}").format(SCRAM_ITERATIONS))
+        control.execute(sql.SQL("SET scram_iterations = {}").format(sql.Literal(SCRAM_ITERATIONS)))
         for user in (TRUSTED, CHECKED):
             statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
             control.execute(statement.format(sql.Identifier(user), sql.Literal(self._password)))
