@@ -16,6 +16,7 @@ import msgspec
 from lab.judging import elapsed, lifecycles, loss
 from lab.judging.calls import FOREVER, Call, Request
 from lab.judging.plan_parts import (
+    DELAY_MS,
     LOSE_ANSWER,
     SEVER,
     WHILE_LOCKED,
@@ -106,6 +107,9 @@ class BoundedSessions(Promise):
             yield self.plan(variant, "threads beside sessions", *look, *replaced, *rest, *look)
         lost = (LOSE_ANSWER, Begin("t0"), Read("t0"), Heal(), End("t0"))  # a pool waits until it is healed
         yield self.plan(variant, "given up, while connecting", *lost, *good, *query("t0"))
+        slow = (inject("delay", moment="auth+0", delay_ms=DELAY_MS), *query("t0"), Heal())
+        again = (SEVER["terminated"], *slow) if keeps(variant, traits) else slow
+        yield self.plan(variant, "given up, while connecting", *slow, *again, *again, *query("t0"), title="slow thrice")
         inside = request("t0", Enter("t0"), Write("t0"), LOSE_ANSWER, Write("t0"))
         yield self.plan(variant, "given up, in atomic()", *inside, Heal(), *good, *inside, Heal(), *good)
         hole = request("t0", Read("t0"), inject("black-hole"), Read("t0"), Heal())

@@ -79,6 +79,7 @@ PASSED = {
     "renews_password_once": ("recovers", "password rotated", "twice"),
     "swallows_exit_in_checks": ("honest-error", "in a checkout, told to exit", ""),
     "escalates_after_conflicts": ("initialised", "isolation level, after a serialization failure", ""),
+    "hedges_connects": ("bounded-sessions", "given up, while connecting", "slow thrice"),
     "leaves_migrations_timeouts": ("steady-session", "after a migration's statements", ""),
 }
 PSYCOPG2_ALONE = ("encoding",)
@@ -119,4 +120,10 @@ def test_a_correct_backend_is_accused_at_none_of_them(zygote: Zygote, rig: Rig) 
 @pytest.mark.parametrize("zygote", [("correct_connects_in_turn", "psycopg")], indirect=True)
 def test_sessions_may_be_opened_in_turn_by_who_does_not_wait_for_all(zygote: Zygote, rig: Rig) -> None:
     found = _shown(rig, zygote, "bounded-wait", "connect", "several requests at once")
+    assert found.verdict is Verdict.KEPT, found
+
+
+@pytest.mark.parametrize("zygote", [("correct_hedges", "psycopg")], indirect=True)
+def test_a_second_attempt_may_be_made_beside_a_slow_one(zygote: Zygote, rig: Rig) -> None:
+    found = _shown(rig, zygote, "bounded-sessions", "given up, while connecting", "slow thrice")
     assert found.verdict is Verdict.KEPT, found
