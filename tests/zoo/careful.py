@@ -139,7 +139,12 @@ class Careful(Stock):
                 raw = self.shelf.pop() if self.shelf else None
             if raw is None:
                 return None
-            if self.works(raw):
+            try:
+                works = self.works(raw)
+            except BaseException:
+                self.left_midway(raw)
+                raise
+            if works:
                 level = self.settings_dict["OPTIONS"].get("isolation_level")
                 self.isolation_level = IsolationLevel(level or IsolationLevel.READ_COMMITTED)
                 if level:
@@ -174,7 +179,7 @@ class Careful(Stock):
             raw.close()
 
     def left_midway(self, raw: Any) -> None:
-        """A signal's exception has ended the cleaning midway: nobody knows what is left there."""
+        """A signal's exception has ended a check, or the cleaning, midway: nobody knows what is left there."""
         raw.close()
 
     def clean(self, raw: Any) -> bool:
