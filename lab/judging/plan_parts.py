@@ -62,6 +62,9 @@ TOLD_INSIDE: dict[str, tuple[Step, ...]] = {
 }
 """What Django is told within a block by tasks that the block calls or hands on: close_old_connections() is the same."""
 
+PREPARED_AFTER = 8
+"""Executions of a statement after which psycopg 3 prepares it, in plans that repeat one twelve times."""
+
 DELAY_MS = 700
 """Longer than a step waits before it counts as waiting in the client, and than a signal takes."""
 
@@ -199,11 +202,13 @@ def kept_nothing(record: Record) -> str:
 def repeating(variant: Variant) -> Variant:
     """The variant, of which the driver prepares what is repeated.
 
-    Django switches that off in psycopg 3, whose cursors that bind on the client, Django's default, never prepare.
+    Django switches that off in psycopg 3, whose cursors that bind on the client, Django's default, never prepare. An
+    ENGINE's own statements, a few in each request, stay below that number: psycopg does not notice a DISCARD ALL that
+    it has seen before (findings/), and would go on with what that has ended.
     """
     if variant.driver != "psycopg":
         return variant
-    options = {**variant.options, "prepare_threshold": 3, "server_side_binding": True}
+    options = {**variant.options, "prepare_threshold": PREPARED_AFTER, "server_side_binding": True}
     return msgspec.structs.replace(variant, options=options)
 
 
