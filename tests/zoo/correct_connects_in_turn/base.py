@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.backends.postgresql.base import Database
-from django.db.backends.postgresql.base import DatabaseWrapper as Stock
+
+from zoo.careful import Careful
 
 
-class DatabaseWrapper(Stock):
-    _lock = threading.Lock()
+class DatabaseWrapper(Careful):
+    turn: ClassVar[Any] = threading.Lock()
 
     def get_connection_params(self) -> dict[str, Any]:
         return {**super().get_connection_params(), "connect_timeout": 3}
 
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        if not self._lock.acquire(timeout=4):
+    def fresh(self, conn_params: dict[str, Any]) -> Any:
+        if not self.turn.acquire(timeout=4):
             raise Database.OperationalError("no session was opened in time")
         try:
-            return super().get_new_connection(conn_params)
+            return super().fresh(conn_params)
         finally:
-            self._lock.release()
+            self.turn.release()
+
+
+def renew() -> None:
+    """In a forked child: a thread of the parent's may have had its turn just then."""
+    DatabaseWrapper.turn = threading.Lock()
+
+
+os.register_at_fork(after_in_child=renew)

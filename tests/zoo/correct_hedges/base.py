@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -10,14 +11,12 @@ from django.db.backends.postgresql.base import Database
 from zoo.hedges_connects.base import DatabaseWrapper as Hedging
 
 
-def close(later: Any) -> None:
+def close(later: Future[Any]) -> None:
     with suppress(Database.Error):
         later.result().close()
 
 
 class DatabaseWrapper(Hedging):
-    def fresh(self, conn_params: dict[str, Any]) -> Any:
-        raw = super().fresh(conn_params)
-        while self.later:
-            self.later.pop().add_done_callback(close)
-        return raw
+    def drop(self, attempts: list[Future[Any]]) -> None:
+        for each in attempts:
+            each.add_done_callback(close)

@@ -15,10 +15,18 @@ class DatabaseWrapper(Careful):
 
     def fresh(self, conn_params: dict[str, Any]) -> Any:
         pool = ThreadPoolExecutor()
-        attempts = [pool.submit(super().fresh, conn_params)]
-        if not wait(attempts, LATE).done:
+        attempts: list[Future[Any]] = []
+        try:
             attempts.append(pool.submit(super().fresh, conn_params))
-        done, others = wait(attempts, return_when=FIRST_COMPLETED)
-        pool.shutdown(wait=False)
-        self.later.extend(others)
-        return done.pop().result()
+            if not wait(attempts, LATE).done:
+                attempts.append(pool.submit(super().fresh, conn_params))
+            first = wait(attempts, return_when=FIRST_COMPLETED).done.pop()
+            attempts.remove(first)
+            return first.result()
+        finally:
+            pool.shutdown(wait=False)
+            self.drop(attempts)
+
+    def drop(self, attempts: list[Future[Any]]) -> None:
+        """What nobody waits for any more."""
+        self.later.extend(attempts)
