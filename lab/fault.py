@@ -49,22 +49,23 @@ class Sighting(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """What a look-out reports as long as there is nothing that the fault could strike: why not.
+    """Why there is nothing that the fault could strike. `final`: no later look will see anything else.
 
-    Where it is still so at the deadline, what the fault was meant for does not come with this subject.
+    Where it is still so at the deadline, this subject has not what the fault was meant for, and the promise is n/a.
     """
 
     evidence: str
+    final: bool = False
 
 
 Seen = Callable[[], "Sighting | Missed | None"]
 
 
-NOTHING = Sighting("nothing was there for the fault to strike: no session is kept, or no call waits, then")
+NOTHING = Missed("nothing was there for the fault to strike: no session is kept, or no call waits, then", final=True)
 """What a look-out reports once it is known that there is nothing to be seen."""
 
 
-def nothing() -> Sighting | None:
+def nothing() -> Missed:
     """The look-out of a fault that found nothing there to strike: it is never seen, and need not be waited for."""
     return NOTHING
 

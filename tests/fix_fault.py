@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lab.fault import NOTHING, Fault, Seen, Sighting
+from lab.fault import Fault, Seen, Sighting
 from lab.records.variant import Variant
 from lab.rig.embedded.postgres import SUPERUSER
 from lab.rig.embedded.rig import Rig
@@ -97,7 +97,7 @@ class Line:
         until = time.monotonic() + deadline
         while (sighting := seen()) is None and time.monotonic() < until:
             time.sleep(0.002)
-        return sighting if isinstance(sighting, Sighting) and sighting is not NOTHING else None
+        return sighting if isinstance(sighting, Sighting) else None
 
     def raw(self) -> socket.socket:
         """A bare connection through the line, proven by the server's answer to an SSLRequest."""

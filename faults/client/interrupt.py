@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab.fault import NOTHING, Fault, Raises, Seen, Sighting, Site, fault
+from lab.fault import NOTHING, Fault, Missed, Raises, Seen, Sighting, Site, fault
 
 
 @fault("interrupt", family="client", lazy=True, beside=True)
@@ -32,7 +32,7 @@ class Interrupt(Fault):
         before, idle = site.subject.interrupted(), site.subject.found_idle()
         site.subject.interrupt(self.raises, self.process)
 
-        def seen() -> Sighting | None:
+        def seen() -> Sighting | Missed | None:
             if site.subject.interrupted() > before:
                 return Sighting("the signal handler raised inside a step")
             return NOTHING if site.subject.found_idle() > idle else None

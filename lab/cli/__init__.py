@@ -148,8 +148,8 @@ def _status(arguments: list[str] | None) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001 - a bug of the lab: one line here, all of it in a file
         at = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.relpath(at.filename)}:{at.lineno}"
-        _say(f"a bug of the lab: {type(error).__name__} at {where}: {error}; the traceback is in {_keep_traceback()}")
+        what = f"{type(error).__name__} at {at.filename}:{at.lineno}: {error}"
+        _say(f"a bug of the lab: {what}; the traceback is in {_keep_traceback()}")
         return FAILED
 
 

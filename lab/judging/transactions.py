@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from lab.judging.calls import FOREVER, Call
 from lab.records.plan import Leave, Sql
 
 HOOKS = ("on-commit", "on-commit-query", "on-commit-block")
 """Ways of use that register a hook."""
-STREAM_LEFT = "stream-left"
+STREAM_LEFT: Final = "stream-left"
 """The way of use in which the driver swallows the error of the statement that it cancels."""
 
 

@@ -25,7 +25,7 @@ from lab.judging.plan_parts import (
     request,
 )
 from lab.judging.trace import Trace
-from lab.judging.transactions import Unit
+from lab.judging.transactions import STREAM_LEFT, Unit
 from lab.promise import Promise, promise
 from lab.records.plan import (
     Autocommit,
@@ -49,7 +49,7 @@ from lab.records.verdict import Finding
 from lab.records.words import count
 
 LONG = 10
-"""Steps of a transaction in which a session that is renewed by statements is; of the plan's, each has 12 of them."""
+"""Calls in a transaction from which on it counts as one of many statements. The plan's has twelve."""
 
 
 @promise
@@ -141,7 +141,7 @@ class Atomic(Promise):
     def _stream(self, variant: Variant) -> Iterator[Plan]:
         """What psycopg cancels there it does not tell, and the server undoes the transaction."""
         if variant.driver == "psycopg":
-            left = request("t0", Enter("t0"), Write("t0"), Use("t0", "stream-left"), Leave("t0"))
+            left = request("t0", Enter("t0"), Write("t0"), Use("t0", STREAM_LEFT), Leave("t0"))
             yield self.plan(variant, STREAM, *left, *query("t0"))
 
     def judge(self, record: Record) -> Finding:

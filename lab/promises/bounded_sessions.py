@@ -109,7 +109,7 @@ class BoundedSessions(Promise):
         yield self.plan(variant, "given up, while connecting", *lost, *good, *query("t0"))
         slow = (inject("delay", moment="auth+0", delay_ms=DELAY_MS), *query("t0"), Heal())
         again = (SEVER["terminated"], *slow) if keeps(variant, traits) else slow
-        yield self.plan(variant, "given up, while connecting", *slow, *again, *again, *query("t0"), title="slow thrice")
+        yield self.plan(variant, "three slow connects", *slow, *again, *again, *query("t0"))
         inside = request("t0", Enter("t0"), Write("t0"), LOSE_ANSWER, Write("t0"))
         yield self.plan(variant, "given up, in atomic()", *inside, Heal(), *good, *inside, Heal(), *good)
         hole = request("t0", Read("t0"), inject("black-hole"), Read("t0"), Heal())

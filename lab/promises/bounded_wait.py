@@ -53,7 +53,8 @@ class BoundedWait(Promise):
         yield self.plan(variant, "connect", hole, *query("t0"))
         if keeps(variant, traits):
             yield self.plan(variant, "checkout", *query("t0"), hole, *query("t0"))
-        if traits.overrides and several(variant, MANY + 1):  # each with its own wait, or all with that of the first
+        if traits.overrides and several(variant, MANY + 1):
+            # A lock that is held while one connects, or is checked, makes the last request wait for all others.
             actors = tuple(f"t{number}" for number in range(MANY + 1))
             yield self.plan(variant, "connect", hole, *at_once(*actors), title="several requests at once")
             if keeps(variant, traits):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lab.judging.plan_parts import FIN, STREAM, block, inject, on, query, request
 from lab.judging.trace import Trace
-from lab.judging.transactions import Unit
+from lab.judging.transactions import STREAM_LEFT, Unit
 from lab.promise import Promise, promise
 from lab.records.plan import Close, Enter, Fail, Heal, Leave, Plan, Set, Step, Use, Write
 from lab.records.record import Record
@@ -87,7 +87,7 @@ class HooksOnce(Promise):
         # Last: what Django breaks itself must not settle the promise.
         yield self.plan(variant, "statement error swallowed", *request("t0", *steps), *after)
         if variant.driver == "psycopg":
-            steps = (enter, write, HOOK, Use("t0", "stream-left"), leave)
+            steps = (enter, write, HOOK, Use("t0", STREAM_LEFT), leave)
             yield self.plan(variant, STREAM, *request("t0", *steps), *after)
 
     def judge(self, record: Record) -> Finding:

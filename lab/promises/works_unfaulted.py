@@ -15,6 +15,7 @@ from lab.judging.calls import ORDINARY, REFUSED, Call, Request
 from lab.judging.errors import nearest, of_database
 from lab.judging.plan_parts import STREAM, at_once, block, on, query, repeating, request, several, test_runs
 from lab.judging.trace import Trace
+from lab.judging.transactions import STREAM_LEFT
 from lab.promise import Promise, promise
 from lab.records.history import Cause
 from lab.records.lifecycle import Lifecycle
@@ -37,20 +38,13 @@ WORDS: dict[UseName, str] = {
     "repeat": "a statement often repeated",
     "execute-wrapper": "an execute wrapper",
     "pipeline-left": "a pipeline left early",
-    "stream-left": STREAM,
+    STREAM_LEFT: STREAM,
 }
-PSYCOPG_ALONE = ("pipeline-left", "stream-left")
+PSYCOPG_ALONE = ("pipeline-left", STREAM_LEFT)
 MANY: tuple[UseName, ...] = ("read-many", "stream", "copy-out", "copy-in", "rows", "rest-of-rows")
 IN_BLOCK: tuple[UseName, ...] = (
-    *(
-        "savepoints",
-        "for-update",
-        "durable-inside",
-        "on-commit",
-        "on-commit-query",
-        "on-commit-block",
-        "on-commit-robust",
-    ),
+    *("savepoints", "for-update", "durable-inside"),
+    *("on-commit", "on-commit-query", "on-commit-block", "on-commit-robust"),
 )
 OTHERS: tuple[UseName, ...] = ("counted", "rowcounts", "no-transaction", "schema-editor", "schema-editor-refused")
 ELSEWHERE = ("listen", "heard", "bulk-load", "slow")
@@ -99,7 +93,7 @@ class WorksUnfaulted(Promise):
             use = Use("t0", how)
             twice = request("t0", Read("t0"), use, Read("t0")) * 2
             yield self.plan(which, words, *twice, *after)
-            rest = () if how == "stream-left" else (Write("t0"),)  # by psycopg's own doing the transaction is over
+            rest = () if how == STREAM_LEFT else (Write("t0"),)  # by psycopg's own doing the transaction is over
             inside = request("t0", Enter("t0"), Write("t0"), use, *rest, Leave("t0"))
             yield self.plan(which, words, *inside, *after, title="in atomic()")
             last = request("t0", use)
@@ -255,7 +249,7 @@ def _wrong(request: Request, *, manual: bool) -> tuple[Call, str] | None:
             blocks.append(alias)
         elif call.f == "leave" and blocks:
             blocks.pop()
-        if (own and call.failed) or getattr(call.plan, "how", "") == "stream-left":
+        if (own and call.failed) or getattr(call.plan, "how", "") == STREAM_LEFT:
             aborted.add(alias)
         aborted = {each for each in aborted if manual or each in blocks}
         if call.ends_blocks:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from lab.fault import NOTHING, Fault, Missed, Seen, Sighting, build
+from lab.fault import Fault, Missed, Seen, Sighting, build
 from lab.records.landing import Landing
 from lab.records.plan import Await, Elapse, Heal, Inject, NemesisStep, Plan
 from lab.rig.site.site import FaultSite, PlanSite
@@ -92,9 +92,8 @@ class Nemesis:
 
         One that was sent a signal to end it, and has a handler of its own, ends by itself, with a status of its own.
         """
-        meant = [fault for fault in self.faults if not getattr(fault, "process", "")]
-        by_itself = status >= 0 and any(fault.fatal for fault in self._applied if fault in meant)
-        return by_itself or status in {fault.ends_with for fault in meant}
+        by_itself = status >= 0 and any(fault.fatal and not getattr(fault, "process", "") for fault in self._applied)
+        return by_itself or status in {fault.ends_with for fault in self.faults if not getattr(fault, "process", "")}
 
     def unseen(self) -> list[str]:
         """The kinds that were not seen to land."""
@@ -175,12 +174,10 @@ class Nemesis:
         until, pause = time.monotonic() + deadline, LOOK
         while struck.landing is None:
             sighting = self._look(struck)
-            struck.missed = sighting.evidence if sighting is NOTHING or isinstance(sighting, Missed) else ""
-            if sighting is NOTHING:
-                return
+            struck.missed = sighting.evidence if isinstance(sighting, Missed) else ""
             if isinstance(sighting, Sighting):
                 struck.landing = self._landing(struck, True, sighting.evidence, sighting.struck, sighting.at_ns)
-            elif time.monotonic() > until:
+            elif time.monotonic() > until or (sighting is not None and sighting.final):
                 return
             else:
                 time.sleep(pause)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from lab.errors import LabError
-from lab.fault import Fault, Seen, build
+from lab.fault import Fault, Seen, Sighting, build
 from lab.records.plan import FaultSpec
 from lab.rig.protocol import RigProtocol
 from lab.rig.site.site import PlanSite, open_site
@@ -133,7 +133,7 @@ class _Watch:
 
 def _sight(seen: Seen) -> None:
     until = time.monotonic() + LAND.seconds
-    while seen() is None:
+    while not isinstance(seen(), Sighting):
         if time.monotonic() > until:
             raise _Unready("the fault was not seen to land")
         time.sleep(0.005)
