@@ -49,9 +49,9 @@ class Sighting(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """Why there is nothing that the fault could strike. `final`: no later look will see anything else.
+    """Why the fault could not strike. Where it is still so at the deadline, the promise is n/a.
 
-    Where it is still so at the deadline, this subject has not what the fault was meant for, and the promise is n/a.
+    `final`: no later look will see anything else, so that nobody waits for the deadline.
     """
 
     evidence: str
@@ -61,7 +61,7 @@ class Missed(NamedTuple):
 Seen = Callable[[], "Sighting | Missed | None"]
 
 
-NOTHING = Missed("nothing was there for the fault to strike: no session is kept, or no call waits, then", final=True)
+NOTHING = Missed("nothing was there for the fault to strike: no session is kept, or no call waits", final=True)
 """What a look-out reports once it is known that there is nothing to be seen."""
 
 

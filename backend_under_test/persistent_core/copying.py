@@ -40,9 +40,9 @@ class _Cursor:
 
 
 class _Open:
-    """A COPY or stream of psycopg's. It holds the connection's lock until it has ended, and its end asks the server.
+    """A COPY or stream of psycopg's. It holds the connection's lock until it has ended, and ending it asks the server.
 
-    So the session's next call, which would wait for ever, ends it first; also one that another thread has collected.
+    So the session's next call, which would wait for ever, ends it first; also where another thread has collected it.
     """
 
     def __init__(self, db: PersistentWrapper, end: Callable[[], object]) -> None:
@@ -57,8 +57,8 @@ class _Open:
         if self.session.unended is not self._end:
             raise InterfaceError("Another call on the session of this COPY or stream has ended it.")
 
-    def taken(self) -> bool:
-        """Whether the caller must end it: then nobody else will."""
+    def take(self) -> bool:
+        """Claim the ending: True where the caller must end it now."""
         mine = self.session.unended is self._end and self.session.in_own_thread()
         if mine:
             self.session.unended = None
@@ -82,11 +82,8 @@ class _Copy:
 
         def call(*args: Any) -> Any:
             opened.check()
-            session.arm(limit)
-            try:
+            with session.armed(limit):
                 return value(*args)
-            finally:
-                session.disarm()
 
         return call
 
@@ -111,7 +108,7 @@ class _Copies3(_Cursor):
         try:
             yield _Copy(copy, opened)
         except BaseException:
-            if opened.taken():
+            if opened.take():
                 with opened.session.armed(self.db.limit):
                     manager.__exit__(*sys.exc_info())
             raise
@@ -123,7 +120,7 @@ class _Copies3(_Cursor):
     def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As psycopg's."""
         rows = iter(self._driver("stream")(*args, **kwargs))
-        if self.db.session is None:  # which tells its own error, unless the application set `connection` by hand
+        if self.db.session is None:  # psycopg has its own error, or the application its own connection
             yield from rows
             return
         with self.db.deadline_armed():
@@ -138,7 +135,7 @@ class _Copies3(_Cursor):
                         return
                 yield row
         finally:
-            if opened.taken():
+            if opened.take():
                 with opened.session.armed(self.db.limit):
                     rows.close()
 

@@ -125,7 +125,7 @@ class _LeasedClient(Copies, _Leased):
 ENDED = ("34000", "25P02")
 """SQLSTATEs of CLOSE after which there is no such cursor: it was never made, or its transaction has failed."""
 CLOSED = -1
-"""The lease of no session."""
+"""The lease of a cursor that is closed: no session's."""
 
 
 class _LeasedNamed(_Leased):

@@ -50,7 +50,8 @@ class Session:
 
     thread: int
     """Whose calls it serves while in use."""
-    # What is seldom set is the class's: CPython finds an attribute faster on an object that has at most 30 of them.
+    # The defaults of what is seldom set are the class's, so that an instance has at most 30 attributes: CPython finds
+    # those faster.
     expired = False
     """The watchdog shut it down."""
     _moved = 0
@@ -127,7 +128,7 @@ class Session:
 
     @contextmanager
     def armed(self, seconds: float | None) -> Iterator[None]:
-        """A deadline for what runs inside. A call in whose midst that is has its own again."""
+        """Set a deadline for the body; afterwards restore that of an enclosing call."""
         before = self.deadline
         self.arm(seconds)
         try:
@@ -184,8 +185,8 @@ class Session:
     def end_left(self) -> None:
         """At the beginning of a call, under its deadline: end what stands in its way, close what was left open.
 
-        Asks for each cursor first: where it has ended with its transaction, the error of CLOSE would end another one.
-        A transaction that failed answers nothing, and one that has not begun is not begun for this: then a later call.
+        It first asks whether a cursor still exists, because an error of CLOSE would abort the present transaction. In a
+        failed one, or with autocommit off and none begun, it does nothing: a later call closes the cursor.
         """
         end, self.unended = self.unended, None
         if end is not None:

@@ -515,7 +515,7 @@ class PersistentWrapper(PostgresWrapper):
         session = self.session
         if session is not None and session.unended is not None:
             with self.wrap_database_errors:
-                pass  # ends it, by which the transaction may fail
+                pass  # this ends the open stream, which may abort the transaction
         if session is not None and session.status() == INERROR:
             raise TransactionManagementError(SWALLOWED) from self.rollback_exc
         try:

@@ -15,8 +15,8 @@ class Kill(Fault):
     """A process of the subject's gets a `signal` that ends it, unless it has a handler of its own and goes on.
 
     `process` is the name of a forked one, "" the first. SIGKILL is the kernel's for want of memory, SIGTERM a server's
-    that is told to stop, SIGABRT a worker's timeout. Of one that goes on there is nothing to be seen: no promise says
-    that it must end, and until then its sessions are those of a process that lives.
+    that is told to stop, SIGABRT a worker's timeout. Where the process catches or ignores it and goes on, the fault has
+    missed, and the promise is n/a: none says that it must end.
     """
 
     signal: Literal["KILL", "TERM", "ABRT"] = "KILL"

@@ -29,7 +29,7 @@ COMMAND = "t2"
 AT_ONCE = ("t0", "t1", "t2", "t3")
 """The actors of the rounds; Traits.level() extrapolates to more."""
 CROWD = (*AT_ONCE, "t4")
-"""The actors of whom one is seen to wait, where an ENGINE with a queue of its own has fewer sessions."""
+"""Five actors, of whom one must wait where an ENGINE has a queue of its own and fewer than five sessions."""
 ROUNDS = {1: 24, 2: 12, 3: 12, 4: 12}
 """Rounds in each half of a run, by the number of requests at once."""
 SLACK = 1
@@ -103,7 +103,7 @@ def probe(variant: Variant, rig: RigProtocol, zygote: Zygote) -> Traits:
         pool_max=pool_max,
         kept=idle if again else None if uncounted else 0,
         levels=levels,
-        queues=_queues(plan, rig, zygote) if owns and several(variant, len(CROWD)) else 0,
+        queue_limit=_queue_limit(plan, rig, zygote) if owns and several(variant, len(CROWD)) else 0,
         uncounted=uncounted,
         kept_outside=_kept_outside(record),
         serves=seen.serves,
@@ -261,7 +261,7 @@ def _served_at_once(record: Record) -> int:
     return sum(op.f == "read" and op.type == "ok" and op.time < ended for op in record.ops)
 
 
-def _queues(plan: Plan, rig: RigProtocol, zygote: Zygote) -> int:
+def _queue_limit(plan: Plan, rig: RigProtocol, zygote: Zygote) -> int:
     """How many requests at once have a session each while a further one waits; 0 where none was seen to wait."""
     seen = _taken(msgspec.structs.replace(plan, steps=at_once(*CROWD)), rig, zygote)
     waits = any(event.f == "blocked" and event.where == "client" for event in seen.events)

@@ -45,7 +45,7 @@ LOSE_ANSWER = inject("limit-data", limit_bytes=0, stream="downstream")
 """The server's next answer is lost and the connection ends, after the server has done what it was asked."""
 
 STREAM = "a stream left early"
-"""The moment of the use `stream-left`, of which psycopg alone knows that the transaction is over by then."""
+"""The moment of `stream-left`: psycopg cancels the statement without telling, and the server aborts its block."""
 LATE = "CREATE TEMP TABLE lab_late (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)"
 TWICE = "INSERT INTO lab_late VALUES (1), (1)"
 """An INSERT that violates a deferred constraint, which the server checks at COMMIT."""
@@ -63,7 +63,11 @@ TOLD_INSIDE: dict[str, tuple[Step, ...]] = {
 """What Django is told within a block by tasks that the block calls or hands on: close_old_connections() is the same."""
 
 PREPARED_AFTER = 8
-"""Executions of a statement after which psycopg 3 prepares it, in plans that repeat one twelve times."""
+"""Executions after which psycopg 3 prepares a statement, in plans that repeat one twelve times. An ENGINE's are fewer.
+
+psycopg overlooks a DISCARD ALL that it has run before, and would go on using statements that no longer exist
+(findings/a-discard-all-seen-before-goes-unnoticed.sh).
+"""
 
 DELAY_MS = 700
 """Longer than a step waits before it counts as waiting in the client, and than a signal takes."""
@@ -202,9 +206,7 @@ def kept_nothing(record: Record) -> str:
 def repeating(variant: Variant) -> Variant:
     """The variant, of which the driver prepares what is repeated.
 
-    Django switches that off in psycopg 3, whose cursors that bind on the client, Django's default, never prepare. An
-    ENGINE's own statements, a few in each request, stay below that number: psycopg does not notice a DISCARD ALL that
-    it has seen before (findings/), and would go on with what that has ended.
+    Django switches that off in psycopg 3, whose cursors that bind on the client, Django's default, never prepare.
     """
     if variant.driver != "psycopg":
         return variant

@@ -49,7 +49,7 @@ from lab.records.verdict import Finding
 from lab.records.words import count
 
 LONG = 10
-"""Calls in a transaction from which on it counts as one of many statements. The plan's has twelve."""
+"""A transaction with at least so many calls counts as long. The plan's has two more, and 122 statements."""
 
 
 @promise
@@ -139,7 +139,7 @@ class Atomic(Promise):
         yield self.plan(variant, "autocommit off", *off * 2, *query("t0"), title="many statements")
 
     def _stream(self, variant: Variant) -> Iterator[Plan]:
-        """What psycopg cancels there it does not tell, and the server undoes the transaction."""
+        """Psycopg cancels the statement without telling, so that the server has aborted the transaction."""
         if variant.driver == "psycopg":
             left = request("t0", Enter("t0"), Write("t0"), Use("t0", STREAM_LEFT), Leave("t0"))
             yield self.plan(variant, STREAM, *left, *query("t0"))
@@ -163,7 +163,7 @@ class Atomic(Promise):
             return self.kept(f"{count(len(at_stake), 'transaction')} met a fault and none was torn")
         if long := [unit for unit in units if len(unit.calls) >= LONG]:
             return self.kept(f"{count(len(long), 'transaction')} had many statements and none was torn")
-        return self.unknown("no transaction met a fault")
+        return self.unknown("no transaction met a fault, and none was long")
 
 
 def _served(unit: Unit) -> bool:

@@ -58,7 +58,7 @@ from lab.records.words import count
 
 REPLACED = 6
 """Sessions that are lost one after the other before the threads are counted again."""
-SLOWS = 15
+SLOW_STATEMENTS = 15
 """Statements of 0.7 s before that, 10 s in all, as long as a call may wait: a thread that looks only every few seconds
 whether its session is closed has ended by then."""
 SETTLED = ("final", "stop")
@@ -103,7 +103,7 @@ class BoundedSessions(Promise):
         if keeps(variant, traits) and traits.overrides:  # else no code of an ENGINE's runs that could start a thread
             look = request("t0", Look("t0"))
             replaced = (SEVER["terminated"], *query("t0") * 2) * REPLACED
-            rest = request("t0", *(Use("t0", "slow"),) * SLOWS)
+            rest = request("t0", *(Use("t0", "slow"),) * SLOW_STATEMENTS)
             yield self.plan(variant, "threads beside sessions", *look, *replaced, *rest, *look)
         lost = (LOSE_ANSWER, Begin("t0"), Read("t0"), Heal(), End("t0"))  # a pool waits until it is healed
         yield self.plan(variant, "given up, while connecting", *lost, *good, *query("t0"))
@@ -173,7 +173,7 @@ class BoundedSessions(Promise):
         options = {**variant.options, "options": f"{variant.options.get('options') or ''} {CHECKED}".strip()}
         checked = msgspec.structs.replace(variant, options=options)
         looked_for = "a process killed, the server looks for it"
-        # Many programs catch SIGTERM, and that plan is void where one then goes on.
+        # SIGTERM has a plan of its own: a process that catches it and goes on makes that one n/a, not the others.
         for signals in (("KILL", "ABRT"), ("TERM",)):
             children = [f"c{number}" for number in range(len(signals))]
             steps: tuple[Step, ...] = (*(Fork("t0", child) for child in children), *query("t0"))

@@ -180,11 +180,11 @@ class Initialised(Promise):
     def judge(self, record: Record) -> Finding:
         trace = Trace(record)
         expected = _expected(record)
-        level = not any(sets(call) for call in trace.calls)  # one that no OPTIONS name is that of the first look
+        untouched = not any(sets(call) for call in trace.calls)
         seen = 0
         for each, look in looks(trace, "default"):
-            if level and _in_block(look) and look.value.get("isolation"):
-                expected.setdefault("isolation", look.value["isolation"])
+            if untouched and _in_block(look) and look.value.get("isolation"):
+                expected.setdefault("isolation", look.value["isolation"])  # OPTIONS name none: the first look's
             own = {field for call in each.calls if call.begin < look.begin for field in sets(call)}
             for field, value in expected.items():
                 if field in own or (field in ("isolation", "autocommit") and _in_block(look) != (field == "isolation")):

@@ -43,6 +43,8 @@ from lab.records.words import count
 
 OFTEN = 10
 """Failures in a row in one plan: as many as a pool may have slots, of which each failure could cost one."""
+WAITERS = 4
+"""Requests at most that a signal interrupts while others have all sessions: as many as a small queue has."""
 CROWD = 12
 """Requests in flight that one fault meets: a pool that loses a slot for each is then short if it has below 24."""
 
@@ -179,12 +181,13 @@ class Recovers(Promise):
         yield self.plan(variant, "signal while connecting", *interrupted_while_connecting("t0"), *after)
         if keeps(variant, traits):
             yield self.plan(variant, "signal in a checkout", *interrupted_at_checkout("t0"), *after)
-        number = traits.pool_max or traits.queues
+        number = traits.pool_max or traits.queue_limit
         if number and several(variant, number + 1):
             crowd = [f"t{each + 1}" for each in range(number)]
             waits = (Begin("t0"), Read("t0"), inject("interrupt"), End("t0"))
             gave = [End(actor) for actor in crowd]
-            steps = (*in_flight(*crowd), *waits * min(number, 4), *gave)  # is what they give back kept for nobody?
+            # A queue that hands what comes back to the interrupted has none left for the next ones.
+            steps = (*in_flight(*crowd), *waits * min(number, WAITERS), *gave)
             yield self.plan(variant, "signal in a checkout", *steps, *after, title="all are taken")
         if commits_at_close(variant, traits):
             rest = request("t0")  # it waits until the close has returned

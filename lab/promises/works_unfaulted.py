@@ -93,7 +93,7 @@ class WorksUnfaulted(Promise):
             use = Use("t0", how)
             twice = request("t0", Read("t0"), use, Read("t0")) * 2
             yield self.plan(which, words, *twice, *after)
-            rest = () if how == STREAM_LEFT else (Write("t0"),)  # by psycopg's own doing the transaction is over
+            rest = () if how == STREAM_LEFT else (Write("t0"),)  # the server has aborted the transaction
             inside = request("t0", Enter("t0"), Write("t0"), use, *rest, Leave("t0"))
             yield self.plan(which, words, *inside, *after, title="in atomic()")
             last = request("t0", use)
@@ -231,7 +231,7 @@ def _wrong(request: Request, *, manual: bool) -> tuple[Call, str] | None:
     """The first call with an error that is not its own, or with a result that is not whole.
 
     `manual`: autocommit is off in the settings, so that a refused statement aborts what follows to the request's end.
-    So does a stream that was left early, by psycopg's own doing.
+    So does a stream that is left early: psycopg cancels the statement without telling.
     What aborts a block of one alias excuses nothing on another one.
     """
     blocks: list[str] = []  # the aliases of those that were entered

@@ -60,8 +60,8 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     an earlier one had used, None where nobody has looked; `kept_outside`: a thread that begins no request was seen to
     keep its session. `levels` are the numbers of sessions that were open when requests, one at a time, two at a time
     and so on, had stopped opening new ones; empty where there were never more sessions than requests,
-    and where nobody has looked. `queues` requests at once were seen to have a session each while a further one waited:
-    0 where none waits, where a pool states its size, and where nobody has looked. `keeping` says in words what is kept.
+    and where nobody has looked. `queue_limit` sessions were in use when a further request was seen to wait: 0 where
+    none waits, where a pool states its size, and where nobody has looked. `keeping` says in words what is kept.
     `uncounted`: each look was void, so that more sessions than requests are no accusation.
     `serves` and `lasts`: so many requests a kept session was seen to serve, and so many seconds to stay, without ending
     of itself: 0 where sessions end now after one number, now after another; None where nobody has looked.
@@ -84,7 +84,7 @@ class Traits(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kept: int | None = None
     kept_outside: bool | None = None
     levels: tuple[int, ...] = ()
-    queues: int = 0
+    queue_limit: int = 0
     keeping: str = ""
     uncounted: bool = False
     serves: int | None = None

@@ -90,7 +90,7 @@ class Nemesis:
     def ends_with(self, status: int) -> bool:
         """Whether a fault was to end the subject's process, and it has ended so.
 
-        One that was sent a signal to end it, and has a handler of its own, ends by itself, with a status of its own.
+        After a fatal one any status that is no signal's counts, too: a handler of the process's own may have ended it.
         """
         by_itself = status >= 0 and any(fault.fatal and not getattr(fault, "process", "") for fault in self._applied)
         return by_itself or status in {fault.ends_with for fault in self.faults if not getattr(fault, "process", "")}

@@ -116,7 +116,7 @@ def test_a_maximum_that_depends_on_threads_can_be_stated(maximum: int, verdict: 
 def test_a_waiter_that_a_signal_has_interrupted_is_handed_nothing(name: str, verdict: Verdict, rig: Rig) -> None:
     with closing(_zygote(name, rig)) as zygote:
         shown = _shown(zygote, "recovers", rig, "signal in a checkout")
-        assert zygote.traits.queues == 3
+        assert zygote.traits.queue_limit == 3
         assert [each[2] for each in shown if each[1] == "all are taken"] == [verdict], shown
 
 

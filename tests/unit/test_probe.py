@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from lab.check import probe as module
-from lab.check.probe import ROUNDS, TRIES, Lifetime, _queues, beside, level, lifetime, probe
+from lab.check.probe import ROUNDS, TRIES, Lifetime, _queue_limit, beside, level, lifetime, probe
 from lab.records.history import HUNG
 from lab.records.plan import Commit, End, Look, Plan, Read
 from lab.records.record import Record
@@ -249,4 +249,4 @@ def test_an_engine_has_a_queue_where_one_more_request_was_seen_to_wait(
     monkeypatch.setattr(module, "_served_at_once", lambda _: served)
     zygote: Any = None
     rig: Any = None
-    assert _queues(Plan(variant=KEEPS, steps=()), rig, zygote) == queues
+    assert _queue_limit(Plan(variant=KEEPS, steps=()), rig, zygote) == queues

@@ -211,4 +211,4 @@ def test_a_signal_is_sent_to_one_that_waits_where_some_were_seen_to_wait() -> No
             if each.title == "all are taken"
         ]
 
-    assert (crowds(Traits()), crowds(Traits(queues=3)), crowds(Traits(pool_max=2))) == ([], [4], [3])
+    assert (crowds(Traits()), crowds(Traits(queue_limit=3)), crowds(Traits(pool_max=2))) == ([], [4], [3])

@@ -1,4 +1,4 @@
-"""Broken: executemany() does not wait until the log is on disk, in a block neither."""
+"""Broken: executemany() does not wait until the log is on disk, not in a block either."""
 
 from __future__ import annotations
 

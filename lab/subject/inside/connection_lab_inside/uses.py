@@ -21,7 +21,7 @@ Message = dict[str, Any]
 MANY, CHUNK, COPIED = 5000, 100, 200
 """Rows that are read, that are fetched at once, and that are copied in."""
 SERIES = "SELECT generate_series(1, %s)"
-LASTING = "SELECT n, CASE WHEN n = %s THEN pg_catalog.pg_sleep(2)::text END FROM generate_series(1, %s) n"
+SLOW_END = "SELECT n, CASE WHEN n = %s THEN pg_catalog.pg_sleep(2)::text END FROM generate_series(1, %s) n"
 """Rows of which the last one takes its time, so that the server is still at it when the first ones have arrived."""
 LINE, LINES = 10_000, 4_000
 """Characters of a line, and lines, of a bulk load."""
@@ -88,7 +88,7 @@ class Uses:
         with connection.cursor() as cursor:
             if not hasattr(cursor, "stream"):
                 return None
-            with contextlib.closing(cursor.stream(LASTING, [many(message)] * 2)) as rows:
+            with contextlib.closing(cursor.stream(SLOW_END, [many(message)] * 2)) as rows:
                 return [number for number, _ in itertools.islice(rows, CHUNK)] == list(range(1, CHUNK + 1))
 
     def copy_out(self, connection: Any, message: Message) -> bool:
