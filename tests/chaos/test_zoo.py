@@ -106,7 +106,7 @@ BROKEN = (
     Broken("autocommit_in_transaction", "durable", "autocommit, then terminated"),
     Broken(
         "no_synchronous_commit", "durable", "autocommit, then crash", times=8
-    ),  # the log is written 5 times a second
+    ),  # the log has a writer of its own, which wakes now and then
     Broken("loads_unsynced", "durable", "atomic, then crash", times=8),
     Broken("forgets_block_when_told", "durable", "close() inside atomic"),
     Broken("retries_serialization", "atomic", "a serialization failure"),

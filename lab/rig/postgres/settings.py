@@ -17,6 +17,9 @@ _SETTINGS: dict[str, str | int] = {
     "superuser_reserved_connections": RESERVED_SLOTS,
     # Durability against a power failure is not what we test; a killed server loses nothing with fsync off.
     "fsync": "off",
+    # A commit that does not wait for the log is lost in a crash, also where a busy machine takes a while to come to it:
+    # the log's own writer, which makes up for that five times a second by default, sleeps.
+    "wal_writer_delay": "10s",
     "autovacuum": "off",
     "jit": "off",
     "shared_buffers": "16MB",
