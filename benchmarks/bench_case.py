@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/bench_case.py [--quick] [--cases 60] [--memory-cases 2000] [--json FILE]
 
 A case is one short plan with one fault. Its bare parts are what no lab could leave out: making the proxy, forking the
-subject, its connections and statements (those of the liveness phase too), cutting, ending the process.
+subject, its connections and statements (those of the liveness phase too), cutting, ending the process. Both by the
+clock, and by the processor time of each process: what looking and judging cost is the difference.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ import argparse
 import json
 import statistics
 import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+from against_child import split
 
 from lab.check.variants import rows
 from lab.judging.judge import judge
@@ -61,18 +66,39 @@ def start_seconds(times: int) -> list[float]:
     return found
 
 
-def case_against_parts(rig: Rig, zygote: Zygote, cases: int) -> tuple[list[float], list[float]]:
-    """Seconds of whole cases and of their bare parts, taken in turn so that both meet the same noise."""
+@dataclass
+class Cost:
+    """What each of some runs took, in seconds, and what all of them took of the processor, in seconds by process."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu: Counter[str] = field(default_factory=Counter)
+
+    def run(self, one: Callable[[], object], times: int, rig: Rig, zygote: Zygote) -> None:
+        before = split(rig, zygote)
+        for _ in range(times):
+            begun = time.perf_counter()
+            one()
+            self.seconds.append(time.perf_counter() - begun)
+        after = split(rig, zygote)
+        self.cpu.update({name: after[name] - before[name] for name in after})
+
+    def ms(self) -> dict[str, float]:
+        """Milliseconds of processor time a run, by process."""
+        return {name: spent / len(self.seconds) * 1e3 for name, spent in self.cpu.items()}
+
+
+def case_against_parts(rig: Rig, zygote: Zygote, cases: int) -> tuple[Cost, Cost]:
+    """Whole cases and their bare parts, ten of each in turn, so that both meet the same noise.
+
+    Not one of each: a session of the server's may end, and have its time counted, in the next run.
+    """
     plan = Plan(variant=zygote.variant, steps=STEPS)
     record = run(plan, rig, zygote)
-    whole, parts = [], []
-    for _ in range(cases):
-        begun = time.perf_counter()
-        judge(run(plan, rig, zygote))
-        whole.append(time.perf_counter() - begun)
-        begun = time.perf_counter()
-        bare(rig, zygote, record)
-        parts.append(time.perf_counter() - begun)
+    whole, parts = Cost(), Cost()
+    for first in range(0, cases, 10):
+        times = min(10, cases - first)
+        whole.run(lambda: judge(run(plan, rig, zygote)), times, rig, zygote)
+        parts.run(lambda: bare(rig, zygote, record), times, rig, zygote)
     return whole, parts
 
 
@@ -103,15 +129,23 @@ def main() -> None:
     with Rig() as rig:
         zygote = Zygote(rows()[VARIANT], rig.folder, rig.environ())
         whole, parts = case_against_parts(rig, zygote, cases)
-        ratio = statistics.median(a / b for a, b in zip(whole, parts, strict=True))
+        ratio = statistics.median(a / b for a, b in zip(whole.seconds, parts.seconds, strict=True))
         figures |= {
-            "case_ms_median": statistics.median(whole) * 1e3,
-            "parts_ms_median": statistics.median(parts) * 1e3,
+            "case_ms_median": statistics.median(whole.seconds) * 1e3,
+            "parts_ms_median": statistics.median(parts.seconds) * 1e3,
             "case_to_parts_ratio_median": ratio,
         }
         print(
             f"a case: median {figures['case_ms_median']:.1f} ms, its bare parts {figures['parts_ms_median']:.1f} ms, "
             f"ratio {ratio:.2f} pair by pair over {cases} pairs (goal: at most 3)"
+        )
+        of_case, of_parts = whole.ms(), parts.ms()
+        figures |= {f"case_cpu_ms_{name}": spent for name, spent in of_case.items()}
+        figures |= {f"parts_cpu_ms_{name}": spent for name, spent in of_parts.items()}
+        print(
+            f"processor time: a case {sum(of_case.values()):.1f} ms, its bare parts {sum(of_parts.values()):.1f} ms ("
+            + ", ".join(f"{name} {of_case[name]:.1f} and {of_parts[name]:.1f}" for name in of_case)
+            + ")"
         )
         if options.memory_cases:
             early, late = memory(rig, zygote, options.memory_cases)
