@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -37,6 +38,14 @@ class Pool:
 
 
 pool = Pool()
+
+
+def renew() -> None:
+    """In a forked child: a thread of the parent's may have held the lock, and the sessions are the parent's."""
+    globals()["pool"] = Pool()
+
+
+os.register_at_fork(after_in_child=renew)
 
 
 class DatabaseWrapper(Keeper):
