@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lab.judging import lifecycles
-from lab.judging.calls import ORDINARY
+from lab.judging.calls import ORDINARY, Request
 from lab.judging.plan_parts import at_once, autocommit_off, query, request, several
 from lab.judging.trace import Trace
 from lab.promise import Promise, promise
@@ -98,6 +98,11 @@ def _ended(trace: Trace, census: Census, session: str) -> bool:
         return False  # its thread died before the request ended: bounded-sessions judges what that leaves behind
     if not running:
         return True
-    # One that still waits for a session may have been given that of a request which has ended.
-    have = all(any(used < census.time for used in request.sessions.values()) for request in running)
-    return bool(users) and users[-1] not in running and have
+    # One that waits for a session may have been given that of a request which has ended.
+    return bool(users) and users[-1] not in running and all(_has_one(request, census.time) for request in running)
+
+
+def _has_one(request: Request, time: int) -> bool:
+    """Whether the request has a session by then: it was seen to use one, and has closed nothing by hand since."""
+    done = [call for call in request.calls if call.end < time and (call.session or call.f == "close")]
+    return bool(done) and done[-1].f != "close"

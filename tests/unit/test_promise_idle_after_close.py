@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lab.records.plan import Begin, End, Read
+from lab.records.plan import Begin, Close, End, Read
 from unit.histories import asks, begins, census, lost, ok, record, returns, session, strike, verdict
 
 IDLE = "idle-after-close"
@@ -43,6 +43,15 @@ def test_a_request_that_waits_for_a_session_may_have_been_given_that_of_one_that
     assert verdict(IDLE, record(*told)) == "kept"
     has = (ok(Begin("t1")), ok(Read("t1"), on="2@b"), *asks(T, "1@a"), census(OPEN), ok(End("t1")))
     assert verdict(IDLE, record(*has)) == "broken"
+
+
+def test_so_may_one_that_has_closed_its_own_by_hand() -> None:
+    """One session for all threads in turn: who closed it waits for it, and gets it when the other's request ends."""
+    closed = (ok(Begin("t1")), ok(Read("t1"), on="1@a"), ok(Close("t1")))
+    told = (*closed, begins(Read("t1")), *asks(T, "1@a"), census(OPEN), returns("t1", on="1@a"), ok(End("t1")))
+    assert verdict(IDLE, record(*told)) == "kept"
+    again = (*closed, ok(Read("t1"), on="2@b"), *asks(T, "1@a"), census(OPEN), ok(End("t1")))
+    assert verdict(IDLE, record(*again)) == "broken"
 
 
 def test_no_request_has_ended() -> None:
