@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -53,9 +54,11 @@ def the_lab_alone(lab: LabProcess) -> list[psutil.Process]:
 
 def stop_for_a_second(processes: Iterable[psutil.Process]) -> None:
     """As a machine does that swaps, is suspended, or has no processor to spare."""
-    stopped = list(processes)
-    for each in stopped:
-        each.send_signal(signal.SIGSTOP)
+    stopped = []
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):  # a session of the server's may have ended since they were listed
+            each.send_signal(signal.SIGSTOP)
+            stopped.append(each)
     time.sleep(1.0)
     for each in stopped:
         each.send_signal(signal.SIGCONT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -15,6 +16,14 @@ class Kept:
 
 
 lock = threading.Lock()
+
+
+def renew() -> None:
+    """In a forked child: a thread of the parent's may have held it."""
+    globals()["lock"] = threading.Lock()
+
+
+os.register_at_fork(after_in_child=renew)
 
 
 class DatabaseWrapper(Keeper):
