@@ -67,7 +67,16 @@ class BoundedWait(Promise):
         copies: tuple[UseName, ...] = ("copy-in", "copy-out")
         for way in copies:
             yield self.plan(variant, "COPY", *request("t0", Read("t0"), hole, Use("t0", way)), title=way)
+        yield self.plan(variant, "executemany()", *request("t0", Read("t0"), hole, Write("t0", by="many")))
+        generated = (Use("t0", "rows"), hole, Use("t0", "rest-of-rows"))
+        yield self.plan(variant, "a server-side cursor", *request("t0", *generated))
         yield self.plan(variant, "COMMIT", *request("t0", Enter("t0"), Write("t0"), hole, Leave("t0")))
+        yield from _ends_of_blocks(self, variant)
+        # What gives up the first time may have ended with it: a timer, a thread that watches.
+        twice = (*request("t0", Read("t0"), hole, Read("t0")), Heal())
+        yield self.plan(variant, "a second silence", *twice, *query("t0"), *twice)
+        forked = (*query("t0"), Fork("t0"), Begin("c0.t0"), Read("c0.t0"), hole, Read("c0.t0"), End("c0.t0"))
+        yield self.plan(variant, "in a forked process", *forked, Heal(), Exit("c0.t0"))
         refuse = inject("refuse")
         yield self.plan(variant, "refused", *query("t0"), refuse, *query("t0"), Heal(), *query("t0"))
         yield self.plan(variant, "refused", refuse, *block("t0"), Heal(), *query("t0"), title="refused at first")
@@ -105,6 +114,19 @@ class BoundedWait(Promise):
                 return self.none("no call was under way when a process was forked")
             return self.unknown("no call had to wait for a server or for others")
         return self.kept(f"every call returned within {bound:g} s")
+
+
+def _ends_of_blocks(promise: Promise, variant: Variant) -> Iterator[Plan]:
+    """Silence when a block is left by ROLLBACK, and when a savepoint is made, released or returned to."""
+    hole = inject("black-hole")
+    within = (Enter("t0"), Write("t0"))
+    yield promise.plan(variant, "ROLLBACK", *request("t0", *within, hole, Leave("t0", "rollback")))
+    for title, steps in (
+        ("made", (*within, hole, Enter("t0"), Leave("t0"), Leave("t0"))),
+        ("released", (*within, *within, hole, Leave("t0"), Leave("t0"))),
+        ("returned to", (*within, *within, hole, Leave("t0", "rollback"), Leave("t0"))),
+    ):
+        yield promise.plan(variant, "a savepoint", *request("t0", *steps), title=title)
 
 
 def _answer_lost(trace: Trace, call: Call) -> bool:
