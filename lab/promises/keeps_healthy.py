@@ -51,6 +51,10 @@ class KeepsHealthy(Promise):
         for why in of_locks:
             refused = (Fail("t0", why, swallow=True), Enter("t0"), Write("t0"), Fail("t0", why))
             yield self.plan(variant, why, *request("t0", read, *refused), *query("t0"))
+        many, fetched = Fail("t0", "unique", by="many"), Fail("t0", "statement_timeout", by="fetch")
+        yield self.plan(variant, "unique, by executemany()", *request("t0", read, many), *query("t0"))
+        of_cursor = request("t0", read, Enter("t0"), fetched)
+        yield self.plan(variant, "statement_timeout, while fetching", *of_cursor, *query("t0"))
         for why in CAUSES:
             fail, swallowed = Fail("t0", why), Fail("t0", why, swallow=True)
             forms: dict[str, tuple[Step, ...]] = {

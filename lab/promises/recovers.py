@@ -128,7 +128,9 @@ class Recovers(Promise):
         both = (Begin("t0"), Begin("t1"), Read("t0"), Enter("t1"), Write("t1"), FIN, Read("t0"), Write("t1"))
         ends = (Leave("t1"), End("t0"), End("t1"))
         yield self.plan(variant, "in atomic", *both, *ends, *after, *block("t1"), title="two actors")
-        lost = (Begin("t0"), Read("t0"), TERMINATE, Begin("t1"), Read("t1"), Read("t0"), End("t0"), End("t1"))
+        # Await keeps what follows from being done before the one that waited has its answer.
+        both_end = (End("t0"), End("t1"), Await())
+        lost = (Begin("t0"), Read("t0"), TERMINATE, Begin("t1"), Read("t1"), Read("t0"), *both_end)
         yield self.plan(variant, "idle in request", *lost, *after, *query("t1"), title="another one waits for it")
 
     def _past_django(self, variant: Variant) -> Iterator[Plan]:

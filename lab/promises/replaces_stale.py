@@ -70,6 +70,8 @@ class ReplacesStale(Promise):
         yield self.plan(variant, "terminated, query first", *named, title="by iterator()")
         counted = (*query("t0"), TERMINATE, *request("t0", Use("t0", "counted")), *query("t0"))
         yield self.plan(variant, "terminated, query first", *counted, title="by a cursor of DEBUG")
+        many = (*query("t0"), TERMINATE, *request("t0", Write("t0", by="many")), *query("t0"))
+        yield self.plan(variant, "terminated, query first", *many, title="by executemany()")
         both = request("t0", Read("t0"), *on("twin", Read("t0")))
         inside = request("t0", Enter("t0"), Write("t0"), *on("twin", Read("t0")), Write("t0"), Leave("t0"))
         others = (*both, only("twin", TERMINATE), *inside, *both)

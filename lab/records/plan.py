@@ -128,17 +128,20 @@ class Read(_Step):
 
 
 FailCause = Literal["unique", "statement_timeout", "serialization", "deadlock", "lock"]
+FailWay = Literal["", "many", "fetch"]
 
 
 class Fail(_Step):
     """A statement that the server refuses while the session stays healthy.
 
     `serialization` (40001), `deadlock` (40P01) and `lock` (55P03, as of NOWAIT or lock_timeout) would succeed if they
-    were sent once more: the server refuses them the first time alone.
+    were sent once more: the server refuses them the first time alone. `by`: `unique` by executemany() (`many`),
+    `statement_timeout` while rows of a cursor in the server are fetched (`fetch`).
     """
 
     actor: str
     cause: FailCause = "unique"
+    by: FailWay = ""
     swallow: bool = False
     alias: str = "default"
 

@@ -80,6 +80,9 @@ PASSED = {
     "swallows_exit_in_checks": ("honest-error", "in a checkout, told to exit", ""),
     "escalates_after_conflicts": ("initialised", "isolation level, after a serialization failure", ""),
     "hedges_connects": ("bounded-sessions", "three slow connects", ""),
+    "checks_all_but_many": ("replaces-stale", "terminated, query first", "by executemany()"),
+    "many_costs_sessions": ("keeps-healthy", "unique, by executemany()", ""),
+    "fetches_cost_sessions": ("keeps-healthy", "statement_timeout, while fetching", ""),
     "leaves_migrations_timeouts": ("steady-session", "after a migration's statements", ""),
 }
 PSYCOPG2_ALONE = ("encoding",)

@@ -297,7 +297,15 @@ class Actor:
         return dict(zip(("nonce", "session"), row, strict=True))
 
     def _do_fail(self, message: Message) -> Message:
-        if message["cause"] == "unique":
+        connection = connections[message["alias"]]
+        if message["by"] == "many":
+            with connection.cursor() as cursor:
+                cursor.executemany("INSERT INTO lab.uniq (token) VALUES (%s), (%s)", [("twice", "twice")])
+        elif message["by"] == "fetch":
+            with connection.chunked_cursor() as cursor:
+                cursor.execute("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(5)")
+                cursor.fetchmany()
+        elif message["cause"] == "unique":
             self._row(message, "INSERT INTO lab.uniq (token) VALUES ('twice'), ('twice')")
         elif condition := CONDITIONS.get(message["cause"]):
             self._row(message, REFUSED_ONCE.format(key=int(message["key"]), condition=condition))
